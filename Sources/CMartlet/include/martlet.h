@@ -1,0 +1,414 @@
+/* martlet.h: the C interface of the Martlet engine, and the contract for every binding.
+ *
+ * Conventions
+ *
+ *  1. Errors. A function that can fail returns a martlet_status (0 is MARTLET_OK) and takes, as its
+ *     last argument, a caller-owned `martlet_error *` that it fills; NULL is allowed. On failure no out
+ *     parameter is written. Nothing here exits, prints or traps on a user's input.
+ *  2. Ownership. Every pointer argument is *borrowed* for the call unless its comment says *moved*. Of a
+ *     moved Arrow struct the callee takes the content: its `release` is NULL afterwards, also on failure.
+ *     Out parameters are *new* (the caller releases them with the function named there) or *borrowed*
+ *     (valid as long as the object they came from).
+ *  3. Callbacks are function + context + destroy. `destroy` runs exactly once, after the last call, also
+ *     when the function that was given the callback fails. A callback reports failure by a non-zero
+ *     status: the engine stops, keeps nothing of the failed call's half-built row, and
+ *     the outermost function returns MARTLET_CALLBACK_FAILED, with the callback's message, if it wrote
+ *     one, and the operator, record number and key in the error.
+ *  4. Threads. Batches and schemas are immutable: any thread may read, retain and release them. A job is
+ *     used by one thread at a time; its callbacks run on the thread that is inside martlet_job_next or
+ *     martlet_job_close. Different jobs are independent: there is no global state.
+ *  5. Re-entry. Inside a callback only martlet_batch_*, martlet_error and what takes the callback's
+ *     martlet_context (or a state, output or appender of it) may be called for that job; calling
+ *     martlet_job_next or martlet_job_close of a running job is MARTLET_BUSY.
+ *  6. Strings are UTF-8, NUL-terminated where the type is `const char *`; bytes are pointer + length and
+ *     may contain anything.
+ *  7. Times are int64 milliseconds since the Unix epoch. MARTLET_NO_TIMESTAMP means "none";
+ *     MARTLET_MIN_TIME and MARTLET_MAX_TIME are the first and the last watermark.
+ *  8. Versioning. Structs that a caller fills begin with `struct_size`; fields are only ever appended. A
+ *     binding compares martlet_abi_version() with the MARTLET_ABI_VERSION it was compiled with before it
+ *     calls anything else, and refuses to go on if they differ.
+ */
+#ifndef MARTLET_H
+#define MARTLET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "martlet_arrow.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MARTLET_ABI_VERSION 1
+
+#define MARTLET_MIN_TIME INT64_MIN
+#define MARTLET_MAX_TIME INT64_MAX
+#define MARTLET_NO_TIMESTAMP INT64_MIN
+
+/* ---- errors ------------------------------------------------------------------------------------ */
+
+typedef enum martlet_status {
+  MARTLET_OK = 0,
+  MARTLET_INVALID_ARGUMENT = 1, /* a setting or argument is wrong: fix the call */
+  MARTLET_SCHEMA_MISMATCH = 2,  /* a column is missing or its type does not fit: fix the input or output */
+  MARTLET_KEY_TYPE = 3,         /* a column of this type cannot be a key */
+  MARTLET_NULL_KEY = 4,         /* a record has a null key and the policy is to raise */
+  MARTLET_NULL_TIMESTAMP = 5,   /* a record has a null timestamp and the policy is to raise */
+  MARTLET_STATE_ACCESS = 6,     /* state or timers were used where there is no current key */
+  MARTLET_VALUE_RANGE = 7,      /* a value does not fit its type: integer overflow, invalid UTF-8 … */
+  MARTLET_TIMER_LOOP = 8,       /* a timer re-registered itself at its own time without end */
+  MARTLET_CALLBACK_FAILED = 9,  /* a callback of yours failed; you hold the cause */
+  MARTLET_BUSY = 10,            /* the job is running: re-entrant or concurrent use */
+  MARTLET_CLOSED = 11,          /* the job was closed or has failed before */
+  MARTLET_SOURCE_FAILED = 12,   /* an Arrow stream reported an error */
+  MARTLET_UNSUPPORTED_TYPE = 13,/* an Arrow type this engine does not carry */
+  MARTLET_INTERNAL = 14         /* a broken invariant: report a bug */
+} martlet_status;
+
+#define MARTLET_NO_RECORD (-1)
+
+/* Caller-owned. `message` is NUL-terminated and cut at a character boundary when it is too long. */
+typedef struct martlet_error {
+  int32_t status;
+  int64_t record;     /* number of the failing record in its operator's input, from 0, or MARTLET_NO_RECORD */
+  char operator_name[128]; /* "" when the error does not belong to an operator */
+  char key[256];      /* the current key as text, "" when there is none */
+  char message[1600];
+} martlet_error;
+
+uint32_t martlet_abi_version(void);
+const char *martlet_version(void); /* "0.1.0": static */
+
+/* ---- columns ----------------------------------------------------------------------------------- */
+
+/* The Arrow types as the engine sees them. The number is stable. */
+typedef enum martlet_type {
+  MARTLET_TYPE_NULL = 0,
+  MARTLET_TYPE_BOOL = 1,
+  MARTLET_TYPE_INT8 = 2,
+  MARTLET_TYPE_INT16 = 3,
+  MARTLET_TYPE_INT32 = 4,
+  MARTLET_TYPE_INT64 = 5,
+  MARTLET_TYPE_UINT8 = 6,
+  MARTLET_TYPE_UINT16 = 7,
+  MARTLET_TYPE_UINT32 = 8,
+  MARTLET_TYPE_UINT64 = 9,
+  MARTLET_TYPE_FLOAT16 = 10,
+  MARTLET_TYPE_FLOAT32 = 11,
+  MARTLET_TYPE_FLOAT64 = 12,
+  MARTLET_TYPE_UTF8 = 13,         /* int32 offsets in `values`, bytes in `data` */
+  MARTLET_TYPE_LARGE_UTF8 = 14,   /* int64 offsets */
+  MARTLET_TYPE_UTF8_VIEW = 15,    /* 16-byte views in `values`, buffers in `variadic` */
+  MARTLET_TYPE_BINARY = 16,
+  MARTLET_TYPE_LARGE_BINARY = 17,
+  MARTLET_TYPE_BINARY_VIEW = 18,
+  MARTLET_TYPE_FIXED_BINARY = 19, /* `width` bytes each */
+  MARTLET_TYPE_DATE32 = 20,       /* int32 days */
+  MARTLET_TYPE_DATE64 = 21,       /* int64 milliseconds */
+  MARTLET_TYPE_TIME32 = 22,       /* int32, `unit` s or ms */
+  MARTLET_TYPE_TIME64 = 23,       /* int64, `unit` us or ns */
+  MARTLET_TYPE_TIMESTAMP = 24,    /* int64, `unit`, `timezone` */
+  MARTLET_TYPE_DURATION = 25,     /* int64, `unit` */
+  MARTLET_TYPE_INTERVAL_MONTHS = 26,
+  MARTLET_TYPE_INTERVAL_DAY_TIME = 27,
+  MARTLET_TYPE_INTERVAL_MONTH_DAY_NANO = 28,
+  MARTLET_TYPE_DECIMAL128 = 29,   /* 16 bytes little-endian two's complement, `precision`, `scale` */
+  MARTLET_TYPE_DECIMAL256 = 30,
+  MARTLET_TYPE_LIST = 31,         /* int32 offsets in `values`, items in children[0] */
+  MARTLET_TYPE_LARGE_LIST = 32,
+  MARTLET_TYPE_FIXED_LIST = 33,   /* `width` items each */
+  MARTLET_TYPE_STRUCT = 34,
+  MARTLET_TYPE_MAP = 35           /* a list of struct(key, value) */
+} martlet_type;
+
+typedef enum martlet_unit {
+  MARTLET_UNIT_NONE = 0,
+  MARTLET_UNIT_SECOND = 1,
+  MARTLET_UNIT_MILLI = 2,
+  MARTLET_UNIT_MICRO = 3,
+  MARTLET_UNIT_NANO = 4
+} martlet_unit;
+
+/* One column with its buffers resolved. Row r of the column lies at element `offset + r` of every buffer.
+ * A dictionary-encoded column has the index type in `type` and `dictionary` set. Borrowed from its batch. */
+typedef struct martlet_column {
+  int32_t type;           /* martlet_type */
+  int32_t unit;           /* martlet_unit */
+  int32_t width;          /* bytes of an element (0 for bool, null, nested, variable width); see the types above */
+  int32_t precision;
+  int32_t scale;
+  int32_t nullable;
+  const char *name;
+  const char *format;     /* Arrow format string */
+  const char *type_name;  /* for messages: "timestamp[ms, UTC]", "dictionary<int32, utf8>" */
+  const char *timezone;   /* NULL when the timestamp is naive */
+  int64_t length;
+  int64_t offset;
+  int64_t null_count;     /* exact */
+  const uint8_t *validity;/* bit set: not null; NULL: nothing is null */
+  const void *values;     /* elements, offsets, views, or bits for bool; never NULL where the type has them and length > 0 */
+  const uint8_t *data;    /* bytes of utf8/binary; NULL otherwise */
+  const uint8_t *const *variadic; /* data buffers of the view types */
+  int64_t n_variadic;
+  const struct martlet_column *children;
+  int64_t n_children;
+  const struct martlet_column *dictionary;
+} martlet_column;
+
+/* ---- batches ----------------------------------------------------------------------------------- */
+
+/* An immutable, reference-counted Arrow record batch. */
+typedef struct martlet_batch martlet_batch;
+
+/* `array` and `schema` are moved. The schema is a struct type, the array one of its record batches.
+ * `*out` is new (martlet_batch_release). Nothing is copied. */
+int32_t martlet_batch_import(struct ArrowArray *array, struct ArrowSchema *schema, martlet_batch **out, martlet_error *error);
+martlet_batch *martlet_batch_retain(const martlet_batch *batch); /* returns its argument, owned once more */
+void martlet_batch_release(martlet_batch *batch);                /* NULL allowed */
+int64_t martlet_batch_num_rows(const martlet_batch *batch);
+int64_t martlet_batch_num_columns(const martlet_batch *batch);
+const martlet_column *martlet_batch_columns(const martlet_batch *batch); /* num_columns of them, borrowed */
+/* Rows [offset, offset + length) as Arrow, sharing the buffers. `*out` is new (its own `release`). */
+int32_t martlet_batch_export(const martlet_batch *batch, int64_t offset, int64_t length, struct ArrowArray *out, martlet_error *error);
+int32_t martlet_batch_export_schema(const martlet_batch *batch, struct ArrowSchema *out, martlet_error *error);
+/* One column of those rows. */
+int32_t martlet_batch_export_column(const martlet_batch *batch, int64_t column, int64_t offset, int64_t length, struct ArrowArray *out_array, struct ArrowSchema *out_schema, martlet_error *error);
+
+/* ---- builders ---------------------------------------------------------------------------------- */
+
+/* Builds a batch row by row. Not thread-safe. */
+typedef struct martlet_builder martlet_builder;
+/* Appends the cells of one column; borrowed from its builder or output. A row is complete when every column
+ * has one more cell and the row is ended; a row that cannot be completed is cancelled, which takes back the
+ * cells it already has. */
+typedef struct martlet_appender martlet_appender;
+
+/* `schema` (a struct type) is moved; `*out` is new (martlet_builder_free). */
+int32_t martlet_builder_create(struct ArrowSchema *schema, martlet_builder **out, martlet_error *error);
+void martlet_builder_free(martlet_builder *builder); /* NULL allowed */
+martlet_appender *martlet_builder_appender(martlet_builder *builder, int64_t column); /* borrowed; NULL when out of range */
+int64_t martlet_builder_num_rows(const martlet_builder *builder);
+int32_t martlet_builder_end_row(martlet_builder *builder, martlet_error *error); /* columns without a cell get a null */
+void martlet_builder_cancel_row(martlet_builder *builder);
+/* The rows so far as a batch (new); the builder is empty again and can be used on. */
+int32_t martlet_builder_finish(martlet_builder *builder, martlet_batch **out, martlet_error *error);
+
+const martlet_column *martlet_appender_field(const martlet_appender *appender); /* type, unit, name …; no buffers */
+/* For list, large list, map and fixed-size list: child 0 takes the items. For struct: one child per field. For a
+ * dictionary-encoded column append the value itself. */
+martlet_appender *martlet_appender_child(martlet_appender *appender, int64_t child);
+/* A value that does not fit the column's type is MARTLET_SCHEMA_MISMATCH, out of its range MARTLET_VALUE_RANGE. */
+int32_t martlet_append_null(martlet_appender *appender, martlet_error *error);
+int32_t martlet_append_bool(martlet_appender *appender, int32_t value, martlet_error *error);
+/* Integers of any width (checked), dates, times, timestamps and durations in the column's own unit, and floats when exact. */
+int32_t martlet_append_int64(martlet_appender *appender, int64_t value, martlet_error *error);
+int32_t martlet_append_uint64(martlet_appender *appender, uint64_t value, martlet_error *error);
+int32_t martlet_append_double(martlet_appender *appender, double value, martlet_error *error);
+/* utf8 (checked to be valid UTF-8), binary, fixed-size binary, and the raw element of decimals and intervals. */
+int32_t martlet_append_bytes(martlet_appender *appender, const void *bytes, size_t length, martlet_error *error);
+/* Closes one list, map or struct cell: for lists, what was appended to the child since the last close. */
+int32_t martlet_append_end_nested(martlet_appender *appender, martlet_error *error);
+/* The cell at `row` of `column`, which has the appender's type. */
+int32_t martlet_append_cell(martlet_appender *appender, const martlet_column *column, int64_t row, martlet_error *error);
+
+/* ---- keys -------------------------------------------------------------------------------------- */
+
+typedef enum martlet_key_kind {
+  MARTLET_KEY_INTEGER = 0, /* `integer`: int8 … int64, bool, date, timestamp, time, in the column's own unit */
+  MARTLET_KEY_UNSIGNED = 1,/* `integer` holds the bits of a uint64 */
+  MARTLET_KEY_BYTES = 2,   /* `bytes`: utf8, binary, fixed-size binary */
+  MARTLET_KEY_DECIMAL = 3  /* `bytes`: 16 bytes little-endian two's complement, scale in the field */
+} martlet_key_kind;
+
+typedef struct martlet_key_part {
+  int32_t kind;               /* martlet_key_kind */
+  const martlet_column *field;/* the key column's type and name (the value type of a dictionary); no buffers */
+  int64_t integer;
+  const uint8_t *bytes;
+  int64_t length;
+} martlet_key_part;
+
+/* ---- process functions ------------------------------------------------------------------------- */
+
+typedef struct martlet_state martlet_state;   /* a state handle; borrowed from the context */
+typedef struct martlet_output martlet_output; /* an output of the operator; borrowed from the context */
+
+typedef enum martlet_timer_domain {
+  MARTLET_NOT_A_TIMER = 0,
+  MARTLET_EVENT_TIME = 1,
+  MARTLET_PROCESSING_TIME = 2
+} martlet_timer_domain;
+
+/* What a callback may read directly, current for that call. One context per operator instance; its address never changes.
+ * Written by the engine only. */
+typedef struct martlet_context {
+  const martlet_batch *batch;     /* on_event: the batch that holds the record; NULL otherwise */
+  int64_t row;                    /* on_event: its row in `batch` */
+  int64_t record;                 /* on_event: the record's number in the operator's input, from 0 */
+  int64_t timestamp;              /* the record's, the timer's time in on_timer for event time; or MARTLET_NO_TIMESTAMP */
+  int64_t watermark;
+  int64_t fire_time;              /* on_timer */
+  int32_t timer_domain;           /* martlet_timer_domain */
+  int32_t is_late;                /* on_event: timestamp <= watermark */
+  const martlet_key_part *key;    /* `key_parts` of them; one unless the key is composite */
+  int64_t key_parts;
+  uint32_t slot;                  /* dense number of the current key, MARTLET_NO_SLOT outside of one */
+  int32_t instance;
+  int32_t parallelism;
+  void *engine;                   /* the engine's own */
+} martlet_context;
+
+#define MARTLET_NO_SLOT UINT32_MAX
+
+/* Every callback may be NULL except on_event. A status other than 0 stops the job (convention 3). `error` may be
+ * filled with a message. batch_begin and batch_end enclose every run of on_event and on_timer calls, on the same thread and
+ * balanced, also when one of them fails: the place to take and give back a lock such as Python's. open and close are called
+ * outside of them. */
+typedef struct martlet_process_function {
+  uint32_t struct_size;
+  void *context;
+  int32_t (*open)(void *context, martlet_context *call, martlet_error *error);
+  int32_t (*batch_begin)(void *context, martlet_context *call, const martlet_batch *batch /* NULL: timers only */, martlet_error *error);
+  int32_t (*on_event)(void *context, martlet_context *call, martlet_error *error);
+  int32_t (*on_timer)(void *context, martlet_context *call, martlet_error *error);
+  void (*batch_end)(void *context, martlet_context *call);
+  int32_t (*close)(void *context, martlet_context *call, martlet_error *error);
+  void (*destroy)(void *context);
+} martlet_process_function;
+
+/* Event-time timers of the current key. One per key and time: registering it twice fires once. */
+int32_t martlet_register_event_time_timer(martlet_context *call, int64_t time_ms, martlet_error *error);
+int32_t martlet_delete_event_time_timer(martlet_context *call, int64_t time_ms, martlet_error *error);
+
+/* ---- state ------------------------------------------------------------------------------------- */
+
+typedef enum martlet_state_kind { MARTLET_STATE_VALUE = 1 } martlet_state_kind;
+
+typedef struct martlet_state_spec {
+  uint32_t struct_size;
+  int32_t kind;          /* martlet_state_kind */
+  const char *name;
+  const char *format;    /* Arrow format string of the typed slot, for instance "l", "g", "u"; NULL: encoded bytes, see docs/design/values.md */
+} martlet_state_spec;
+
+/* The state declared at `index` of the operator's specs; borrowed, valid from open to close. */
+martlet_state *martlet_context_state(martlet_context *call, int64_t index);
+
+/* A value state of the current key. Which functions fit is decided by the format: integers, bool, dates and times use int64
+ * (range-checked on set), floats double, the rest bytes. Getting what is absent gives `*present` 0. */
+int32_t martlet_value_get_int64(martlet_state *state, int64_t *value, int32_t *present, martlet_error *error);
+int32_t martlet_value_set_int64(martlet_state *state, int64_t value, martlet_error *error);
+int32_t martlet_value_get_double(martlet_state *state, double *value, int32_t *present, martlet_error *error);
+int32_t martlet_value_set_double(martlet_state *state, double value, martlet_error *error);
+/* `*bytes` is borrowed until the next write to this state or the end of the callback. */
+int32_t martlet_value_get_bytes(martlet_state *state, const uint8_t **bytes, size_t *length, int32_t *present, martlet_error *error);
+int32_t martlet_value_set_bytes(martlet_state *state, const void *bytes, size_t length, martlet_error *error);
+int32_t martlet_value_exists(martlet_state *state, int32_t *present, martlet_error *error);
+int32_t martlet_value_clear(martlet_state *state, martlet_error *error);
+
+/* ---- output ------------------------------------------------------------------------------------ */
+
+/* The main output; borrowed, valid from open to close. */
+martlet_output *martlet_context_output(martlet_context *call);
+/* Emits row `row` of `batch`, by reference. The output takes the batch's schema if it has none yet. */
+int32_t martlet_output_row(martlet_output *output, const martlet_batch *batch, int64_t row, martlet_error *error);
+/* Emits a whole batch. */
+int32_t martlet_output_batch(martlet_output *output, const martlet_batch *batch, martlet_error *error);
+/* Gives an output without a schema its schema (moved). */
+int32_t martlet_output_declare(martlet_output *output, struct ArrowSchema *schema, martlet_error *error);
+/* -1 while the output has no schema. */
+int64_t martlet_output_num_columns(const martlet_output *output);
+/* Built rows: append one cell to each column, then end or cancel the row. Columns without a cell get a null.
+ * Appenders are borrowed and stay valid from the declaration to close. */
+martlet_appender *martlet_output_appender(martlet_output *output, int64_t column);
+int32_t martlet_output_end_row(martlet_output *output, martlet_error *error);
+void martlet_output_cancel_row(martlet_output *output);
+
+/* ---- jobs -------------------------------------------------------------------------------------- */
+
+typedef struct martlet_job martlet_job;
+
+/* Gives batches until the input ends. `next` either fills `array` (moved to the engine), or leaves array->release NULL at the
+ * end of the input. It also fills `schema` (moved) with the first batch and whenever it likes; a schema left released means
+ * "as before". Every batch has the same schema: another one is MARTLET_SCHEMA_MISMATCH. */
+typedef struct martlet_source {
+  uint32_t struct_size;
+  void *context;
+  int32_t (*next)(void *context, struct ArrowArray *array, struct ArrowSchema *schema, martlet_error *error);
+  void (*destroy)(void *context);
+} martlet_source;
+
+typedef struct martlet_stream_options {
+  uint32_t struct_size;
+  const char *name;
+  const char *timestamp;         /* column of event times; NULL: no event time */
+  int64_t max_out_of_orderness;  /* milliseconds, >= 0 */
+} martlet_stream_options;
+
+typedef enum martlet_null_policy {
+  MARTLET_NULLS_RAISE = 0,
+  MARTLET_NULLS_DROP = 1,   /* counted in the report */
+  MARTLET_NULLS_PROCESS = 2 /* timestamps only: the record has no timestamp and does not move the watermark */
+} martlet_null_policy;
+
+typedef struct martlet_process_options {
+  uint32_t struct_size;
+  const char *name;
+  const char *const *key_columns;
+  int64_t n_key_columns;
+  const martlet_state_spec *states;
+  int64_t n_states;
+  struct ArrowSchema *output_schema; /* moved; NULL: inferred from the first emission */
+} martlet_process_options;
+
+typedef struct martlet_job_options {
+  uint32_t struct_size;
+  const char *name;
+  int32_t null_keys;       /* martlet_null_policy */
+  int32_t null_timestamps; /* martlet_null_policy */
+} martlet_job_options;
+
+typedef struct martlet_report {
+  uint32_t struct_size;
+  int64_t records_in;
+  int64_t records_out;
+  int64_t batches_in;
+  int64_t batches_out;
+  int64_t null_keys;        /* records dropped for a null key */
+  int64_t null_timestamps;  /* records with a null timestamp that were dropped, or delivered without one */
+  int64_t late;             /* records at or behind the watermark, delivered all the same */
+  int64_t timers_fired;
+  int64_t timers_pending;
+  int64_t keys;             /* keys that hold state or timers now */
+  int64_t state_bytes;      /* memory of keys, state and timers */
+  int64_t watermark;        /* of the last operator */
+} martlet_report;
+
+/* `*out` is new (martlet_job_free). */
+int32_t martlet_job_create(const martlet_job_options *options, martlet_job **out, martlet_error *error);
+/* The input; `source` (its context) is moved, also on failure. Once per job. */
+int32_t martlet_job_add_source(martlet_job *job, const martlet_source *source, const martlet_stream_options *options, martlet_error *error);
+/* The same over an Arrow stream, which is moved. */
+int32_t martlet_job_add_arrow_stream(martlet_job *job, struct ArrowArrayStream *stream, const martlet_stream_options *options, martlet_error *error);
+/* Appends a process function to the chain; `function` (its context) is moved, also on failure. */
+int32_t martlet_job_add_process(martlet_job *job, const martlet_process_function *function, const martlet_process_options *options, martlet_error *error);
+/* The next output batch (new), or NULL at the end. Reads input until at least `min_rows` rows (>= 1) are there or the input ends:
+ * 1 gives results as they come, a large number fewer and larger batches. What was emitted before an error is given first, the
+ * error by the call after; then MARTLET_CLOSED. */
+int32_t martlet_job_next(martlet_job *job, int64_t min_rows, martlet_batch **out, martlet_error *error);
+/* Calls every function's close, last first, and drops the state. Closing twice is MARTLET_OK. */
+int32_t martlet_job_close(martlet_job *job, martlet_error *error);
+int32_t martlet_job_report(const martlet_job *job, martlet_report *report, martlet_error *error);
+/* The schema of the output, if known: declared, or inferred by now. `out->release` is NULL when it is not. */
+int32_t martlet_job_output_schema(const martlet_job *job, struct ArrowSchema *out, martlet_error *error);
+void martlet_job_free(martlet_job *job); /* closes it first; NULL allowed */
+
+/* The stable hash of a key's canonical bytes (XXH64, seed 0), and the key group it falls in. */
+uint64_t martlet_stable_hash(const void *bytes, size_t length);
+int32_t martlet_key_group(uint64_t hash, int32_t max_parallelism);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* MARTLET_H */
