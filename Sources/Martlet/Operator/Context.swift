@@ -5,12 +5,15 @@ import CMartlet
 /// The fields that change with every record live in a `martlet_context`, so that functions behind the C interface read the
 /// same memory.
 public final class Context {
-  @usableFromInline let raw: UnsafeMutablePointer<martlet_context>
+  @usableFromInline package let raw: UnsafeMutablePointer<martlet_context>
   /// The main output.
   public let output: OutputBuilder
-  /// Where output columns that are set one by one go; bound by the operator.
   let operatorName: String
   private var timers: TimerQueue?
+  /// The declared states, for bindings. Empty while the operator is not open.
+  package private(set) var states: [StateHandle] = []
+  /// The main output, for bindings.
+  package private(set) lazy var mainPort = OutputPort(output, self)
   /// How many timers, each registered by the one before, led to the current callback within one pass.
   var chainDepth: UInt32 = 0
 
@@ -27,10 +30,25 @@ public final class Context {
 
   deinit { raw.deallocate() }
 
-  func bind(keys: KeySpace, timers: TimerQueue) {
+  func bind(keys: KeySpace, timers: TimerQueue, states: [StateHandle]) {
+    self.states = states
     raw.pointee.key = UnsafePointer(keys.parts)
     raw.pointee.key_parts = Int64(keys.partCount)
     self.timers = timers
+  }
+
+  func unbind() {
+    states = []
+    timers = nil
+  }
+
+  /// The error with the place it happened at, as far as it has none yet.
+  func located(_ error: EngineError) -> EngineError {
+    var error = error
+    error.operatorName = error.operatorName ?? operatorName
+    error.record = error.record ?? recordNumber
+    error.key = error.key ?? key?.description
+    return error
   }
 
   /// Leaves the current callback: no key, no record.

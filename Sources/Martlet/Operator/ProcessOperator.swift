@@ -57,7 +57,9 @@ final class ProcessOperator: Operator {
     let parts = Parts(
       keys: keys, states: StateTable(descriptors, keys.slots), timers: TimerQueue(keys: keys), schema: inputSchema)
     self.parts = parts
-    context.bind(keys: keys, timers: parts.timers)
+    context.bind(
+      keys: keys, timers: parts.timers,
+      states: parts.states.columns.map { StateHandle($0, cursor: context.raw) })
     handles.bind(parts.states, context, output)
     try calling { try calls.open(context) }
   }
@@ -67,16 +69,11 @@ final class ProcessOperator: Operator {
     context.clearCall()
     defer {
       handles.unbind()
+      context.unbind()
       parts = nil
     }
     count = counters
     try calling { try calls.close(context) }
-  }
-
-  /// The handle of state `index` for a binding.
-  func stateHandle(_ index: Int) -> StateHandle? {
-    guard let parts, parts.states.columns.indices.contains(index) else { return nil }
-    return StateHandle(parts.states.columns[index], cursor: context.raw)
   }
 
   // MARK: - Records
@@ -220,13 +217,7 @@ final class ProcessOperator: Operator {
     do { return try body() } catch { throw located(error) }
   }
 
-  private func located(_ error: EngineError) -> EngineError {
-    var error = error
-    error.operatorName = error.operatorName ?? name
-    error.record = error.record ?? context.recordNumber
-    error.key = error.key ?? context.key?.description
-    return error
-  }
+  private func located(_ error: EngineError) -> EngineError { context.located(error) }
 }
 
 /// Buffers of one entry per row of a chunk, kept between chunks.

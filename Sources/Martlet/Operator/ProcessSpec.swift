@@ -1,6 +1,6 @@
 /// Everything that describes one process operator before it runs.
 @usableFromInline
-struct ProcessSpec {
+package struct ProcessSpec {
   var name: String
   var keyColumns: [String]
   var states: [StateDescriptor]
@@ -33,8 +33,7 @@ struct ProcessSpec {
   }
 
   /// For a binding, which reaches states through `StateHandle`.
-  @usableFromInline
-  init(name: String, keyColumns: [String], states: [StateDescriptor], outputSchema: Schema?, calls: FunctionCalls) {
+  package init(name: String, keyColumns: [String], states: [StateDescriptor], outputSchema: Schema?, calls: FunctionCalls) {
     self.name = name
     self.keyColumns = keyColumns
     self.states = states

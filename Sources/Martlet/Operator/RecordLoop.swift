@@ -19,7 +19,6 @@ struct RecordLoop {
   @usableFromInline let nextMark: UnsafePointer<Int>
   @usableFromInline let owner: ProcessOperator
 
-  @usableFromInline
   init(
     _ owner: ProcessOperator, _ chunk: Chunk, _ keys: KeySpace, _ keyRefs: UnsafePointer<KeyRef>,
     _ slots: UnsafePointer<UInt32>, nextMark: UnsafePointer<Int>
@@ -68,7 +67,7 @@ struct RecordLoop {
 
 /// The calls into one process function, made where its type is known.
 @usableFromInline
-struct FunctionCalls {
+package struct FunctionCalls {
   let open: (Context) throws -> Void
   let willProcess: (RecordBatch?, Context) throws -> Void
   let run: (RecordLoop) throws -> Void
@@ -91,7 +90,7 @@ struct FunctionCalls {
   }
 
   @inlinable
-  init<Function: ProcessFunction>(_ function: Function) {
+  package init<Function: ProcessFunction>(_ function: Function) {
     // Behind an address and not in a class: a timer that fires between two records enters the function while the loop
     // is inside this closure, which Swift would take for two overlapping accesses to a class property.
     let box = FunctionBox(function)
