@@ -82,9 +82,8 @@ test-examples: build-python ## The examples in Python and Swift (those in C belo
 	@tools/run_swift_examples.sh examples/swift .build-examples
 
 # One build folder per sanitizer, so that neither they nor the plain build compile the others' files again. XCTest is left
-# out because it leaks by itself; these tests are all of Swift Testing. The default linker warns about every symbol of the
-# sanitizer's own.
-SANITIZED = --scratch-path .build-$(1) --sanitize=$(2) -Xswiftc -use-ld=lld
+# out because it leaks by itself; these tests are all of Swift Testing.
+SANITIZED = --scratch-path .build-$(1) --sanitize=$(2)
 ASAN := $(call SANITIZED,asan,address)
 TSAN := $(call SANITIZED,tsan,thread)
 test-sanitize: $(STAMPS)/system ## The Swift tests under AddressSanitizer and ThreadSanitizer, the C programs with an instrumented engine
