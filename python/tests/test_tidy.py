@@ -46,7 +46,12 @@ STRINGS_AND_COMMENTS = re.compile(
 
 def code_of(path: Path) -> str:
     """The text of a Swift or C file without comments and the content of strings; lines keep their numbers."""
-    return STRINGS_AND_COMMENTS.sub(lambda match: "\n" * match[0].count("\n") or '""', path.read_text())
+
+    def blank(match: re.Match[str]) -> str:
+        is_comment = match[0].startswith(("//", "/*"))
+        return (" " if is_comment else '""') + "\n" * match[0].count("\n")
+
+    return STRINGS_AND_COMMENTS.sub(blank, path.read_text())
 
 
 def files(root: Path, folder: str, *suffixes: str) -> Iterator[Path]:
@@ -261,7 +266,7 @@ GOOD_TREE = {
     "Tests/ABISmoke/main.c": "int main(void) { return martlet_a() + (martlet_b(0) != 0); }",
     "python/_engine/module.c": (
         "static const int sizes[] = {1, 2};\nstatic const char *const names[2] = {0};\nstruct a { int b; };\n"
-        "typedef struct { int c; } d;\nstatic PyMethodDef methods[] = {{0}};\nstatic int f(int (*g)(void));\n"
+        "/* pairs */\ntypedef struct { int c; } d;\nstatic PyMethodDef methods[] = {{0}};\nstatic int f(int (*g)(void));\n"
         "static int h(void) {\n  static const int k = 1;\n  int m = 0;\n  return m + k;\n}\n"
         "#define N(x) \\\n  int x = 1;\n"
     ),
