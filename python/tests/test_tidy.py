@@ -266,7 +266,8 @@ GOOD_TREE = {
     "Tests/ABISmoke/main.c": "int main(void) { return martlet_a() + (martlet_b(0) != 0); }",
     "python/_engine/module.c": (
         "static const int sizes[] = {1, 2};\nstatic const char *const names[2] = {0};\nstruct a { int b; };\n"
-        "/* pairs */\ntypedef struct { int c; } d;\nstatic PyMethodDef methods[] = {{0}};\nstatic int f(int (*g)(void));\n"
+        "/* pairs */\ntypedef struct { int c; } d;\nstatic PyMethodDef methods[] = {{0}};\n"
+        "static int f(int (*g)(void));\n"
         "static int h(void) {\n  static const int k = 1;\n  int m = 0;\n  return m + k;\n}\n"
         "#define N(x) \\\n  int x = 1;\n"
     ),
