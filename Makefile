@@ -79,11 +79,12 @@ test-python: build-python ## The Python tests
 
 test-examples: build-python ## The examples in Python and Swift (those in C belong to test-c)
 	@for example in $(wildcard examples/python/*.py); do echo "--- $$example"; $(PY) "$$example"; done
-	@tools/run_swift_examples.sh examples/swift .build-examples
+	@tools/run_swift_examples.sh $(PY) examples/swift .build-examples
 
 # One build folder per sanitizer, so that neither they nor the plain build compile the others' files again. XCTest is left
-# out because it leaks by itself; these tests are all of Swift Testing.
-SANITIZED = --scratch-path .build-$(1) --sanitize=$(2)
+# out because it leaks by itself; these tests are all of Swift Testing. The default linker, gold, warns about every symbol of
+# the sanitizer, which buries what matters.
+SANITIZED = --scratch-path .build-$(1) --sanitize=$(2) -Xswiftc -use-ld=lld
 ASAN := $(call SANITIZED,asan,address)
 TSAN := $(call SANITIZED,tsan,thread)
 test-sanitize: $(STAMPS)/system ## The Swift tests under AddressSanitizer and ThreadSanitizer, the C programs with an instrumented engine
@@ -103,7 +104,7 @@ lint: $(VENV)/.installed ## swift format, ruff, mypy
 
 bench: build-python ## The benchmarks, each beside its peers
 	$(SWIFT) run --configuration release --package-path benchmarks --scratch-path .build-bench MartletBenchmarks
-	@for benchmark in $(wildcard benchmarks/python/*.py); do echo "--- $$benchmark"; $(PY) "$$benchmark"; done
+	@for benchmark in $(filter-out benchmarks/python/_%,$(wildcard benchmarks/python/*.py)); do echo "--- $$benchmark"; $(PY) "$$benchmark"; done
 
 # ---- wheel ------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 # A file with a `main` is a program; the other .c files of its folder are linked to each program of that folder.
 # Usage: run_c_programs.sh FOLDER_OF_LIBMARTLET OUTPUT_FOLDER SOURCE_FOLDER...
 set -euo pipefail
+shopt -s nullglob
 library=$(realpath "$1")
 output=$2
 shift 2
