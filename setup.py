@@ -61,7 +61,9 @@ def build_library() -> Path:
         "-s",
     ]
     command = [swift, "build", "--configuration", "release", "--product", "martlet"]
-    command += ["--package-path", str(ROOT), "--scratch-path", str(SCRATCH), "-Xswiftc", "-static-stdlib"]
+    command += ["--package-path", str(ROOT), "--scratch-path", str(SCRATCH)]
+    # lld comes with Swift. gold, the default, leaves local symbols of the engine in the dynamic symbol table.
+    command += ["-Xswiftc", "-static-stdlib", "-Xswiftc", "-use-ld=lld"]
     for flag in linker_flags:
         command += ["-Xlinker", flag]
     print(" ".join(command), flush=True)
