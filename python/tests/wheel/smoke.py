@@ -17,7 +17,8 @@ ROWS = [
     {"user_id": "ann", "ts": 0, "amount": 1.5},
     {"user_id": "bob", "ts": 1_000, "amount": 2.0},
     {"user_id": "ann", "ts": 2_000, "amount": 4.0},
-    {"user_id": "ann", "ts": 10 * MINUTE, "amount": 8.0},
+    {"user_id": "cid", "ts": 10 * MINUTE, "amount": 3.0},
+    {"user_id": "ann", "ts": 10 * MINUTE + 1_000, "amount": 8.0},
 ]
 
 
@@ -48,10 +49,14 @@ EXPECTED = [
     {"user_id": "ann", "n": 1, "total": 1.5},
     {"user_id": "bob", "n": 1, "total": 2.0},
     {"user_id": "ann", "n": 2, "total": 5.5},
-    {"user_id": "bob", "n": -1, "total": 0.0},  # at 1:01, before the record of 10:00 is processed
-    {"user_id": "ann", "n": -2, "total": 0.0},  # at 1:02
+    {"user_id": "cid", "n": 1, "total": 3.0},
+    # The watermark moves after the record that moves it: what fell due fires now, before the next record.
+    {"user_id": "bob", "n": -1, "total": 0.0},
+    {"user_id": "ann", "n": -2, "total": 0.0},
     {"user_id": "ann", "n": 1, "total": 8.0},
-    {"user_id": "ann", "n": -1, "total": 0.0},  # at the end of the input
+    # At the end of the input all timers fire.
+    {"user_id": "cid", "n": -1, "total": 0.0},
+    {"user_id": "ann", "n": -1, "total": 0.0},
 ]
 
 
