@@ -38,7 +38,8 @@ extension martlet_column {
     let isList = n_children == 1 && (kind == .offsets32 || kind == .offsets64)
     let bufferCount = kind == .views ? Int(n_variadic) + 3 : kind.bufferCount - (isList ? 1 : 0)
     let node = ExportedArray(owner, buffers: bufferCount, children: Int(n_children))
-    if kind != .none { node.buffers[0] = UnsafeRawPointer(validity) }
+    let bitmap = count == 0 ? nil : validity
+    if kind != .none { node.buffers[0] = UnsafeRawPointer(bitmap) }
     switch kind {
     case .none, .nested: break
     case .bits, .fixed: node.buffers[1] = values
@@ -52,14 +53,14 @@ extension martlet_column {
     }
     // Without a bitmap of its own a nested column starts at 0 and its children carry the whole offset; with one, it
     // keeps its offset and the children give back the part of theirs that was folded in.
-    var ownOffset = Int(offset) + start
+    var ownOffset = count == 0 ? 0 : Int(offset) + start
     if kind == .nested {
       let items = type == Int32(MARTLET_TYPE_STRUCT.rawValue) ? 1 : Int(width)
-      if validity == nil { ownOffset = 0 }
+      if bitmap == nil { ownOffset = 0 }
       for position in 0..<Int(n_children) {
         let child = children[position]
-        let shift = validity == nil ? start * items : -Int(offset) * items
-        let needed = (validity == nil ? count : ownOffset + count) * items
+        let shift = bitmap == nil ? start * items : -Int(offset) * items
+        let needed = (bitmap == nil ? count : ownOffset + count) * items
         child.export(child.length == 0 ? 0 : shift, needed, owner, into: node.children[position]!)
       }
     } else {
@@ -67,7 +68,7 @@ extension martlet_column {
     }
     if let dictionary { dictionary.pointee.export(0, Int(dictionary.pointee.length), owner, into: node.makeDictionary()) }
     let isWhole = start == 0 && count == Int(length)
-    node.fill(array, length: count, offset: ownOffset, nullCount: kind == .none ? Int64(count) : isWhole || null_count == 0 ? null_count : -1)
+    node.fill(array, length: count, offset: ownOffset, nullCount: kind == .none ? Int64(count) : bitmap == nil ? 0 : isWhole ? null_count : -1)
   }
 }
 
