@@ -188,7 +188,8 @@ final class DictionaryColumnBuilder: ColumnBuilder {
     case .unified: return false
     case .shared(let mine, _): return mine.pointee.hasSameCells(as: dictionary.pointee)
     case .none:
-      guard let owner, storedCount == nullCount else { return false }
+      // Nested values may be appended through `child` at any time, so they always go to `values`.
+      guard let owner, values.child(0) == nil, storedCount == nullCount else { return false }
       source = .shared(dictionary, owner)
       return true
     }
