@@ -20,30 +20,49 @@ public func martletAppendNull(_ appender: OpaquePointer, _ error: UnsafeMutableP
 }
 
 @_cdecl("martlet_append_bool")
-public func martletAppendBool(_ appender: OpaquePointer, _ value: Int32, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try Handle.object(appender, as: ColumnBuilder.self).append(bool: value != 0) }
+public func martletAppendBool(_ appender: OpaquePointer, _ value: Int32, _ error: UnsafeMutablePointer<martlet_error>?)
+  -> Int32
+{
+  boundary(error: error) { () throws(EngineError) in
+    try Handle.object(appender, as: ColumnBuilder.self).append(bool: value != 0)
+  }
 }
 
 @_cdecl("martlet_append_int64")
-public func martletAppendInt64(_ appender: OpaquePointer, _ value: Int64, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try Handle.object(appender, as: ColumnBuilder.self).append(int64: value) }
+public func martletAppendInt64(_ appender: OpaquePointer, _ value: Int64, _ error: UnsafeMutablePointer<martlet_error>?)
+  -> Int32
+{
+  boundary(error: error) { () throws(EngineError) in
+    try Handle.object(appender, as: ColumnBuilder.self).append(int64: value)
+  }
 }
 
 @_cdecl("martlet_append_uint64")
-public func martletAppendUInt64(_ appender: OpaquePointer, _ value: UInt64, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try Handle.object(appender, as: ColumnBuilder.self).append(uint64: value) }
+public func martletAppendUInt64(
+  _ appender: OpaquePointer, _ value: UInt64, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  boundary(error: error) { () throws(EngineError) in
+    try Handle.object(appender, as: ColumnBuilder.self).append(uint64: value)
+  }
 }
 
 @_cdecl("martlet_append_double")
-public func martletAppendDouble(_ appender: OpaquePointer, _ value: Double, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try Handle.object(appender, as: ColumnBuilder.self).append(double: value) }
+public func martletAppendDouble(
+  _ appender: OpaquePointer, _ value: Double, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  boundary(error: error) { () throws(EngineError) in
+    try Handle.object(appender, as: ColumnBuilder.self).append(double: value)
+  }
 }
 
 @_cdecl("martlet_append_bytes")
-public func martletAppendBytes(_ appender: OpaquePointer, _ bytes: UnsafeRawPointer?, _ length: Int, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
+public func martletAppendBytes(
+  _ appender: OpaquePointer, _ bytes: UnsafeRawPointer?, _ length: Int, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
   boundary(error: error) { () throws(EngineError) in
     guard length == 0 || bytes != nil else { throw missing("bytes") }
-    try Handle.object(appender, as: ColumnBuilder.self).append(bytes: UnsafeRawBufferPointer(start: bytes, count: length))
+    try Handle.object(appender, as: ColumnBuilder.self).append(
+      bytes: UnsafeRawBufferPointer(start: bytes, count: length))
   }
 }
 
@@ -54,7 +73,8 @@ public func martletAppendEndNested(_ appender: OpaquePointer, _ error: UnsafeMut
 
 @_cdecl("martlet_append_cell")
 public func martletAppendCell(
-  _ appender: OpaquePointer, _ column: UnsafePointer<martlet_column>?, _ row: Int64, _ error: UnsafeMutablePointer<martlet_error>?
+  _ appender: OpaquePointer, _ column: UnsafePointer<martlet_column>?, _ row: Int64,
+  _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
   boundary(error: error) { () throws(EngineError) in
     guard let column else { throw missing("column") }

@@ -48,7 +48,9 @@ enum Handle {
   static func new(_ object: AnyObject) -> OpaquePointer { OpaquePointer(Unmanaged.passRetained(object).toOpaque()) }
 
   /// A pointer that does not.
-  static func borrowed(_ object: AnyObject) -> OpaquePointer { OpaquePointer(Unmanaged.passUnretained(object).toOpaque()) }
+  static func borrowed(_ object: AnyObject) -> OpaquePointer {
+    OpaquePointer(Unmanaged.passUnretained(object).toOpaque())
+  }
 
   @inline(__always)
   static func object<Object: AnyObject>(_ handle: OpaquePointer, as: Object.Type) -> Object {

@@ -25,7 +25,10 @@ public final class BatchBuilder {
     for column in columns where column.storedCount != numRows &+ 1 { try complete(column) }
     if hasNested {
       for column in columns where column.hasOpenItems {
-        throw EngineError(.schemaMismatch, "column '\(column.field.name)' (\(column.field.type)): items were appended that no end of a nested value has closed")
+        throw EngineError(
+          .schemaMismatch,
+          "column '\(column.field.name)' (\(column.field.type)): items were appended that no end of a nested value has closed"
+        )
       }
     }
     numRows &+= 1
@@ -33,7 +36,10 @@ public final class BatchBuilder {
 
   private func complete(_ column: ColumnBuilder) throws(EngineError) {
     if column.count == numRows { return try column.appendNull() }
-    throw EngineError(.schemaMismatch, "column '\(column.field.name)' has \(column.count - numRows) cells for one row; end the row after one cell per column")
+    throw EngineError(
+      .schemaMismatch,
+      "column '\(column.field.name)' has \(column.count - numRows) cells for one row; end the row after one cell per column"
+    )
   }
 
   /// Takes back the cells of the row that was not ended.
@@ -50,7 +56,9 @@ public final class BatchBuilder {
   /// Copies rows of a batch that fits the schema. After an error nothing of them is there.
   func append(_ batch: RecordBatch, rows: UnsafeBufferPointer<Int32>) throws(EngineError) {
     do {
-      for (position, column) in columns.enumerated() { try column.append(from: batch.columns.baseAddress! + position, rows: rows, owner: batch) }
+      for (position, column) in columns.enumerated() {
+        try column.append(from: batch.columns.baseAddress! + position, rows: rows, owner: batch)
+      }
     } catch {
       cancelRow()
       throw error
@@ -60,7 +68,9 @@ public final class BatchBuilder {
 
   func append(_ batch: RecordBatch, range: Range<Int>) throws(EngineError) {
     do {
-      for (position, column) in columns.enumerated() { try column.append(from: batch.columns.baseAddress! + position, range: range, owner: batch) }
+      for (position, column) in columns.enumerated() {
+        try column.append(from: batch.columns.baseAddress! + position, range: range, owner: batch)
+      }
     } catch {
       cancelRow()
       throw error

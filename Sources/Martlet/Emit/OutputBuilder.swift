@@ -53,7 +53,10 @@ public final class OutputBuilder {
       return
     }
     if mine == schema { return }
-    throw EngineError(.schemaMismatch, "the output has the schema (\(mine)) already and cannot be declared as (\(schema)); declare it once, before the first row")
+    throw EngineError(
+      .schemaMismatch,
+      "the output has the schema (\(mine)) already and cannot be declared as (\(schema)); declare it once, before the first row"
+    )
   }
 
   // MARK: referenced rows
@@ -97,7 +100,9 @@ public final class OutputBuilder {
   private func checkRow(_ batch: RecordBatch, _ row: Int) throws(EngineError) {
     for column in guardedColumns where batch.columns[column].isNull(row) {
       let field = schema!.fields[column]
-      throw EngineError(.schemaMismatch, "column '\(field.name)' (\(field.type)) is not nullable, got a null; give it a value or declare it nullable")
+      throw EngineError(
+        .schemaMismatch,
+        "column '\(field.name)' (\(field.type)) is not nullable, got a null; give it a value or declare it nullable")
     }
   }
 
@@ -133,7 +138,11 @@ public final class OutputBuilder {
     guard pendingRows > 0, let source else { return }
     let gathered = try gatherBuilder()
     let pending = UnsafeBufferPointer(start: rows, count: pendingRows)
-    if let range = Self.contiguous(pending) { try gathered.append(source, range: range) } else { try gathered.append(source, rows: pending) }
+    if let range = Self.contiguous(pending) {
+      try gathered.append(source, range: range)
+    } else {
+      try gathered.append(source, rows: pending)
+    }
     pendingRows = 0
   }
 
@@ -159,7 +168,8 @@ public final class OutputBuilder {
     get throws(EngineError) {
       if let built { return built }
       guard let schema else {
-        throw EngineError(.schemaMismatch, "the output has no schema yet: declare it, or emit a record of the input first")
+        throw EngineError(
+          .schemaMismatch, "the output has no schema yet: declare it, or emit a record of the input first")
       }
       let builder = try BatchBuilder(schema)
       built = builder
@@ -266,7 +276,9 @@ public final class RowTimestamps: @unchecked Sendable {
 
   deinit { block.free() }
 
-  public var values: UnsafeBufferPointer<Int64> { UnsafeBufferPointer(start: block.start.assumingMemoryBound(to: Int64.self), count: count) }
+  public var values: UnsafeBufferPointer<Int64> {
+    UnsafeBufferPointer(start: block.start.assumingMemoryBound(to: Int64.self), count: count)
+  }
 
   func append(_ timestamp: Int64, _ times: Int) {
     block.reserve((count + times) * 8, used: count * 8)

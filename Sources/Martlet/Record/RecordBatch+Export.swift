@@ -8,13 +8,16 @@ extension RecordBatch {
   public func export(offset: Int, length: Int, into array: UnsafeMutablePointer<ArrowArray>) throws(EngineError) {
     try checkRange(offset, length)
     let node = ExportedArray(owner, buffers: 1, children: columns.count)
-    for (position, column) in columns.enumerated() { column.export(offset, length, owner, into: node.children[position]!) }
+    for (position, column) in columns.enumerated() {
+      column.export(offset, length, owner, into: node.children[position]!)
+    }
     node.fill(array, length: length)
   }
 
   /// One column of those rows, with its field. Errors: `.invalidArgument` for a range or column outside of the batch.
   public func exportColumn(
-    _ column: Int, offset: Int, length: Int, into array: UnsafeMutablePointer<ArrowArray>, schema: UnsafeMutablePointer<ArrowSchema>
+    _ column: Int, offset: Int, length: Int, into array: UnsafeMutablePointer<ArrowArray>,
+    schema: UnsafeMutablePointer<ArrowSchema>
   ) throws(EngineError) {
     guard columns.indices.contains(column) else {
       throw EngineError(.invalidArgument, "there is no column \(column); the batch has \(columns.count)")
@@ -26,7 +29,8 @@ extension RecordBatch {
 
   private func checkRange(_ offset: Int, _ length: Int) throws(EngineError) {
     guard offset >= 0, length >= 0, offset <= numRows, length <= numRows - offset else {
-      throw EngineError(.invalidArgument, "rows \(offset) to \(offset) + \(length) are outside of a batch of \(numRows) rows")
+      throw EngineError(
+        .invalidArgument, "rows \(offset) to \(offset) + \(length) are outside of a batch of \(numRows) rows")
     }
   }
 }
@@ -64,11 +68,17 @@ extension martlet_column {
         child.export(child.length == 0 ? 0 : shift, needed, owner, into: node.children[position]!)
       }
     } else {
-      for position in 0..<Int(n_children) { children[position].export(0, Int(children[position].length), owner, into: node.children[position]!) }
+      for position in 0..<Int(n_children) {
+        children[position].export(0, Int(children[position].length), owner, into: node.children[position]!)
+      }
     }
-    if let dictionary { dictionary.pointee.export(0, Int(dictionary.pointee.length), owner, into: node.makeDictionary()) }
+    if let dictionary {
+      dictionary.pointee.export(0, Int(dictionary.pointee.length), owner, into: node.makeDictionary())
+    }
     let isWhole = start == 0 && count == Int(length)
-    node.fill(array, length: count, offset: ownOffset, nullCount: kind == .none ? Int64(count) : bitmap == nil ? 0 : isWhole ? null_count : -1)
+    node.fill(
+      array, length: count, offset: ownOffset,
+      nullCount: kind == .none ? Int64(count) : bitmap == nil ? 0 : isWhole ? null_count : -1)
   }
 }
 
@@ -113,7 +123,8 @@ final class ExportedArray {
     array.initialize(
       to: ArrowArray(
         length: Int64(length), null_count: nullCount, offset: Int64(offset), n_buffers: Int64(buffers.count),
-        n_children: Int64(children.count), buffers: buffers.baseAddress, children: children.baseAddress, dictionary: dictionary,
+        n_children: Int64(children.count), buffers: buffers.baseAddress, children: children.baseAddress,
+        dictionary: dictionary,
         release: { array in
           guard let array, let node = array.pointee.private_data else { return }
           array.pointee.release = nil

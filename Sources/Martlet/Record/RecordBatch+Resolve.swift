@@ -9,8 +9,12 @@ extension ColumnLayout {
     guard let target = copy.baseAddress, let source = columns.baseAddress else { return copy }
     target.initialize(from: source, count: nodeCount)
     for position in 0..<nodeCount {
-      if let children = copy[position].children { copy[position].children = UnsafePointer(target + (children - source)) }
-      if let dictionary = copy[position].dictionary { copy[position].dictionary = UnsafePointer(target + (dictionary - source)) }
+      if let children = copy[position].children {
+        copy[position].children = UnsafePointer(target + (children - source))
+      }
+      if let dictionary = copy[position].dictionary {
+        copy[position].dictionary = UnsafePointer(target + (dictionary - source))
+      }
     }
     return copy
   }
@@ -54,24 +58,32 @@ extension martlet_column {
   }
 
   /// The children of this node, to be written while a batch is being built.
-  private func child(_ position: Int) -> UnsafeMutablePointer<martlet_column> { UnsafeMutablePointer(mutating: children + position) }
+  private func child(_ position: Int) -> UnsafeMutablePointer<martlet_column> {
+    UnsafeMutablePointer(mutating: children + position)
+  }
 
   private func malformed(_ what: String) -> EngineError {
-    EngineError(.schemaMismatch, "column '\(String(cString: name))' (\(String(cString: type_name))): \(what); the Arrow array does not fit its schema")
+    EngineError(
+      .schemaMismatch,
+      "column '\(String(cString: name))' (\(String(cString: type_name))): \(what); the Arrow array does not fit its schema"
+    )
   }
 
   /// Fills in rows `[parentOffset, parentOffset + rows)` of `source`; they become rows 0 ..< `rows` of this column.
   mutating func resolve(_ source: UnsafePointer<ArrowArray>, parentOffset: Int, rows: Int) throws(EngineError) {
     let array = source.pointee
     guard array.release != nil else { throw malformed("its Arrow array was released or moved") }
-    guard array.length >= 0, array.offset >= 0 else { throw malformed("length \(array.length) and offset \(array.offset) may not be negative") }
+    guard array.length >= 0, array.offset >= 0 else {
+      throw malformed("length \(array.length) and offset \(array.offset) may not be negative")
+    }
     guard array.length >= Int64(parentOffset) + Int64(rows) else {
       throw malformed("it has \(array.length) rows where \(parentOffset + rows) are needed")
     }
     let kind = bufferKind
     let isList = kind == .offsets32 && n_children == 1 || kind == .offsets64 && n_children == 1
     let needed = kind.bufferCount - (isList ? 1 : 0)
-    guard kind == .views ? array.n_buffers >= needed : array.n_buffers == needed, needed == 0 || array.buffers != nil else {
+    guard kind == .views ? array.n_buffers >= needed : array.n_buffers == needed, needed == 0 || array.buffers != nil
+    else {
       throw malformed("it has \(array.n_buffers) buffers, not \(needed)")
     }
     guard array.n_children == n_children, n_children == 0 || array.children != nil else {
@@ -168,7 +180,8 @@ extension martlet_column {
     }
     if let node = dictionary {
       guard let source = array.dictionary else { throw malformed("its dictionary is missing") }
-      try UnsafeMutablePointer(mutating: node).pointee.resolve(source, parentOffset: 0, rows: Int(max(0, source.pointee.length)))
+      try UnsafeMutablePointer(mutating: node).pointee.resolve(
+        source, parentOffset: 0, rows: Int(max(0, source.pointee.length)))
     }
   }
 

@@ -13,7 +13,8 @@ import Testing
       let field = Field("x", type)
       let nulls = seed % 3 == 0 ? 0 : 25
       let sources = try (0..<2).map { _ in
-        try ArrowFixture(tally: tally).batch([field], (0..<24).map { _ in [random.value(field, nulls: nulls)] }, lead: [[random.value(field)]])
+        try ArrowFixture(tally: tally).batch(
+          [field], (0..<24).map { _ in [random.value(field, nulls: nulls)] }, lead: [[random.value(field)]])
       }
       let builder = try ColumnBuilder.make(for: field)
       var model: [Value] = []
@@ -23,8 +24,11 @@ import Testing
           let owner: AnyObject? = random.chance(80) ? source : nil
           switch Int.random(in: 0..<5, using: &random) {
           case 0:
-            let rows = (0..<Int.random(in: 0...20, using: &random)).map { _ in Int32.random(in: 0..<24, using: &random) }
-            try rows.withUnsafeBufferPointer { try builder.append(from: source.columns.baseAddress!, rows: $0, owner: owner) }
+            let rows = (0..<Int.random(in: 0...20, using: &random)).map { _ in Int32.random(in: 0..<24, using: &random)
+            }
+            try rows.withUnsafeBufferPointer {
+              try builder.append(from: source.columns.baseAddress!, rows: $0, owner: owner)
+            }
             model += rows.map { Value(source.columns[0], type, Int($0)) }
           case 1:
             let first = Int.random(in: 0...24, using: &random)
@@ -65,7 +69,9 @@ import Testing
     return try RecordBatch(moving: &array, schema: Schema([builder.field]))
   }
 
-  private func refusal(_ type: DataType, isNullable: Bool = true, _ append: (ColumnBuilder) throws -> Void) throws -> EngineError {
+  private func refusal(_ type: DataType, isNullable: Bool = true, _ append: (ColumnBuilder) throws -> Void) throws
+    -> EngineError
+  {
     let builder = try ColumnBuilder.make(for: Field("n", type, isNullable: isNullable))
     let error = #expect(throws: EngineError.self) { try append(builder) }
     builder.truncate(to: 0)
@@ -86,23 +92,32 @@ import Testing
     #expect(try refusal(.bool) { try $0.append(int64: 1) }.kind == .schemaMismatch)
     #expect(try refusal(.float64) { try $0.endNested() }.kind == .schemaMismatch)
     #expect(try refusal(.decimal128(precision: 5, scale: 1)) { try $0.append(int64: 1) }.kind == .schemaMismatch)
-    #expect(try refusal(.dictionary(index: .int8, value: .utf8, ordered: false)) { try $0.append(int64: 1) }.kind == .schemaMismatch)
+    #expect(
+      try refusal(.dictionary(index: .int8, value: .utf8, ordered: false)) { try $0.append(int64: 1) }.kind
+        == .schemaMismatch)
     let batch = try ArrowFixture(tally: Tally()).batch([Field("x", .int32)], [[.int(1)]])
-    #expect(try refusal(.int64) { try $0.append(cell: 0, of: batch.columns.baseAddress!) }.message == "column 'n': expected int64, got a cell of type int32")
+    #expect(
+      try refusal(.int64) { try $0.append(cell: 0, of: batch.columns.baseAddress!) }.message
+        == "column 'n': expected int64, got a cell of type int32")
     #expect(try refusal(.int32) { try $0.append(cell: 1, of: batch.columns.baseAddress!) }.kind == .invalidArgument)
   }
 
   @Test func numbersThatDoNotFitAreRefused() throws {
     for (type, bad) in [
-      (DataType.int8, Int64(128)), (.int8, -129), (.int16, 32768), (.int32, 1 << 31), (.uint8, -1), (.uint16, 65536), (.uint32, 1 << 32), (.uint64, -1),
+      (DataType.int8, Int64(128)), (.int8, -129), (.int16, 32768), (.int32, 1 << 31), (.uint8, -1), (.uint16, 65536),
+      (.uint32, 1 << 32), (.uint64, -1),
       (.date32, 1 << 40), (.float32, 1 << 24 + 1), (.float64, 1 << 53 + 1), (.float16, 2049),
     ] {
       let error = try refusal(type) { try $0.append(int64: bad) }
       #expect(error.kind == .valueRange && error.message == "column 'n': \(bad) does not fit \(type)")
     }
-    #expect(try refusal(.int64) { try $0.append(uint64: 1 << 63) }.message == "column 'n': 9223372036854775808 does not fit int64")
+    #expect(
+      try refusal(.int64) { try $0.append(uint64: 1 << 63) }.message
+        == "column 'n': 9223372036854775808 does not fit int64")
     #expect(try refusal(.float32) { try $0.append(double: 1e300) }.kind == .valueRange)
-    #expect(try refusal(.fixedSizeBinary(3), bytes([1, 2])).message == "column 'n': fixed_size_binary[3] takes exactly 3 bytes, got 2")
+    #expect(
+      try refusal(.fixedSizeBinary(3), bytes([1, 2])).message
+        == "column 'n': fixed_size_binary[3] takes exactly 3 bytes, got 2")
     let builder = try ColumnBuilder.make(for: Field("n", .uint64))
     try builder.append(uint64: .max)
     try builder.append(int64: 5)
@@ -114,10 +129,17 @@ import Testing
   }
 
   @Test func nullsNeedANullableColumn() throws {
-    let source = try ArrowFixture(tally: Tally()).batch([Field("x", .int32), Field("d", .dictionary(index: .int8, value: .utf8, ordered: false))], [[.int(1), .text("a")], [.null, .null]])
-    #expect(try refusal(.int32, isNullable: false) { try $0.appendNull() }.message.hasPrefix("column 'n' (int32) is not nullable, got a null"))
+    let source = try ArrowFixture(tally: Tally()).batch(
+      [Field("x", .int32), Field("d", .dictionary(index: .int8, value: .utf8, ordered: false))],
+      [[.int(1), .text("a")], [.null, .null]])
+    #expect(
+      try refusal(.int32, isNullable: false) { try $0.appendNull() }.message.hasPrefix(
+        "column 'n' (int32) is not nullable, got a null"))
     for (position, field) in source.schema.fields.enumerated() {
-      #expect(try refusal(field.type, isNullable: false) { try $0.append(from: source.columns.baseAddress! + position, range: 0..<2, owner: source) }.kind == .schemaMismatch)
+      #expect(
+        try refusal(field.type, isNullable: false) {
+          try $0.append(from: source.columns.baseAddress! + position, range: 0..<2, owner: source)
+        }.kind == .schemaMismatch)
       let builder = try ColumnBuilder.make(for: Field("n", field.type, isNullable: false))
       try builder.append(from: source.columns.baseAddress! + position, range: 0..<1, owner: source)
       #expect(builder.count == 1)
@@ -131,10 +153,16 @@ import Testing
     var random = SeededGenerator(3)
     for _ in 0..<20_000 {
       // Mostly bytes that matter: leads, continuations and the edges of their ranges.
-      let interesting: [UInt8] = [0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xED, 0xEF, 0xF0, 0xF1, 0xF4, 0xF5, 0xFF]
+      let interesting: [UInt8] = [
+        0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xED, 0xEF, 0xF0,
+        0xF1, 0xF4, 0xF5, 0xFF,
+      ]
       let lead = Array(repeating: UInt8(0x61), count: Int.random(in: 0...9, using: &random))
-      let bytes = lead + (0..<Int.random(in: 0...6, using: &random)).map { _ in interesting.randomElement(using: &random)! }
-      #expect(bytes.withUnsafeBytes { UTF8Check.isValid($0) } == (String(validating: bytes, as: UTF8.self) != nil), "\(bytes)")
+      let bytes =
+        lead + (0..<Int.random(in: 0...6, using: &random)).map { _ in interesting.randomElement(using: &random)! }
+      #expect(
+        bytes.withUnsafeBytes { UTF8Check.isValid($0) } == (String(validating: bytes, as: UTF8.self) != nil), "\(bytes)"
+      )
     }
   }
 
@@ -185,7 +213,8 @@ import Testing
     let second = try ArrowFixture(tally: tally).batch([field], [[.text("c")], [.text("a")]])
     let builder = try ColumnBuilder.make(for: field)
     try builder.append(from: first.columns.baseAddress!, range: 0..<3, owner: first)
-    try builder.append(from: first.slice(1, 2).columns.baseAddress!, range: 0..<2, owner: first)
+    let part = first.slice(1, 2)
+    try builder.append(from: part.columns.baseAddress!, range: 0..<2, owner: part)
     let shared = try finish(builder)
     #expect(shared.columns[0].dictionary.pointee.values == first.columns[0].dictionary.pointee.values)
     #expect(shared.rows.map { $0[0] } == [.text("a"), .null, .text("b"), .null, .text("b")])

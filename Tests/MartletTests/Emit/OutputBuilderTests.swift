@@ -5,10 +5,12 @@ import Testing
 
 @Suite struct OutputBuilderTests {
   private let fields = [
-    Field("i", .int64), Field("t", .utf8), Field("d", .dictionary(index: .int32, value: .utf8, ordered: false)), Field("l", .list(Field("item", .int16))),
+    Field("i", .int64), Field("t", .utf8), Field("d", .dictionary(index: .int32, value: .utf8, ordered: false)),
+    Field("l", .list(Field("item", .int16))),
   ]
 
-  private func batch(_ random: inout SeededGenerator, _ count: Int = 30, _ tally: Tally = Tally()) throws -> RecordBatch {
+  private func batch(_ random: inout SeededGenerator, _ count: Int = 30, _ tally: Tally = Tally()) throws -> RecordBatch
+  {
     let rows = (0..<count).map { _ in fields.map { random.value($0) } }
     return try ArrowFixture(tally: tally).batch(fields, rows, lead: [fields.map { random.value($0) }])
   }
@@ -41,7 +43,9 @@ import Testing
           model += source.rows.map { ($0, step) }
         case 5, 6:
           let row = fields.map { random.value($0) }
-          for (position, value) in row.enumerated() where value != .null { try output.builder.columns[position].append(value) }
+          for (position, value) in row.enumerated() where value != .null {
+            try output.builder.columns[position].append(value)
+          }
           try output.endBuiltRow(timestamp: step)
           model.append((row, step))
         case 7:
@@ -90,7 +94,8 @@ import Testing
     #expect(try output.takeBatch()?.batch === source)
     for row in [1, 3, 2, 4] { try output.emitRow(source, row, timestamp: 0) }
     let gathered = try #require(try output.takeBatch()).batch
-    #expect(gathered.columns[0].values != source.columns[0].values && gathered.rows == [1, 3, 2, 4].map { source.rows[$0] })
+    #expect(
+      gathered.columns[0].values != source.columns[0].values && gathered.rows == [1, 3, 2, 4].map { source.rows[$0] })
     #expect(gathered.columns[2].dictionary.pointee.values == source.columns[2].dictionary.pointee.values)
   }
 
@@ -104,7 +109,9 @@ import Testing
     #expect(try refusal([Field("a", .int32), Field("b", .binary)])?.message == "column 'b': expected utf8, got binary")
     #expect(try refusal([Field("a", .int32), Field("c", .utf8)]).says("column 1: expected 'b' (utf8), got 'c' (utf8)"))
     #expect(try refusal([Field("a", .int32)]).says("column 'b' (utf8) of the output schema is missing"))
-    #expect(try refusal([Field("a", .int32), Field("b", .utf8), Field("z", .int8)]).says("column 'z' (int8) of the emitted batch is not in"))
+    #expect(
+      try refusal([Field("a", .int32), Field("b", .utf8), Field("z", .int8)]).says(
+        "column 'z' (int8) of the emitted batch is not in"))
     let good = try fixture.batch([Field("a", .int32), Field("b", .utf8)], [[.null, .text("x")]])
     try output.emitRow(good, 0, timestamp: 0)
     for row in [1, -1, Int.max] {
@@ -131,7 +138,9 @@ import Testing
     let wide = OutputBuilder(schema: Schema([Field("a", .int32)]))
     try wide.emitBatch(taken, timestamp: 0)
     let shared = try #require(try wide.takeBatch()).batch
-    #expect(shared.schema.fields[0].isNullable && shared.columns[0].nullable == 1 && shared.columns[0].values == taken.columns[0].values)
+    #expect(
+      shared.schema.fields[0].isNullable && shared.columns[0].nullable == 1
+        && shared.columns[0].values == taken.columns[0].values)
   }
 
   @Test func builtRowsNeedASchemaAndOneCellPerColumn() throws {

@@ -32,8 +32,10 @@ struct ArrowFixture {
     switch type {
     case .null: break
     case .bool: node.buffers.append(bitmap(cells.map { $0 == .int(1) }))
-    case .utf8, .binary: node.addOffsets(cells.map(\.byteCount), as: Int32.self); node.buffers.append(bytes(cells.flatMap(\.asBytes)))
-    case .largeUtf8, .largeBinary: node.addOffsets(cells.map(\.byteCount), as: Int64.self); node.buffers.append(bytes(cells.flatMap(\.asBytes)))
+    case .utf8, .binary:
+      node.addOffsets(cells.map(\.byteCount), as: Int32.self); node.buffers.append(bytes(cells.flatMap(\.asBytes)))
+    case .largeUtf8, .largeBinary:
+      node.addOffsets(cells.map(\.byteCount), as: Int64.self); node.buffers.append(bytes(cells.flatMap(\.asBytes)))
     case .utf8View, .binaryView: addViews(node, cells)
     case .list(let item), .map(let item, _):
       node.addOffsets(cells.map { $0.items.count }, as: Int32.self)
@@ -44,10 +46,11 @@ struct ArrowFixture {
     case .fixedSizeList(let item, let width):
       let items = cells.flatMap { $0 == .null ? Array(repeating: Value.null, count: width) : $0.items }
       node.children.append(array(item.type, items, lead: width == 0 ? [] : [.null]))
-      // A child with an offset of its own.
+    // A child with an offset of its own.
     case .structure(let fields):
       for (position, field) in fields.enumerated() {
-        node.children.append(array(field.type, cells.map { $0 == .null ? .null : $0.items[position] }, lead: position == 0 ? [.null] : []))
+        node.children.append(
+          array(field.type, cells.map { $0 == .null ? .null : $0.items[position] }, lead: position == 0 ? [.null] : []))
       }
     case .dictionary(let index, let value, _):
       // Values that no cell uses, and duplicates, are legal.
@@ -139,7 +142,8 @@ struct ArrowFixture {
         nodes.append(dictionaryNode!)
       }
       return ArrowArray(
-        length: Int64(length), null_count: Int64(nullCount), offset: Int64(offset), n_buffers: Int64(buffers.count), n_children: Int64(children.count),
+        length: Int64(length), null_count: Int64(nullCount), offset: Int64(offset), n_buffers: Int64(buffers.count),
+        n_children: Int64(children.count),
         buffers: blocks, children: list, dictionary: dictionaryNode,
         release: { array in
           let node = Unmanaged<Node>.fromOpaque(array!.pointee.private_data).takeRetainedValue()
@@ -188,10 +192,13 @@ extension Value {
       return
     }
     let element = Int(column.offset) + row
-    func items(_ item: Field, _ range: Range<Int>) -> Value { .nested(range.map { Value(column.children[0], item.type, $0) }) }
+    func items(_ item: Field, _ range: Range<Int>) -> Value {
+      .nested(range.map { Value(column.children[0], item.type, $0) })
+    }
     switch type {
     case .null: self = .null
-    case .utf8, .largeUtf8, .utf8View, .binary, .largeBinary, .binaryView, .fixedSizeBinary, .decimal128, .decimal256, .interval:
+    case .utf8, .largeUtf8, .utf8View, .binary, .largeBinary, .binaryView, .fixedSizeBinary, .decimal128, .decimal256,
+      .interval:
       self = .bytes(Array(column.bytes(row)))
     case .float16, .float32, .float64: self = .double(column.double(row))
     case .list(let item), .map(let item, _):

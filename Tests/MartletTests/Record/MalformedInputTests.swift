@@ -6,7 +6,9 @@ import Testing
 /// Arrays that do not fit their schema are refused by name, and released.
 @Suite struct MalformedInputTests {
   /// Spoils a good array of one column `x` and imports it.
-  private func importing(_ type: DataType, _ values: [Value], _ spoil: (UnsafeMutablePointer<ArrowArray>) -> Void) -> EngineError? {
+  private func importing(_ type: DataType, _ values: [Value], _ spoil: (UnsafeMutablePointer<ArrowArray>) -> Void)
+    -> EngineError?
+  {
     let tally = Tally()
     var array = ArrowFixture(tally: tally).array(.structure([Field("x", type)]), values.map { .nested([$0]) })
     spoil(array.children[0]!)
@@ -36,13 +38,16 @@ import Testing
   @Test func missingBuffers() {
     #expect(importing(.int32, three) { $0.pointee.drop(1) }.says("values buffer is missing"))
     #expect(importing(.utf8, texts) { $0.pointee.drop(2) }.says("data buffer is missing"))
-    #expect(importing(.list(Field("item", .int8)), [.nested([.int(1)])]) { $0.pointee.drop(1) }?.kind == .schemaMismatch)
+    #expect(
+      importing(.list(Field("item", .int8)), [.nested([.int(1)])]) { $0.pointee.drop(1) }?.kind == .schemaMismatch)
   }
 
   @Test func emptyArraysMayLeaveTheirBuffersOut() throws {
     for type in SampleTypes.all where type != .null {
       let error = importing(type, []) { array in
-        for position in 0..<Int(array.pointee.n_buffers) where type.byteWidth > 0 || position < 2 { array.pointee.drop(position) }
+        for position in 0..<Int(array.pointee.n_buffers) where type.byteWidth > 0 || position < 2 {
+          array.pointee.drop(position)
+        }
       }
       #expect(error == nil, "\(type)")
     }
@@ -51,9 +56,15 @@ import Testing
   @Test func wrongChildren() {
     let list = DataType.list(Field("item", .int8))
     #expect(importing(list, [.nested([.int(1)])]) { $0.pointee.n_children = 0 }?.kind == .schemaMismatch)
-    #expect(importing(list, [.nested([.int(1)])]) { $0.pointee.children[0]!.pointee.length = 0 }.says("reach item 1 of 0"))
-    #expect(importing(.structure([Field("a", .int8)]), [.nested([.int(1)])]) { $0.pointee.children[0]!.pointee.length = 0 }.says("'a'"))
-    #expect(importing(.fixedSizeList(Field("item", .int8), 2), [.nested([.int(1), .int(2)])]) { $0.pointee.children[0]!.pointee.length = 1 } != nil)
+    #expect(
+      importing(list, [.nested([.int(1)])]) { $0.pointee.children[0]!.pointee.length = 0 }.says("reach item 1 of 0"))
+    #expect(
+      importing(.structure([Field("a", .int8)]), [.nested([.int(1)])]) { $0.pointee.children[0]!.pointee.length = 0 }
+        .says("'a'"))
+    #expect(
+      importing(.fixedSizeList(Field("item", .int8), 2), [.nested([.int(1), .int(2)])]) {
+        $0.pointee.children[0]!.pointee.length = 1
+      } != nil)
     let dictionary = DataType.dictionary(index: .int8, value: .utf8, ordered: false)
     let error = importing(dictionary, texts) { array in
       array.pointee.dictionary.pointee.release(array.pointee.dictionary)
@@ -75,10 +86,14 @@ import Testing
 
   @Test func topLevelNullsAndWrongWidth() throws {
     var array = ArrowFixture(tally: Tally()).array(.structure([Field("x", .int8)]), [.nested([.int(1)]), .null])
-    let nulls = #expect(throws: EngineError.self) { try RecordBatch(moving: &array, schema: Schema([Field("x", .int8)])) }
+    let nulls = #expect(throws: EngineError.self) {
+      try RecordBatch(moving: &array, schema: Schema([Field("x", .int8)]))
+    }
     #expect(nulls.says("1 whole rows are null"))
     array = ArrowFixture(tally: Tally()).array(.structure([Field("x", .int8)]), [])
-    let width = #expect(throws: EngineError.self) { try RecordBatch(moving: &array, schema: Schema([Field("x", .int8), Field("y", .int8)])) }
+    let width = #expect(throws: EngineError.self) {
+      try RecordBatch(moving: &array, schema: Schema([Field("x", .int8), Field("y", .int8)]))
+    }
     #expect(width.says("the schema has 2 columns, the Arrow array 1"))
     let released = #expect(throws: EngineError.self) { try RecordBatch(moving: &array, schema: Schema([])) }
     #expect(released?.kind == .invalidArgument)

@@ -17,16 +17,21 @@ struct SeededGenerator: RandomNumberGenerator {
 enum SampleTypes {
   static let flat: [DataType] =
     [
-      .null, .bool, .int8, .int16, .int32, .int64, .uint8, .uint16, .uint32, .uint64, .float16, .float32, .float64, .utf8, .largeUtf8, .utf8View,
-      .binary, .largeBinary, .binaryView, .fixedSizeBinary(1), .fixedSizeBinary(5), .fixedSizeBinary(0), .date32, .date64, .time32(.second), .time32(.milli),
+      .null, .bool, .int8, .int16, .int32, .int64, .uint8, .uint16, .uint32, .uint64, .float16, .float32, .float64,
+      .utf8, .largeUtf8, .utf8View,
+      .binary, .largeBinary, .binaryView, .fixedSizeBinary(1), .fixedSizeBinary(5), .fixedSizeBinary(0), .date32,
+      .date64, .time32(.second), .time32(.milli),
       .time64(.micro), .time64(.nano), .timestamp(.second, timezone: nil), .timestamp(.milli, timezone: "UTC"),
-      .timestamp(.micro, timezone: "Europe/Berlin"), .timestamp(.nano, timezone: nil), .decimal128(precision: 20, scale: 3),
+      .timestamp(.micro, timezone: "Europe/Berlin"), .timestamp(.nano, timezone: nil),
+      .decimal128(precision: 20, scale: 3),
       .decimal256(precision: 50, scale: -2),
     ] + TimeUnit.allCases.map { .duration($0) } + IntervalUnit.allCases.map { .interval($0) }
 
   static let dictionaries: [DataType] = [
-    .dictionary(index: .int32, value: .utf8, ordered: false), .dictionary(index: .int8, value: .utf8View, ordered: true),
-    .dictionary(index: .uint16, value: .int64, ordered: false), .dictionary(index: .int64, value: .fixedSizeBinary(3), ordered: false),
+    .dictionary(index: .int32, value: .utf8, ordered: false),
+    .dictionary(index: .int8, value: .utf8View, ordered: true),
+    .dictionary(index: .uint16, value: .int64, ordered: false),
+    .dictionary(index: .int64, value: .fixedSizeBinary(3), ordered: false),
     .dictionary(index: .uint32, value: .bool, ordered: false),
     .dictionary(index: .int32, value: .structure([Field("a", .int32), Field("b", .utf8)]), ordered: false),
   ]
@@ -35,7 +40,10 @@ enum SampleTypes {
     [
       .list(Field("item", type)), .largeList(Field("item", type)), .fixedSizeList(Field("item", type), 2),
       .structure([Field("a", type), Field("b", .int16)]),
-      .map(Field("entries", .structure([Field("key", .utf8, isNullable: false), Field("value", type)]), isNullable: false), keysSorted: false),
+      .map(
+        Field(
+          "entries", .structure([Field("key", .utf8, isNullable: false), Field("value", type)]), isNullable: false),
+        keysSorted: false),
     ]
   }
 
@@ -57,7 +65,8 @@ extension SeededGenerator {
     case .null: return .null
     case .bool: return .int(chance(50) ? 1 : 0)
     case .float16, .float32, .float64: return .double(Double(Int.random(in: -99...99, using: &self)) / 4)
-    case .utf8, .largeUtf8, .utf8View: return .text(String(repeating: "é", count: Int.random(in: 0...9, using: &self)) + "\(next() % 10)")
+    case .utf8, .largeUtf8, .utf8View:
+      return .text(String(repeating: "é", count: Int.random(in: 0...9, using: &self)) + "\(next() % 10)")
     case .binary, .largeBinary, .binaryView: return bytes(Int.random(in: 0...20, using: &self))
     case .fixedSizeBinary, .decimal128, .decimal256, .interval: return bytes(field.type.byteWidth)
     case .list(let item), .largeList(let item), .map(let item, _):
@@ -74,5 +83,7 @@ extension SeededGenerator {
     }
   }
 
-  private mutating func bytes(_ count: Int) -> Value { .bytes((0..<count).map { _ in UInt8(truncatingIfNeeded: next()) }) }
+  private mutating func bytes(_ count: Int) -> Value {
+    .bytes((0..<count).map { _ in UInt8(truncatingIfNeeded: next()) })
+  }
 }
