@@ -16,15 +16,15 @@ public func martletAppenderChild(_ appender: OpaquePointer, _ child: Int64) -> O
 
 @_cdecl("martlet_append_null")
 public func martletAppendNull(_ appender: OpaquePointer, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try Handle.object(appender, as: ColumnBuilder.self).appendNull() }
+  boundary(appender, as: ColumnBuilder.self, error: error) { column throws(EngineError) in try column.appendNull() }
 }
 
 @_cdecl("martlet_append_bool")
 public func martletAppendBool(_ appender: OpaquePointer, _ value: Int32, _ error: UnsafeMutablePointer<martlet_error>?)
   -> Int32
 {
-  boundary(error: error) { () throws(EngineError) in
-    try Handle.object(appender, as: ColumnBuilder.self).append(bool: value != 0)
+  boundary(appender, as: ColumnBuilder.self, error: error) { column throws(EngineError) in
+    try column.append(bool: value != 0)
   }
 }
 
@@ -32,8 +32,8 @@ public func martletAppendBool(_ appender: OpaquePointer, _ value: Int32, _ error
 public func martletAppendInt64(_ appender: OpaquePointer, _ value: Int64, _ error: UnsafeMutablePointer<martlet_error>?)
   -> Int32
 {
-  boundary(error: error) { () throws(EngineError) in
-    try Handle.object(appender, as: ColumnBuilder.self).append(int64: value)
+  boundary(appender, as: ColumnBuilder.self, error: error) { column throws(EngineError) in
+    try column.append(int64: value)
   }
 }
 
@@ -41,8 +41,8 @@ public func martletAppendInt64(_ appender: OpaquePointer, _ value: Int64, _ erro
 public func martletAppendUInt64(
   _ appender: OpaquePointer, _ value: UInt64, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in
-    try Handle.object(appender, as: ColumnBuilder.self).append(uint64: value)
+  boundary(appender, as: ColumnBuilder.self, error: error) { column throws(EngineError) in
+    try column.append(uint64: value)
   }
 }
 
@@ -50,8 +50,8 @@ public func martletAppendUInt64(
 public func martletAppendDouble(
   _ appender: OpaquePointer, _ value: Double, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in
-    try Handle.object(appender, as: ColumnBuilder.self).append(double: value)
+  boundary(appender, as: ColumnBuilder.self, error: error) { column throws(EngineError) in
+    try column.append(double: value)
   }
 }
 
@@ -59,16 +59,16 @@ public func martletAppendDouble(
 public func martletAppendBytes(
   _ appender: OpaquePointer, _ bytes: UnsafeRawPointer?, _ length: Int, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in
+  boundary(appender, as: ColumnBuilder.self, error: error) { column throws(EngineError) in
     guard length == 0 || bytes != nil else { throw missing("bytes") }
-    try Handle.object(appender, as: ColumnBuilder.self).append(
+    try column.append(
       bytes: UnsafeRawBufferPointer(start: bytes, count: length))
   }
 }
 
 @_cdecl("martlet_append_end_nested")
 public func martletAppendEndNested(_ appender: OpaquePointer, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try Handle.object(appender, as: ColumnBuilder.self).endNested() }
+  boundary(appender, as: ColumnBuilder.self, error: error) { column throws(EngineError) in try column.endNested() }
 }
 
 @_cdecl("martlet_append_cell")
@@ -76,8 +76,8 @@ public func martletAppendCell(
   _ appender: OpaquePointer, _ column: UnsafePointer<martlet_column>?, _ row: Int64,
   _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in
+  boundary(appender, as: ColumnBuilder.self, error: error) { builder throws(EngineError) in
     guard let column else { throw missing("column") }
-    try Handle.object(appender, as: ColumnBuilder.self).append(cell: Int(row), of: column)
+    try builder.append(cell: Int(row), of: column)
   }
 }

@@ -46,7 +46,7 @@ public func martletBuilderNumRows(_ builder: OpaquePointer) -> Int64 {
 
 @_cdecl("martlet_builder_end_row")
 public func martletBuilderEndRow(_ builder: OpaquePointer, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try Handle.object(builder, as: BatchBuilder.self).endRow() }
+  boundary(builder, as: BatchBuilder.self, error: error) { builder throws(EngineError) in try builder.endRow() }
 }
 
 @_cdecl("martlet_builder_cancel_row")

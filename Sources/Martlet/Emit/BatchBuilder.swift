@@ -8,21 +8,30 @@ public final class BatchBuilder {
   public let schema: Schema
   public let columns: [ColumnBuilder]
   /// Rows that were ended.
-  public private(set) var numRows = 0
+  @exclusivity(unchecked) public private(set) var numRows = 0
   private let hasNested: Bool
+  /// `columns` again, to be walked for every row without counting references.
+  private let cells: UnsafeMutableBufferPointer<Unmanaged<ColumnBuilder>>
 
   public init(_ schema: Schema) throws(EngineError) {
     self.schema = schema
     var columns: [ColumnBuilder] = []
     for field in schema.fields { columns.append(try ColumnBuilder.make(for: field)) }
     self.columns = columns
+    cells = .allocate(capacity: columns.count)
+    _ = cells.initialize(from: columns.map { Unmanaged.passUnretained($0) })
     hasNested = schema.fields.contains { !$0.type.valueType.children.isEmpty }
   }
+
+  deinit { cells.deallocate() }
 
   /// Completes the row; columns without a cell get a null. Errors, after which the row is still open, to be
   /// cancelled: a second cell in a column, a null in a column that is not nullable, items that were not closed.
   public func endRow() throws(EngineError) {
-    for column in columns where column.storedCount != numRows &+ 1 { try complete(column) }
+    let complete = numRows &+ 1
+    for position in 0..<cells.count where cells[position]._withUnsafeGuaranteedRef({ $0.storedCount }) != complete {
+      try self.complete(columns[position])
+    }
     if hasNested {
       for column in columns where column.hasOpenItems {
         throw EngineError(
@@ -31,7 +40,7 @@ public final class BatchBuilder {
         )
       }
     }
-    numRows &+= 1
+    numRows = complete
   }
 
   private func complete(_ column: ColumnBuilder) throws(EngineError) {

@@ -7,9 +7,11 @@ import CMartlet
 /// `truncate(to:)`. Not thread-safe.
 public class ColumnBuilder {
   public final let field: Field
-  @usableFromInline final var storedCount = 0
+  // What changes with every cell is exempt from the run-time check for overlapping access, which costs more than the append itself: these
+  // are loaded and stored as a whole, by one thread, and no access calls out.
+  @exclusivity(unchecked) @usableFromInline final var storedCount = 0
   /// Bit set: not null. Nil until the first null, as most columns never see one.
-  @usableFromInline final var validity: UnsafeMutablePointer<UInt8>?
+  @exclusivity(unchecked) @usableFromInline final var validity: UnsafeMutablePointer<UInt8>?
   private final var validityBytes = 0
   private(set) final var nullCount = 0
   private final let layout: ColumnLayout

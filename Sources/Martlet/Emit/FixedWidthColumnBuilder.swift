@@ -7,8 +7,8 @@ public final class FixedWidthColumnBuilder: ColumnBuilder {
 
   /// Bytes of a cell.
   public let width: Int
-  @usableFromInline final var values: UnsafeMutableRawPointer
-  @usableFromInline final var capacity: Int
+  @exclusivity(unchecked) @usableFromInline final var values: UnsafeMutableRawPointer
+  @exclusivity(unchecked) @usableFromInline final var capacity: Int
   private let scalar: Scalar
 
   init(_ field: Field, _ scalar: Scalar) {

@@ -4,9 +4,9 @@ import CMartlet
 final class VariableWidthColumnBuilder: ColumnBuilder {
   private let isLarge: Bool
   private let isText: Bool
-  private var offsets = GrowableBytes()
-  private var data = GrowableBytes()
-  private var dataCount = 0
+  @exclusivity(unchecked) private var offsets = GrowableBytes()
+  @exclusivity(unchecked) private var data = GrowableBytes()
+  @exclusivity(unchecked) private var dataCount = 0
 
   override init(_ field: Field) {
     isLarge = field.type == .largeUtf8 || field.type == .largeBinary
