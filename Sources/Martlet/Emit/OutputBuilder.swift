@@ -9,7 +9,7 @@ public final class OutputBuilder {
   /// Nil until declared, or inferred from the first referenced row.
   public private(set) var schema: Schema?
   /// Whether a timestamp is kept for every row. Set before the first row.
-  public let recordsTimestamps: Bool
+  public internal(set) var recordsTimestamps: Bool
 
   private enum Kind { case referenced, built }
   private struct Run {
