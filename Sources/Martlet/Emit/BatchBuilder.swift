@@ -30,7 +30,7 @@ public final class BatchBuilder {
   public func endRow() throws(EngineError) {
     let complete = numRows &+ 1
     for position in 0..<cells.count where cells[position]._withUnsafeGuaranteedRef({ $0.storedCount }) != complete {
-      try self.complete(columns[position])
+      try self.complete(cells[position])
     }
     if hasNested {
       for column in columns where column.hasOpenItems {
@@ -41,6 +41,18 @@ public final class BatchBuilder {
       }
     }
     numRows = complete
+  }
+
+  private func complete(_ cell: Unmanaged<ColumnBuilder>) throws(EngineError) {
+    let failure: EngineError? = cell._withUnsafeGuaranteedRef { column in
+      do throws(EngineError) {
+        try complete(column)
+        return nil
+      } catch {
+        return error
+      }
+    }
+    if let failure { throw failure }
   }
 
   private func complete(_ column: ColumnBuilder) throws(EngineError) {
