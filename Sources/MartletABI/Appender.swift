@@ -16,48 +16,68 @@ public func martletAppenderChild(_ appender: OpaquePointer, _ child: Int64) -> O
 
 @_cdecl("martlet_append_null")
 public func martletAppendNull(_ appender: OpaquePointer, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try Handle.object(appender, as: ColumnBuilder.self).appendNull() }
+  boundary(appender, as: ColumnBuilder.self, error: error) { column throws(EngineError) in try column.appendNull() }
 }
 
 @_cdecl("martlet_append_bool")
-public func martletAppendBool(_ appender: OpaquePointer, _ value: Int32, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try Handle.object(appender, as: ColumnBuilder.self).append(bool: value != 0) }
+public func martletAppendBool(_ appender: OpaquePointer, _ value: Int32, _ error: UnsafeMutablePointer<martlet_error>?)
+  -> Int32
+{
+  boundary(appender, as: ColumnBuilder.self, error: error) { column throws(EngineError) in
+    try column.append(bool: value != 0)
+  }
 }
 
 @_cdecl("martlet_append_int64")
-public func martletAppendInt64(_ appender: OpaquePointer, _ value: Int64, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try Handle.object(appender, as: ColumnBuilder.self).append(int64: value) }
+public func martletAppendInt64(_ appender: OpaquePointer, _ value: Int64, _ error: UnsafeMutablePointer<martlet_error>?)
+  -> Int32
+{
+  boundary(appender, as: ColumnBuilder.self, error: error) { column throws(EngineError) in
+    try column.append(int64: value)
+  }
 }
 
 @_cdecl("martlet_append_uint64")
-public func martletAppendUInt64(_ appender: OpaquePointer, _ value: UInt64, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try Handle.object(appender, as: ColumnBuilder.self).append(uint64: value) }
+public func martletAppendUInt64(
+  _ appender: OpaquePointer, _ value: UInt64, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  boundary(appender, as: ColumnBuilder.self, error: error) { column throws(EngineError) in
+    try column.append(uint64: value)
+  }
 }
 
 @_cdecl("martlet_append_double")
-public func martletAppendDouble(_ appender: OpaquePointer, _ value: Double, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try Handle.object(appender, as: ColumnBuilder.self).append(double: value) }
+public func martletAppendDouble(
+  _ appender: OpaquePointer, _ value: Double, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  boundary(appender, as: ColumnBuilder.self, error: error) { column throws(EngineError) in
+    try column.append(double: value)
+  }
 }
 
 @_cdecl("martlet_append_bytes")
-public func martletAppendBytes(_ appender: OpaquePointer, _ bytes: UnsafeRawPointer?, _ length: Int, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in
+public func martletAppendBytes(
+  _ appender: OpaquePointer, _ bytes: UnsafeRawPointer?, _ length: Int, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  boundary(appender, as: ColumnBuilder.self, error: error) { column throws(EngineError) in
     guard length == 0 || bytes != nil else { throw missing("bytes") }
-    try Handle.object(appender, as: ColumnBuilder.self).append(bytes: UnsafeRawBufferPointer(start: bytes, count: length))
+    try column.append(
+      bytes: UnsafeRawBufferPointer(start: bytes, count: length))
   }
 }
 
 @_cdecl("martlet_append_end_nested")
 public func martletAppendEndNested(_ appender: OpaquePointer, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try Handle.object(appender, as: ColumnBuilder.self).endNested() }
+  boundary(appender, as: ColumnBuilder.self, error: error) { column throws(EngineError) in try column.endNested() }
 }
 
 @_cdecl("martlet_append_cell")
 public func martletAppendCell(
-  _ appender: OpaquePointer, _ column: UnsafePointer<martlet_column>?, _ row: Int64, _ error: UnsafeMutablePointer<martlet_error>?
+  _ appender: OpaquePointer, _ column: UnsafePointer<martlet_column>?, _ row: Int64,
+  _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in
+  boundary(appender, as: ColumnBuilder.self, error: error) { builder throws(EngineError) in
     guard let column else { throw missing("column") }
-    try Handle.object(appender, as: ColumnBuilder.self).append(cell: Int(row), of: column)
+    try builder.append(cell: Int(row), of: column)
   }
 }

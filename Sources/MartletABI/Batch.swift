@@ -5,7 +5,8 @@ import Martlet
 
 @_cdecl("martlet_batch_import")
 public func martletBatchImport(
-  _ array: UnsafeMutablePointer<ArrowArray>?, _ schema: UnsafeMutablePointer<ArrowSchema>?, _ out: UnsafeMutablePointer<OpaquePointer?>?,
+  _ array: UnsafeMutablePointer<ArrowArray>?, _ schema: UnsafeMutablePointer<ArrowSchema>?,
+  _ out: UnsafeMutablePointer<OpaquePointer?>?,
   _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
   boundary(error: error) { () throws(EngineError) in
@@ -29,10 +30,14 @@ public func martletBatchRetain(_ batch: OpaquePointer?) -> OpaquePointer? {
 public func martletBatchRelease(_ batch: OpaquePointer?) { Handle.release(batch, as: RecordBatch.self) }
 
 @_cdecl("martlet_batch_num_rows")
-public func martletBatchNumRows(_ batch: OpaquePointer) -> Int64 { Int64(Handle.object(batch, as: RecordBatch.self).numRows) }
+public func martletBatchNumRows(_ batch: OpaquePointer) -> Int64 {
+  Int64(Handle.object(batch, as: RecordBatch.self).numRows)
+}
 
 @_cdecl("martlet_batch_num_columns")
-public func martletBatchNumColumns(_ batch: OpaquePointer) -> Int64 { Int64(Handle.object(batch, as: RecordBatch.self).columns.count) }
+public func martletBatchNumColumns(_ batch: OpaquePointer) -> Int64 {
+  Int64(Handle.object(batch, as: RecordBatch.self).columns.count)
+}
 
 @_cdecl("martlet_batch_columns")
 public func martletBatchColumns(_ batch: OpaquePointer) -> UnsafePointer<martlet_column>? {
@@ -41,7 +46,8 @@ public func martletBatchColumns(_ batch: OpaquePointer) -> UnsafePointer<martlet
 
 @_cdecl("martlet_batch_export")
 public func martletBatchExport(
-  _ batch: OpaquePointer, _ offset: Int64, _ length: Int64, _ out: UnsafeMutablePointer<ArrowArray>?, _ error: UnsafeMutablePointer<martlet_error>?
+  _ batch: OpaquePointer, _ offset: Int64, _ length: Int64, _ out: UnsafeMutablePointer<ArrowArray>?,
+  _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
   boundary(error: error) { () throws(EngineError) in
     guard let out else { throw missing("out") }
@@ -50,7 +56,9 @@ public func martletBatchExport(
 }
 
 @_cdecl("martlet_batch_export_schema")
-public func martletBatchExportSchema(_ batch: OpaquePointer, _ out: UnsafeMutablePointer<ArrowSchema>?, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
+public func martletBatchExportSchema(
+  _ batch: OpaquePointer, _ out: UnsafeMutablePointer<ArrowSchema>?, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
   boundary(error: error) { () throws(EngineError) in
     guard let out else { throw missing("out") }
     Handle.object(batch, as: RecordBatch.self).schema.export(into: out)
@@ -59,7 +67,8 @@ public func martletBatchExportSchema(_ batch: OpaquePointer, _ out: UnsafeMutabl
 
 @_cdecl("martlet_batch_export_column")
 public func martletBatchExportColumn(
-  _ batch: OpaquePointer, _ column: Int64, _ offset: Int64, _ length: Int64, _ outArray: UnsafeMutablePointer<ArrowArray>?,
+  _ batch: OpaquePointer, _ column: Int64, _ offset: Int64, _ length: Int64,
+  _ outArray: UnsafeMutablePointer<ArrowArray>?,
   _ outSchema: UnsafeMutablePointer<ArrowSchema>?, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
   boundary(error: error) { () throws(EngineError) in

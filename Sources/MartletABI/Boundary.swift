@@ -14,6 +14,18 @@ func boundary(error: UnsafeMutablePointer<martlet_error>?, _ body: () throws(Eng
   }
 }
 
+/// The same for one call on the object behind a handle, without counting a reference to it: for what is called per record. The
+/// caller's handle keeps the object alive for the call.
+@inline(__always)
+func boundary<Object: AnyObject>(
+  _ handle: OpaquePointer, as: Object.Type, error: UnsafeMutablePointer<martlet_error>?,
+  _ body: (Object) throws(EngineError) -> Void
+) -> Int32 {
+  Unmanaged<Object>.fromOpaque(UnsafeRawPointer(handle))._withUnsafeGuaranteedRef { object in
+    boundary(error: error) { () throws(EngineError) in try body(object) }
+  }
+}
+
 /// Writes an error into the caller's buffer and returns its status.
 @inline(never)
 func report(_ failure: EngineError, into error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
@@ -48,7 +60,9 @@ enum Handle {
   static func new(_ object: AnyObject) -> OpaquePointer { OpaquePointer(Unmanaged.passRetained(object).toOpaque()) }
 
   /// A pointer that does not.
-  static func borrowed(_ object: AnyObject) -> OpaquePointer { OpaquePointer(Unmanaged.passUnretained(object).toOpaque()) }
+  static func borrowed(_ object: AnyObject) -> OpaquePointer {
+    OpaquePointer(Unmanaged.passUnretained(object).toOpaque())
+  }
 
   @inline(__always)
   static func object<Object: AnyObject>(_ handle: OpaquePointer, as: Object.Type) -> Object {

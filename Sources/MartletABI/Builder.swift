@@ -5,7 +5,8 @@ import Martlet
 
 @_cdecl("martlet_builder_create")
 public func martletBuilderCreate(
-  _ schema: UnsafeMutablePointer<ArrowSchema>?, _ out: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<martlet_error>?
+  _ schema: UnsafeMutablePointer<ArrowSchema>?, _ out: UnsafeMutablePointer<OpaquePointer?>?,
+  _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
   boundary(error: error) { () throws(EngineError) in
     guard let schema else { throw missing("schema") }
@@ -39,18 +40,24 @@ func appender(of builder: BatchBuilder, _ column: Int64) -> OpaquePointer? {
 }
 
 @_cdecl("martlet_builder_num_rows")
-public func martletBuilderNumRows(_ builder: OpaquePointer) -> Int64 { Int64(Handle.object(builder, as: BatchBuilder.self).numRows) }
+public func martletBuilderNumRows(_ builder: OpaquePointer) -> Int64 {
+  Int64(Handle.object(builder, as: BatchBuilder.self).numRows)
+}
 
 @_cdecl("martlet_builder_end_row")
 public func martletBuilderEndRow(_ builder: OpaquePointer, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try Handle.object(builder, as: BatchBuilder.self).endRow() }
+  boundary(builder, as: BatchBuilder.self, error: error) { builder throws(EngineError) in try builder.endRow() }
 }
 
 @_cdecl("martlet_builder_cancel_row")
-public func martletBuilderCancelRow(_ builder: OpaquePointer) { Handle.object(builder, as: BatchBuilder.self).cancelRow() }
+public func martletBuilderCancelRow(_ builder: OpaquePointer) {
+  Handle.object(builder, as: BatchBuilder.self).cancelRow()
+}
 
 @_cdecl("martlet_builder_finish")
-public func martletBuilderFinish(_ builder: OpaquePointer, _ out: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
+public func martletBuilderFinish(
+  _ builder: OpaquePointer, _ out: UnsafeMutablePointer<OpaquePointer?>?, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
   boundary(error: error) { () throws(EngineError) in
     guard let out else { throw missing("out") }
     out.pointee = Handle.new(try Handle.object(builder, as: BatchBuilder.self).finish())

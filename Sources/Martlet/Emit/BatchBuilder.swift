@@ -8,32 +8,59 @@ public final class BatchBuilder {
   public let schema: Schema
   public let columns: [ColumnBuilder]
   /// Rows that were ended.
-  public private(set) var numRows = 0
+  @exclusivity(unchecked) public private(set) var numRows = 0
   private let hasNested: Bool
+  /// `columns` again, to be walked for every row without counting references.
+  private let cells: UnsafeMutableBufferPointer<Unmanaged<ColumnBuilder>>
 
   public init(_ schema: Schema) throws(EngineError) {
     self.schema = schema
     var columns: [ColumnBuilder] = []
     for field in schema.fields { columns.append(try ColumnBuilder.make(for: field)) }
     self.columns = columns
+    cells = .allocate(capacity: columns.count)
+    _ = cells.initialize(from: columns.map { Unmanaged.passUnretained($0) })
     hasNested = schema.fields.contains { !$0.type.valueType.children.isEmpty }
   }
+
+  deinit { cells.deallocate() }
 
   /// Completes the row; columns without a cell get a null. Errors, after which the row is still open, to be
   /// cancelled: a second cell in a column, a null in a column that is not nullable, items that were not closed.
   public func endRow() throws(EngineError) {
-    for column in columns where column.storedCount != numRows &+ 1 { try complete(column) }
+    let complete = numRows &+ 1
+    for position in 0..<cells.count where cells[position]._withUnsafeGuaranteedRef({ $0.storedCount }) != complete {
+      try self.complete(cells[position])
+    }
     if hasNested {
       for column in columns where column.hasOpenItems {
-        throw EngineError(.schemaMismatch, "column '\(column.field.name)' (\(column.field.type)): items were appended that no end of a nested value has closed")
+        throw EngineError(
+          .schemaMismatch,
+          "column '\(column.field.name)' (\(column.field.type)): items were appended that no end of a nested value has closed"
+        )
       }
     }
-    numRows &+= 1
+    numRows = complete
+  }
+
+  private func complete(_ cell: Unmanaged<ColumnBuilder>) throws(EngineError) {
+    let failure: EngineError? = cell._withUnsafeGuaranteedRef { column in
+      do throws(EngineError) {
+        try complete(column)
+        return nil
+      } catch {
+        return error
+      }
+    }
+    if let failure { throw failure }
   }
 
   private func complete(_ column: ColumnBuilder) throws(EngineError) {
     if column.count == numRows { return try column.appendNull() }
-    throw EngineError(.schemaMismatch, "column '\(column.field.name)' has \(column.count - numRows) cells for one row; end the row after one cell per column")
+    throw EngineError(
+      .schemaMismatch,
+      "column '\(column.field.name)' has \(column.count - numRows) cells for one row; end the row after one cell per column"
+    )
   }
 
   /// Takes back the cells of the row that was not ended.
@@ -50,7 +77,9 @@ public final class BatchBuilder {
   /// Copies rows of a batch that fits the schema. After an error nothing of them is there.
   func append(_ batch: RecordBatch, rows: UnsafeBufferPointer<Int32>) throws(EngineError) {
     do {
-      for (position, column) in columns.enumerated() { try column.append(from: batch.columns.baseAddress! + position, rows: rows, owner: batch) }
+      for (position, column) in columns.enumerated() {
+        try column.append(from: batch.columns.baseAddress! + position, rows: rows, owner: batch)
+      }
     } catch {
       cancelRow()
       throw error
@@ -60,7 +89,9 @@ public final class BatchBuilder {
 
   func append(_ batch: RecordBatch, range: Range<Int>) throws(EngineError) {
     do {
-      for (position, column) in columns.enumerated() { try column.append(from: batch.columns.baseAddress! + position, range: range, owner: batch) }
+      for (position, column) in columns.enumerated() {
+        try column.append(from: batch.columns.baseAddress! + position, range: range, owner: batch)
+      }
     } catch {
       cancelRow()
       throw error

@@ -19,8 +19,10 @@ extension ColumnBuilder {
     case .utf8, .binary, .largeUtf8, .largeBinary: VariableWidthColumnBuilder(field)
     case .utf8View, .binaryView: ViewColumnBuilder(field)
     case .list(let item), .largeList(let item), .map(let item, _): ListColumnBuilder(field, items: try make(for: item))
-    case .fixedSizeList(let item, let width): FixedSizeListColumnBuilder(field, items: try make(for: item), width: width)
-    case .structure(let fields): StructColumnBuilder(field, try fields.map { child throws(EngineError) in try make(for: child) })
+    case .fixedSizeList(let item, let width):
+      FixedSizeListColumnBuilder(field, items: try make(for: item), width: width)
+    case .structure(let fields):
+      StructColumnBuilder(field, try fields.map { child throws(EngineError) in try make(for: child) })
     case .dictionary(let index, let value, _): try DictionaryColumnBuilder(field, index: index, value: value)
     }
   }

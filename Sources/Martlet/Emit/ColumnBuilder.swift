@@ -7,9 +7,11 @@ import CMartlet
 /// `truncate(to:)`. Not thread-safe.
 public class ColumnBuilder {
   public final let field: Field
-  @usableFromInline final var storedCount = 0
+  // What changes with every cell is exempt from the run-time check for overlapping access, which costs more than the append itself: these
+  // are loaded and stored as a whole, by one thread, and no access calls out.
+  @exclusivity(unchecked) @usableFromInline final var storedCount = 0
   /// Bit set: not null. Nil until the first null, as most columns never see one.
-  @usableFromInline final var validity: UnsafeMutablePointer<UInt8>?
+  @exclusivity(unchecked) @usableFromInline final var validity: UnsafeMutablePointer<UInt8>?
   private final var validityBytes = 0
   private(set) final var nullCount = 0
   private final let layout: ColumnLayout
@@ -52,14 +54,20 @@ public class ColumnBuilder {
   var hasOpenItems: Bool { false }
 
   /// Cells `rows` of a column of the same type. `owner` keeps that column alive; with it, dictionaries are shared, not copied.
-  public func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?) throws(EngineError) {
+  public func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?)
+    throws(EngineError)
+  {
     throw mismatch("another column")
   }
   /// Cells `range` of a column of the same type.
-  public func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?) throws(EngineError) {
+  public func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?)
+    throws(EngineError)
+  {
     throw mismatch("another column")
   }
-  public final func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>) throws(EngineError) {
+  public final func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>)
+    throws(EngineError)
+  {
     try append(from: column, rows: rows, owner: nil)
   }
   public final func append(from column: UnsafePointer<martlet_column>, range: Range<Int>) throws(EngineError) {
@@ -67,10 +75,15 @@ public class ColumnBuilder {
   }
 
   /// One cell of a column, which is checked to have this builder's type. Errors: `.schemaMismatch`.
-  public final func append(cell row: Int, of column: UnsafePointer<martlet_column>, owner: AnyObject? = nil) throws(EngineError) {
-    guard column.pointee.hasType(of: template.pointee) else { throw mismatch("a cell of type \(String(cString: column.pointee.type_name))") }
+  public final func append(cell row: Int, of column: UnsafePointer<martlet_column>, owner: AnyObject? = nil)
+    throws(EngineError)
+  {
+    guard column.pointee.hasType(of: template.pointee) else {
+      throw mismatch("a cell of type \(String(cString: column.pointee.type_name))")
+    }
     guard row >= 0, row < Int(column.pointee.length) else {
-      throw EngineError(.invalidArgument, "column '\(field.name)': row \(row) is outside of a column of \(column.pointee.length) rows")
+      throw EngineError(
+        .invalidArgument, "column '\(field.name)': row \(row) is outside of a column of \(column.pointee.length) rows")
     }
     try append(from: column, range: row..<(row + 1), owner: owner)
   }
@@ -79,7 +92,9 @@ public class ColumnBuilder {
   public func truncate(to count: Int) { truncateValidity(to: count) }
 
   /// Moves the cells into `array` and starts over empty.
-  public func finish(into array: UnsafeMutablePointer<ArrowArray>) { fatalError("every builder finishes its own buffers") }
+  public func finish(into array: UnsafeMutablePointer<ArrowArray>) {
+    fatalError("every builder finishes its own buffers")
+  }
 
   /// A null if the column may hold one, else a zero: the cell below a null struct or in a null fixed-size list.
   func appendPlaceholder() throws(EngineError) { fatalError("every builder has a placeholder") }
@@ -94,7 +109,9 @@ public class ColumnBuilder {
   }
 
   final func unexpectedNull() -> EngineError {
-    EngineError(.schemaMismatch, "column '\(field.name)' (\(field.type)) is not nullable, got a null; give it a value or declare it nullable")
+    EngineError(
+      .schemaMismatch,
+      "column '\(field.name)' (\(field.type)) is not nullable, got a null; give it a value or declare it nullable")
   }
 
   final func outOfRange(_ value: some CustomStringConvertible) -> EngineError {
@@ -127,7 +144,9 @@ public class ColumnBuilder {
 
   /// Counts the cells `rows` of `column`, with its nulls.
   final func commit(_ column: martlet_column, _ rows: UnsafeBufferPointer<Int32>) {
-    guard column.null_count != 0, !rows.isEmpty, let source = column.validity else { return commit(validCells: rows.count) }
+    guard column.null_count != 0, !rows.isEmpty, let source = column.validity else {
+      return commit(validCells: rows.count)
+    }
     reserveValidity(storedCount + rows.count)
     let offset = Int(column.offset)
     var valid = 0
@@ -141,7 +160,9 @@ public class ColumnBuilder {
   }
 
   final func commit(_ column: martlet_column, _ range: Range<Int>) {
-    guard column.null_count != 0, !range.isEmpty, let source = column.validity else { return commit(validCells: range.count) }
+    guard column.null_count != 0, !range.isEmpty, let source = column.validity else {
+      return commit(validCells: range.count)
+    }
     reserveValidity(storedCount + range.count)
     Bitmap.copy(source, from: Int(column.offset) + range.lowerBound, to: validity!, at: storedCount, count: range.count)
     nullCount += range.count - Bitmap.popcount(validity!, from: storedCount, count: range.count)
@@ -150,7 +171,8 @@ public class ColumnBuilder {
 
   /// Refuses nulls for a column that is not nullable.
   @inline(__always)
-  final func checkNulls(_ column: UnsafePointer<martlet_column>, _ rows: UnsafeBufferPointer<Int32>) throws(EngineError) {
+  final func checkNulls(_ column: UnsafePointer<martlet_column>, _ rows: UnsafeBufferPointer<Int32>) throws(EngineError)
+  {
     if field.isNullable || column.pointee.null_count == 0 { return }
     for row in rows where column.pointee.isNull(Int(row)) { throw unexpectedNull() }
   }
@@ -165,7 +187,8 @@ public class ColumnBuilder {
     let needed = Bitmap.byteCount(bits)
     guard needed > validityBytes else { return }
     let larger = max(64, needed, validityBytes * 2)
-    let block = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: GrowableBytes.alignment).assumingMemoryBound(to: UInt8.self)
+    let block = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: GrowableBytes.alignment)
+      .assumingMemoryBound(to: UInt8.self)
     if let validity {
       block.update(from: validity, count: validityBytes)
       validity.deallocate()
@@ -189,7 +212,8 @@ public class ColumnBuilder {
 
   /// Wraps the buffers up: validity first, then `buffers`, then whatever `children` puts into the node.
   final func finish(
-    into array: UnsafeMutablePointer<ArrowArray>, buffers: [UnsafeMutableRawPointer], borrowing inner: [UnsafeMutableRawPointer]? = nil, children: Int = 0,
+    into array: UnsafeMutablePointer<ArrowArray>, buffers: [UnsafeMutableRawPointer],
+    borrowing inner: [UnsafeMutableRawPointer]? = nil, children: Int = 0,
     fillChildren: (ExportedArray) -> Void = { _ in }
   ) {
     let shown = inner ?? buffers
@@ -212,7 +236,9 @@ extension martlet_column {
     guard CString.equal(format, other.format) else { return false }
     for position in 0..<Int(n_children) where !children[position].hasType(of: other.children[position]) { return false }
     if type == Int32(MARTLET_TYPE_STRUCT.rawValue) {
-      for position in 0..<Int(n_children) where !CString.equal(children[position].name, other.children[position].name) { return false }
+      for position in 0..<Int(n_children) where !CString.equal(children[position].name, other.children[position].name) {
+        return false
+      }
     }
     switch (dictionary, other.dictionary) {
     case (nil, nil): return true

@@ -111,7 +111,9 @@ final class DictionaryColumnBuilder: ColumnBuilder {
       values.truncate(to: last)
       lookup = ValueLookup(over: values)
       throw EngineError(
-        .valueRange, "column '\(field.name)': more than \(maxIndex + 1) different values do not fit \(field.type); declare a wider index type")
+        .valueRange,
+        "column '\(field.name)': more than \(maxIndex + 1) different values do not fit \(field.type); declare a wider index type"
+      )
     }
     return position
   }
@@ -129,7 +131,8 @@ final class DictionaryColumnBuilder: ColumnBuilder {
     case 1: indices.start.storeBytes(of: UInt8(truncatingIfNeeded: index), toByteOffset: position, as: UInt8.self)
     case 2: indices.start.storeBytes(of: UInt16(truncatingIfNeeded: index), toByteOffset: position * 2, as: UInt16.self)
     case 4: indices.start.storeBytes(of: UInt32(truncatingIfNeeded: index), toByteOffset: position * 4, as: UInt32.self)
-    default: indices.start.storeBytes(of: UInt64(truncatingIfNeeded: index), toByteOffset: position * 8, as: UInt64.self)
+    default:
+      indices.start.storeBytes(of: UInt64(truncatingIfNeeded: index), toByteOffset: position * 8, as: UInt64.self)
     }
   }
 
@@ -147,7 +150,9 @@ final class DictionaryColumnBuilder: ColumnBuilder {
 
   // MARK: cells of other columns
 
-  override func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?) throws(EngineError) {
+  override func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?)
+    throws(EngineError)
+  {
     guard let dictionary = column.pointee.dictionary else { throw mismatch("a column that is not dictionary-encoded") }
     try checkCells(column, rows.lazy.map { Int($0) })
     if shares(dictionary, owner) {
@@ -162,14 +167,17 @@ final class DictionaryColumnBuilder: ColumnBuilder {
     }
   }
 
-  override func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?) throws(EngineError) {
+  override func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?)
+    throws(EngineError)
+  {
     guard let dictionary = column.pointee.dictionary else { throw mismatch("a column that is not dictionary-encoded") }
     try checkCells(column, range)
     if shares(dictionary, owner) {
       reserve(range.count)
       if !range.isEmpty {
         (indices.start + storedCount * width).copyMemory(
-          from: column.pointee.values + (Int(column.pointee.offset) + range.lowerBound) * width, byteCount: range.count * width)
+          from: column.pointee.values + (Int(column.pointee.offset) + range.lowerBound) * width,
+          byteCount: range.count * width)
       }
       commit(column.pointee, range)
     } else {
@@ -188,21 +196,27 @@ final class DictionaryColumnBuilder: ColumnBuilder {
     case .unified: return false
     case .shared(let mine, _): return mine.pointee.hasSameCells(as: dictionary.pointee)
     case .none:
-      guard let owner, storedCount == nullCount else { return false }
+      // Nested values may be appended through `child` at any time, so they always go to `values`.
+      guard let owner, values.child(0) == nil, storedCount == nullCount else { return false }
       source = .shared(dictionary, owner)
       return true
     }
   }
 
   private func translate(
-    _ column: UnsafePointer<martlet_column>, _ dictionary: UnsafePointer<martlet_column>, _ rows: some Collection<Int>, _ owner: AnyObject?
+    _ column: UnsafePointer<martlet_column>, _ dictionary: UnsafePointer<martlet_column>, _ rows: some Collection<Int>,
+    _ owner: AnyObject?
   ) throws(EngineError) {
     try unify()
     let entries = Int(dictionary.pointee.length)
     // A table pays off when it is used often: for many cells, or again for the next ones of the same batch.
     let usesTable = owner != nil || rows.count > entries / 4
-    if usesTable, translation == nil || translation!.owner == nil || !translation!.dictionary.pointee.hasSameCells(as: dictionary.pointee) {
-      translation = Translation(dictionary: dictionary, owner: owner, positions: Array(repeating: Translation.unknown, count: entries))
+    if usesTable,
+      translation == nil || translation!.owner == nil
+        || !translation!.dictionary.pointee.hasSameCells(as: dictionary.pointee)
+    {
+      translation = Translation(
+        dictionary: dictionary, owner: owner, positions: Array(repeating: Translation.unknown, count: entries))
     }
     defer { if owner == nil { translation = nil } }
     let validity = column.pointee.null_count == 0 ? nil : column.pointee.validity
@@ -215,7 +229,8 @@ final class DictionaryColumnBuilder: ColumnBuilder {
       }
       let entry = column.pointee.index(row)
       guard entry >= 0, entry < entries else {
-        throw EngineError(.schemaMismatch, "column '\(field.name)': index \(entry) is outside of a dictionary of \(entries) values")
+        throw EngineError(
+          .schemaMismatch, "column '\(field.name)': index \(entry) is outside of a dictionary of \(entries) values")
       }
       var position = usesTable ? translation!.positions[entry] : Translation.unknown
       if position == Translation.unknown {
@@ -227,7 +242,9 @@ final class DictionaryColumnBuilder: ColumnBuilder {
     }
   }
 
-  private func intern(_ dictionary: UnsafePointer<martlet_column>, _ entry: Int, _ owner: AnyObject?) throws(EngineError) -> Int {
+  private func intern(_ dictionary: UnsafePointer<martlet_column>, _ entry: Int, _ owner: AnyObject?)
+    throws(EngineError) -> Int
+  {
     if dictionary.pointee.isNull(entry) { return Translation.null }
     try values.append(from: dictionary, range: entry..<(entry + 1), owner: owner)
     return try internLast()
@@ -242,7 +259,8 @@ final class DictionaryColumnBuilder: ColumnBuilder {
   }
 
   override func finish(into array: UnsafeMutablePointer<ArrowArray>) {
-    let shared: (UnsafePointer<martlet_column>, AnyObject)? = if case .shared(let column, let owner) = source { (column, owner) } else { nil }
+    let shared: (UnsafePointer<martlet_column>, AnyObject)? =
+      if case .shared(let column, let owner) = source { (column, owner) } else { nil }
     finish(into: array, buffers: [indices.start]) { node in
       let target = node.makeDictionary()
       if let (column, owner) = shared {
@@ -258,8 +276,10 @@ final class DictionaryColumnBuilder: ColumnBuilder {
 extension martlet_column {
   /// Whether both columns are views of the same memory, both being alive.
   fileprivate func hasSameCells(as other: martlet_column) -> Bool {
-    length == other.length && offset == other.offset && values == other.values && validity == other.validity && data == other.data
-      && children == other.children && n_variadic == other.n_variadic && (dictionary == nil) == (other.dictionary == nil)
+    length == other.length && offset == other.offset && values == other.values && validity == other.validity
+      && data == other.data
+      && children == other.children && n_variadic == other.n_variadic
+      && (dictionary == nil) == (other.dictionary == nil)
       && (0..<Int(n_variadic)).allSatisfy { variadic[$0] == other.variadic[$0] }
   }
 }

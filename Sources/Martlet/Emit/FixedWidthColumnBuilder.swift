@@ -7,8 +7,8 @@ public final class FixedWidthColumnBuilder: ColumnBuilder {
 
   /// Bytes of a cell.
   public let width: Int
-  @usableFromInline final var values: UnsafeMutableRawPointer
-  @usableFromInline final var capacity: Int
+  @exclusivity(unchecked) @usableFromInline final var values: UnsafeMutableRawPointer
+  @exclusivity(unchecked) @usableFromInline final var capacity: Int
   private let scalar: Scalar
 
   init(_ field: Field, _ scalar: Scalar) {
@@ -40,7 +40,10 @@ public final class FixedWidthColumnBuilder: ColumnBuilder {
   }
 
   private static func emptyBlock(_ width: Int) -> (UnsafeMutableRawPointer, Int) {
-    (.allocate(byteCount: max(64, width), alignment: GrowableBytes.alignment), width == 0 ? Int.max : max(64, width) / width)
+    (
+      .allocate(byteCount: max(64, width), alignment: GrowableBytes.alignment),
+      width == 0 ? Int.max : max(64, width) / width
+    )
   }
 
   private func reserve(_ more: Int) {
@@ -89,10 +92,13 @@ public final class FixedWidthColumnBuilder: ColumnBuilder {
   override public func append(bytes: UnsafeRawBufferPointer) throws(EngineError) {
     guard scalar == .raw else { throw mismatch("a string or bytes") }
     guard bytes.count == width else {
-      throw EngineError(.valueRange, "column '\(field.name)': \(field.type) takes exactly \(width) bytes, got \(bytes.count)")
+      throw EngineError(
+        .valueRange, "column '\(field.name)': \(field.type) takes exactly \(width) bytes, got \(bytes.count)")
     }
     reserve(1)
-    if let base = bytes.baseAddress, width > 0 { (values + storedCount * width).copyMemory(from: base, byteCount: width) }
+    if let base = bytes.baseAddress, width > 0 {
+      (values + storedCount * width).copyMemory(from: base, byteCount: width)
+    }
     commit(valid: true)
   }
 
@@ -121,7 +127,9 @@ public final class FixedWidthColumnBuilder: ColumnBuilder {
     }
   }
 
-  override public func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?) throws(EngineError) {
+  override public func append(
+    from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?
+  ) throws(EngineError) {
     try checkNulls(column, rows)
     reserve(rows.count)
     if let source = column.pointee.values {
@@ -154,7 +162,9 @@ public final class FixedWidthColumnBuilder: ColumnBuilder {
     }
   }
 
-  override public func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?) throws(EngineError) {
+  override public func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?)
+    throws(EngineError)
+  {
     try checkNulls(column, range)
     reserve(range.count)
     if let source = column.pointee.values {
@@ -164,7 +174,9 @@ public final class FixedWidthColumnBuilder: ColumnBuilder {
     commit(column.pointee, range)
   }
 
-  override func storedBytes(_ row: Int) -> UnsafeRawBufferPointer? { UnsafeRawBufferPointer(start: values + row * width, count: width) }
+  override func storedBytes(_ row: Int) -> UnsafeRawBufferPointer? {
+    UnsafeRawBufferPointer(start: values + row * width, count: width)
+  }
 
   override public func finish(into array: UnsafeMutablePointer<ArrowArray>) {
     finish(into: array, buffers: [values])

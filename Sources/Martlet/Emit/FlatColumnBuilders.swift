@@ -4,9 +4,12 @@ import CMartlet
 final class NullColumnBuilder: ColumnBuilder {
   override func appendPlaceholder() { storedCount += 1 }
 
-  override func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?) { storedCount += rows.count }
+  override func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?)
+  { storedCount += rows.count }
 
-  override func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?) { storedCount += range.count }
+  override func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?) {
+    storedCount += range.count
+  }
 
   override func finish(into array: UnsafeMutablePointer<ArrowArray>) {
     ExportedArray(nil, buffers: 0, children: 0).fill(array, length: storedCount, nullCount: Int64(storedCount))
@@ -21,7 +24,9 @@ final class BoolColumnBuilder: ColumnBuilder {
 
   deinit { bytes.free() }
 
-  private func reserve(_ more: Int) { bytes.reserve(Bitmap.byteCount(storedCount + more), used: Bitmap.byteCount(storedCount)) }
+  private func reserve(_ more: Int) {
+    bytes.reserve(Bitmap.byteCount(storedCount + more), used: Bitmap.byteCount(storedCount))
+  }
 
   override func append(bool value: Bool) {
     reserve(1)
@@ -35,23 +40,30 @@ final class BoolColumnBuilder: ColumnBuilder {
     commit(valid: !field.isNullable)
   }
 
-  override func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?) throws(EngineError) {
+  override func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?)
+    throws(EngineError)
+  {
     try checkNulls(column, rows)
     reserve(rows.count)
     if !rows.isEmpty {
       let source = column.pointee.values.assumingMemoryBound(to: UInt8.self)
       let offset = Int(column.pointee.offset)
-      for (position, row) in rows.enumerated() { Bitmap.set(bits, storedCount + position, Bitmap.get(source, offset + Int(row))) }
+      for (position, row) in rows.enumerated() {
+        Bitmap.set(bits, storedCount + position, Bitmap.get(source, offset + Int(row)))
+      }
     }
     commit(column.pointee, rows)
   }
 
-  override func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?) throws(EngineError) {
+  override func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?)
+    throws(EngineError)
+  {
     try checkNulls(column, range)
     reserve(range.count)
     if !range.isEmpty {
       let source = column.pointee.values.assumingMemoryBound(to: UInt8.self)
-      Bitmap.copy(source, from: Int(column.pointee.offset) + range.lowerBound, to: bits, at: storedCount, count: range.count)
+      Bitmap.copy(
+        source, from: Int(column.pointee.offset) + range.lowerBound, to: bits, at: storedCount, count: range.count)
     }
     commit(column.pointee, range)
   }

@@ -27,7 +27,9 @@ final class ListColumnBuilder: ColumnBuilder {
   }
 
   private func offset(_ position: Int) -> Int {
-    isLarge ? Int(offsets.start.load(fromByteOffset: position * 8, as: Int64.self)) : Int(offsets.start.load(fromByteOffset: position * 4, as: Int32.self))
+    isLarge
+      ? Int(offsets.start.load(fromByteOffset: position * 8, as: Int64.self))
+      : Int(offsets.start.load(fromByteOffset: position * 4, as: Int32.self))
   }
 
   override func child(_ index: Int) -> ColumnBuilder? { index == 0 ? items : nil }
@@ -48,7 +50,9 @@ final class ListColumnBuilder: ColumnBuilder {
   }
 
   private func openItems() -> EngineError {
-    EngineError(.schemaMismatch, "column '\(field.name)' (\(field.type)): items were appended that no end of a nested value has closed")
+    EngineError(
+      .schemaMismatch,
+      "column '\(field.name)' (\(field.type)): items were appended that no end of a nested value has closed")
   }
 
   private func checkKeys() throws(EngineError) {
@@ -68,7 +72,9 @@ final class ListColumnBuilder: ColumnBuilder {
   private func checkOffset(_ items: Int) throws(EngineError) {
     if !isLarge && items > Int(Int32.max) {
       throw EngineError(
-        .valueRange, "column '\(field.name)': more than \(Int32.max) items in one batch do not fit \(field.type); declare it large_list, or emit smaller batches")
+        .valueRange,
+        "column '\(field.name)': more than \(Int32.max) items in one batch do not fit \(field.type); declare it large_list, or emit smaller batches"
+      )
     }
   }
 
@@ -83,20 +89,26 @@ final class ListColumnBuilder: ColumnBuilder {
     return Int(source[element])..<Int(source[element + 1])
   }
 
-  override func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?) throws(EngineError) {
+  override func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?)
+    throws(EngineError)
+  {
     try checkNulls(column, rows)
     try appendItems(column, rows.lazy.map { Int($0) }, owner)
     commit(column.pointee, rows)
   }
 
-  override func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?) throws(EngineError) {
+  override func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?)
+    throws(EngineError)
+  {
     try checkNulls(column, range)
     try appendItems(column, range, owner)
     commit(column.pointee, range)
   }
 
   /// Copies the items of the rows, those that lie side by side at once.
-  private func appendItems(_ column: UnsafePointer<martlet_column>, _ rows: some Collection<Int>, _ owner: AnyObject?) throws(EngineError) {
+  private func appendItems(_ column: UnsafePointer<martlet_column>, _ rows: some Collection<Int>, _ owner: AnyObject?)
+    throws(EngineError)
+  {
     guard let source = column.pointee.children else { throw mismatch("a column without items") }
     var pending = 0..<0
     var end = items.count
@@ -157,13 +169,17 @@ final class FixedSizeListColumnBuilder: ColumnBuilder {
 
   override func appendPlaceholder() throws(EngineError) {
     guard !hasOpenItems else {
-      throw EngineError(.schemaMismatch, "column '\(field.name)' (\(field.type)): items were appended that no end of a nested value has closed")
+      throw EngineError(
+        .schemaMismatch,
+        "column '\(field.name)' (\(field.type)): items were appended that no end of a nested value has closed")
     }
     for _ in 0..<width { try items.appendPlaceholder() }
     commit(valid: !field.isNullable)
   }
 
-  override func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?) throws(EngineError) {
+  override func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?)
+    throws(EngineError)
+  {
     try checkNulls(column, rows)
     guard let source = column.pointee.children else { throw mismatch("a column without items") }
     var pending = 0..<0
@@ -180,7 +196,9 @@ final class FixedSizeListColumnBuilder: ColumnBuilder {
     commit(column.pointee, rows)
   }
 
-  override func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?) throws(EngineError) {
+  override func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?)
+    throws(EngineError)
+  {
     try checkNulls(column, range)
     guard let source = column.pointee.children else { throw mismatch("a column without items") }
     try items.append(from: source, range: (range.lowerBound * width)..<(range.upperBound * width), owner: owner)

@@ -9,30 +9,36 @@ public final class OutputBuilder {
   /// Nil until declared, or inferred from the first referenced row.
   public private(set) var schema: Schema?
   /// Whether a timestamp is kept for every row. Set before the first row.
-  public internal(set) var recordsTimestamps: Bool
+  @exclusivity(unchecked) public internal(set) var recordsTimestamps: Bool
 
-  private enum Kind { case referenced, built }
-  private struct Run {
+  enum Kind { case referenced, built }
+  struct Run {
     let kind: Kind
     /// The number of the run's first row in this output.
     let start: Int
   }
-  private var runs: [Run] = []
+  var runs: [Run] = []
 
-  /// The batch that `rows` refers to, and its address while a row of it can take the short way: same batch, still in a run of
-  /// references, no check per row.
-  private var source: RecordBatch?
-  private var fastSource: UnsafeMutableRawPointer?
-  private var sourceRows: UInt = 0
+  // What changes with every row is exempt from the run-time check for overlapping access: these are loaded and stored as a whole,
+  // by one thread, and no access calls out.
+
+  /// The batch that `rows` refers to.
+  var source: RecordBatch?
+  /// Its address while a row of it can take the short way: still in a run of references, no check per row.
+  @exclusivity(unchecked) @usableFromInline var fastSource: UnsafeMutableRawPointer?
+  @exclusivity(unchecked) @usableFromInline var sourceRows: UInt = 0
   /// Columns of the source with nulls that the output does not allow.
   private var guardedColumns: [Int] = []
-  private var rows: UnsafeMutablePointer<Int32>
-  private var rowCapacity: Int
-  private var pendingRows = 0
+  @exclusivity(unchecked) @usableFromInline var rows: UnsafeMutablePointer<Int32>
+  @exclusivity(unchecked) @usableFromInline var rowCapacity: Int
+  @exclusivity(unchecked) @usableFromInline var pendingRows = 0
 
-  private var gathered: BatchBuilder?
-  private var built: BatchBuilder?
-  private var timestamps: RowTimestamps?
+  var gathered: BatchBuilder?
+  var built: BatchBuilder?
+  /// `built` while a row of it can take the short way: in a run of built rows.
+  @exclusivity(unchecked) private var fastBuilder: Unmanaged<BatchBuilder>?
+  @exclusivity(unchecked) private var times = GrowableBytes()
+  @exclusivity(unchecked) private var timeCount = 0
 
   public init(schema: Schema? = nil, recordsTimestamps: Bool = false) {
     self.schema = schema
@@ -41,7 +47,10 @@ public final class OutputBuilder {
     rows = .allocate(capacity: rowCapacity)
   }
 
-  deinit { rows.deallocate() }
+  deinit {
+    rows.deallocate()
+    times.free()
+  }
 
   /// Rows emitted and not taken.
   public var numRows: Int { pendingRows &+ (gathered?.numRows ?? 0) &+ (built?.numRows ?? 0) }
@@ -53,14 +62,26 @@ public final class OutputBuilder {
       return
     }
     if mine == schema { return }
-    throw EngineError(.schemaMismatch, "the output has the schema (\(mine)) already and cannot be declared as (\(schema)); declare it once, before the first row")
+    throw EngineError(
+      .schemaMismatch,
+      "the output has the schema (\(mine)) already and cannot be declared as (\(schema)); declare it once, before the first row"
+    )
   }
 
   // MARK: referenced rows
 
   /// Emits row `row` of `batch` by reference. Errors: `.schemaMismatch` if the batch does not fit the output's schema.
-  @inline(__always)
+  @inlinable @inline(__always)
   public func emitRow(_ batch: RecordBatch, _ row: Int, timestamp: Int64) throws(EngineError) {
+    guard Unmanaged.passUnretained(batch).toOpaque() == fastSource, UInt(bitPattern: row) < sourceRows,
+      pendingRows < rowCapacity, !recordsTimestamps
+    else { return try emitSlowly(batch, row, timestamp) }
+    rows[pendingRows] = Int32(truncatingIfNeeded: row)
+    pendingRows &+= 1
+  }
+
+  @usableFromInline @inline(never)
+  func emitSlowly(_ batch: RecordBatch, _ row: Int, _ timestamp: Int64) throws(EngineError) {
     if Unmanaged.passUnretained(batch).toOpaque() != fastSource || UInt(bitPattern: row) >= sourceRows {
       try prepare(batch, row)
     }
@@ -83,7 +104,6 @@ public final class OutputBuilder {
   }
 
   /// What the short way leaves out.
-  @inline(never)
   private func prepare(_ batch: RecordBatch, _ row: Int) throws(EngineError) {
     try use(batch)
     guard row >= 0, row < batch.numRows else {
@@ -97,7 +117,9 @@ public final class OutputBuilder {
   private func checkRow(_ batch: RecordBatch, _ row: Int) throws(EngineError) {
     for column in guardedColumns where batch.columns[column].isNull(row) {
       let field = schema!.fields[column]
-      throw EngineError(.schemaMismatch, "column '\(field.name)' (\(field.type)) is not nullable, got a null; give it a value or declare it nullable")
+      throw EngineError(
+        .schemaMismatch,
+        "column '\(field.name)' (\(field.type)) is not nullable, got a null; give it a value or declare it nullable")
     }
   }
 
@@ -129,11 +151,15 @@ public final class OutputBuilder {
   }
 
   /// Gathers the pending references, so that their batch can go.
-  private func flush() throws(EngineError) {
+  func flush() throws(EngineError) {
     guard pendingRows > 0, let source else { return }
     let gathered = try gatherBuilder()
     let pending = UnsafeBufferPointer(start: rows, count: pendingRows)
-    if let range = Self.contiguous(pending) { try gathered.append(source, range: range) } else { try gathered.append(source, rows: pending) }
+    if let range = Self.contiguous(pending) {
+      try gathered.append(source, range: range)
+    } else {
+      try gathered.append(source, rows: pending)
+    }
     pendingRows = 0
   }
 
@@ -145,7 +171,7 @@ public final class OutputBuilder {
   }
 
   /// The rows as a range, if they follow each other.
-  private static func contiguous(_ rows: UnsafeBufferPointer<Int32>) -> Range<Int>? {
+  static func contiguous(_ rows: UnsafeBufferPointer<Int32>) -> Range<Int>? {
     guard let first = rows.first, let last = rows.last, Int(last) - Int(first) == rows.count - 1 else { return nil }
     var gaps: Int32 = 0
     for position in 0..<rows.count { gaps |= rows[position] ^ (first &+ Int32(truncatingIfNeeded: position)) }
@@ -159,7 +185,8 @@ public final class OutputBuilder {
     get throws(EngineError) {
       if let built { return built }
       guard let schema else {
-        throw EngineError(.schemaMismatch, "the output has no schema yet: declare it, or emit a record of the input first")
+        throw EngineError(
+          .schemaMismatch, "the output has no schema yet: declare it, or emit a record of the input first")
       }
       let builder = try BatchBuilder(schema)
       built = builder
@@ -169,10 +196,22 @@ public final class OutputBuilder {
 
   /// Completes the row whose cells were appended to `builder`. Errors: as `BatchBuilder.endRow`.
   public func endBuiltRow(timestamp: Int64) throws(EngineError) {
-    let start = numRows
-    try builder.endRow()
-    if runs.last?.kind != .built {
+    if let fastBuilder {
+      let failure: EngineError? = fastBuilder._withUnsafeGuaranteedRef { builder in
+        do throws(EngineError) {
+          try builder.endRow()
+          return nil
+        } catch {
+          return error
+        }
+      }
+      if let failure { throw failure }
+    } else {
+      let start = numRows
+      let builder = try builder
+      try builder.endRow()
       runs.append(Run(kind: .built, start: start))
+      fastBuilder = .passUnretained(builder)
       fastSource = nil
     }
     if recordsTimestamps { note(timestamp, 1) }
@@ -180,99 +219,31 @@ public final class OutputBuilder {
 
   public func cancelBuiltRow() { built?.cancelRow() }
 
-  private func beginRun(_ kind: Kind) {
-    if runs.last?.kind != kind { runs.append(Run(kind: kind, start: numRows)) }
-  }
+  // MARK: timestamps
 
+  @inline(__always)
   private func note(_ timestamp: Int64, _ count: Int) {
-    let timestamps = timestamps ?? RowTimestamps()
-    self.timestamps = timestamps
-    timestamps.append(timestamp, count)
+    times.reserve((timeCount + count) * 8, used: timeCount * 8)
+    (times.start.assumingMemoryBound(to: Int64.self) + timeCount).initialize(repeating: timestamp, count: count)
+    timeCount += count
   }
 
-  // MARK: taking back and taking out
+  func truncateTimestamps(to count: Int) { timeCount = min(timeCount, count) }
 
-  /// A place to roll back to. Good until the output is taken.
-  public func mark() -> Int { numRows }
-
-  /// Discards the rows since a mark, and cells of an unfinished built row.
-  public func rollback(to mark: Int) {
-    built?.cancelRow()
-    while numRows > mark, let run = runs.last {
-      let cut = min(numRows - mark, numRows - run.start)
-      switch run.kind {
-      case .built: built!.truncate(to: built!.numRows - cut)
-      case .referenced:
-        let pendingCut = min(cut, pendingRows)
-        pendingRows -= pendingCut
-        if cut > pendingCut { gathered!.truncate(to: gathered!.numRows - (cut - pendingCut)) }
-      }
-      if numRows == run.start {
-        runs.removeLast()
-        fastSource = nil
-      }
-    }
-    timestamps?.truncate(to: mark)
+  func takeTimestamps() -> RowTimestamps? {
+    guard recordsTimestamps else { return nil }
+    defer { (times, timeCount) = (GrowableBytes(), 0) }
+    return RowTimestamps(times, timeCount)
   }
 
-  /// All rows since the last call as one batch, with a timestamp for each if they are recorded; nil if there are none.
-  ///
-  /// Consecutive rows of one batch come out as a slice of it, without copying. Errors: `.valueRange` when a column of
-  /// the output outgrows its offsets.
-  public func takeBatch() throws(EngineError) -> (batch: RecordBatch, timestamps: RowTimestamps?)? {
-    guard numRows > 0 else { return nil }
-    let batch = if let slice = sliceOfSource() { slice } else { try assemble() }
-    let taken = timestamps
-    (timestamps, source, fastSource, pendingRows) = (nil, nil, nil, 0)
-    runs.removeAll(keepingCapacity: true)
-    return (batch, taken)
+  // MARK: runs
+
+  private func beginRun(_ kind: Kind) {
+    guard runs.last?.kind != kind else { return }
+    runs.append(Run(kind: kind, start: numRows))
+    fastBuilder = nil
   }
 
-  private func sliceOfSource() -> RecordBatch? {
-    guard let source, let schema, pendingRows == numRows else { return nil }
-    guard schema == source.schema || schema.isAsNullable(as: source.schema) else { return nil }
-    guard let range = Self.contiguous(UnsafeBufferPointer(start: rows, count: pendingRows)) else { return nil }
-    return source.relabelled(schema, range.lowerBound, range.count)
-  }
-
-  private func assemble() throws(EngineError) -> RecordBatch {
-    try flush()
-    guard let gathered, gathered.numRows > 0 else { return try builder.finish() }
-    guard let built, built.numRows > 0 else { return try gathered.finish() }
-    let total = numRows
-    let sources = (referenced: try gathered.finish(), built: try built.finish())
-    var next = (referenced: 0, built: 0)
-    for (position, run) in runs.enumerated() {
-      let count = (position + 1 < runs.count ? runs[position + 1].start : total) - run.start
-      switch run.kind {
-      case .referenced:
-        try gathered.append(sources.referenced, range: next.referenced..<(next.referenced + count))
-        next.referenced += count
-      case .built:
-        try gathered.append(sources.built, range: next.built..<(next.built + count))
-        next.built += count
-      }
-    }
-    return try gathered.finish()
-  }
-}
-
-/// The timestamps of a batch's rows, in milliseconds, as a buffer of their own.
-///
-/// `@unchecked Sendable`: written only by the output builder that holds it, until it is taken.
-public final class RowTimestamps: @unchecked Sendable {
-  private var block = GrowableBytes()
-  private var count = 0
-
-  deinit { block.free() }
-
-  public var values: UnsafeBufferPointer<Int64> { UnsafeBufferPointer(start: block.start.assumingMemoryBound(to: Int64.self), count: count) }
-
-  func append(_ timestamp: Int64, _ times: Int) {
-    block.reserve((count + times) * 8, used: count * 8)
-    (block.start.assumingMemoryBound(to: Int64.self) + count).initialize(repeating: timestamp, count: times)
-    count += times
-  }
-
-  func truncate(to count: Int) { self.count = min(count, self.count) }
+  /// After a change of `runs`: the next row finds its way by itself.
+  func leaveShortWays() { (fastSource, fastBuilder) = (nil, nil) }
 }

@@ -36,18 +36,27 @@ final class StructColumnBuilder: ColumnBuilder {
   private func openItems(_ child: ColumnBuilder) -> EngineError {
     EngineError(
       .schemaMismatch,
-      "column '\(field.name)' (\(field.type)): field '\(child.field.name)' has \(child.count - storedCount) cells or unclosed items for one struct; append one cell to each field")
+      "column '\(field.name)' (\(field.type)): field '\(child.field.name)' has \(child.count - storedCount) cells or unclosed items for one struct; append one cell to each field"
+    )
   }
 
-  override func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?) throws(EngineError) {
+  override func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?)
+    throws(EngineError)
+  {
     try checkNulls(column, rows)
-    for (position, child) in children.enumerated() { try child.append(from: column.pointee.children + position, rows: rows, owner: owner) }
+    for (position, child) in children.enumerated() {
+      try child.append(from: column.pointee.children + position, rows: rows, owner: owner)
+    }
     commit(column.pointee, rows)
   }
 
-  override func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?) throws(EngineError) {
+  override func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?)
+    throws(EngineError)
+  {
     try checkNulls(column, range)
-    for (position, child) in children.enumerated() { try child.append(from: column.pointee.children + position, range: range, owner: owner) }
+    for (position, child) in children.enumerated() {
+      try child.append(from: column.pointee.children + position, range: range, owner: owner)
+    }
     commit(column.pointee, range)
   }
 

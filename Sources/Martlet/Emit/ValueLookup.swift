@@ -48,7 +48,9 @@ struct ValueLookup {
     while position < bytes.count {
       var word: UInt64 = 0
       let length = min(8, bytes.count - position)
-      withUnsafeMutableBytes(of: &word) { $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[position..<(position + length)])) }
+      withUnsafeMutableBytes(of: &word) {
+        $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[position..<(position + length)]))
+      }
       hash = (hash ^ word) &* 0xFF51_AFD7_ED55_8CCD
       hash ^= hash >> 32
       position += 8

@@ -4,9 +4,9 @@ import CMartlet
 final class VariableWidthColumnBuilder: ColumnBuilder {
   private let isLarge: Bool
   private let isText: Bool
-  private var offsets = GrowableBytes()
-  private var data = GrowableBytes()
-  private var dataCount = 0
+  @exclusivity(unchecked) private var offsets = GrowableBytes()
+  @exclusivity(unchecked) private var data = GrowableBytes()
+  @exclusivity(unchecked) private var dataCount = 0
 
   override init(_ field: Field) {
     isLarge = field.type == .largeUtf8 || field.type == .largeBinary
@@ -30,7 +30,9 @@ final class VariableWidthColumnBuilder: ColumnBuilder {
   }
 
   private func offset(_ position: Int) -> Int {
-    isLarge ? Int(offsets.start.load(fromByteOffset: position * 8, as: Int64.self)) : Int(offsets.start.load(fromByteOffset: position * 4, as: Int32.self))
+    isLarge
+      ? Int(offsets.start.load(fromByteOffset: position * 8, as: Int64.self))
+      : Int(offsets.start.load(fromByteOffset: position * 4, as: Int32.self))
   }
 
   /// Makes room for `cells` more cells of `bytes` in all.
@@ -45,12 +47,16 @@ final class VariableWidthColumnBuilder: ColumnBuilder {
   private func tooLong() -> EngineError {
     EngineError(
       .valueRange,
-      "column '\(field.name)': more than 2 GiB in one batch do not fit \(field.type); declare it large_\(isText ? "utf8" : "binary"), or emit smaller batches")
+      "column '\(field.name)': more than 2 GiB in one batch do not fit \(field.type); declare it large_\(isText ? "utf8" : "binary"), or emit smaller batches"
+    )
   }
 
   override func append(bytes: UnsafeRawBufferPointer) throws(EngineError) {
     if isText && !UTF8Check.isValid(bytes) {
-      throw EngineError(.valueRange, "column '\(field.name)': a string of \(bytes.count) bytes is not valid UTF-8; declare it binary to keep raw bytes")
+      throw EngineError(
+        .valueRange,
+        "column '\(field.name)': a string of \(bytes.count) bytes is not valid UTF-8; declare it binary to keep raw bytes"
+      )
     }
     try reserve(1, bytes: bytes.count)
     if let base = bytes.baseAddress { (data.start + dataCount).copyMemory(from: base, byteCount: bytes.count) }
@@ -65,7 +71,9 @@ final class VariableWidthColumnBuilder: ColumnBuilder {
     commit(valid: !field.isNullable)
   }
 
-  override func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?) throws(EngineError) {
+  override func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?)
+    throws(EngineError)
+  {
     try checkNulls(column, rows)
     if !rows.isEmpty {
       if isLarge { try gather(Int64.self, column.pointee, rows) } else { try gather(Int32.self, column.pointee, rows) }
@@ -92,7 +100,9 @@ final class VariableWidthColumnBuilder: ColumnBuilder {
     dataCount = end
   }
 
-  override func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?) throws(EngineError) {
+  override func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?)
+    throws(EngineError)
+  {
     try checkNulls(column, range)
     if !range.isEmpty {
       if isLarge { try copy(Int64.self, column.pointee, range) } else { try copy(Int32.self, column.pointee, range) }
@@ -100,7 +110,9 @@ final class VariableWidthColumnBuilder: ColumnBuilder {
     commit(column.pointee, range)
   }
 
-  private func copy<Offset: FixedWidthInteger & BitwiseCopyable>(_: Offset.Type, _ column: martlet_column, _ range: Range<Int>) throws(EngineError) {
+  private func copy<Offset: FixedWidthInteger & BitwiseCopyable>(
+    _: Offset.Type, _ column: martlet_column, _ range: Range<Int>
+  ) throws(EngineError) {
     let source = column.values.assumingMemoryBound(to: Offset.self) + Int(column.offset) + range.lowerBound
     let first = Int(source[0])
     let length = Int(source[range.count]) - first

@@ -23,7 +23,10 @@ final class ViewColumnBuilder: ColumnBuilder {
 
   override func append(bytes: UnsafeRawBufferPointer) throws(EngineError) {
     if isText && !UTF8Check.isValid(bytes) {
-      throw EngineError(.valueRange, "column '\(field.name)': a string of \(bytes.count) bytes is not valid UTF-8; declare it binary to keep raw bytes")
+      throw EngineError(
+        .valueRange,
+        "column '\(field.name)': a string of \(bytes.count) bytes is not valid UTF-8; declare it binary to keep raw bytes"
+      )
     }
     try write(bytes, at: storedCount)
     commit(valid: true)
@@ -37,7 +40,9 @@ final class ViewColumnBuilder: ColumnBuilder {
   /// Stores the cell at `position`, at or after the cells so far.
   private func write(_ bytes: UnsafeRawBufferPointer, at position: Int) throws(EngineError) {
     guard bytes.count <= Self.bufferLimit else {
-      throw EngineError(.valueRange, "column '\(field.name)': a value of \(bytes.count) bytes does not fit \(field.type); the limit is 2 GiB")
+      throw EngineError(
+        .valueRange,
+        "column '\(field.name)': a value of \(bytes.count) bytes does not fit \(field.type); the limit is 2 GiB")
     }
     views.reserve((position + 1) * 16, used: position * 16)
     let view = views.start + position * 16
@@ -62,13 +67,17 @@ final class ViewColumnBuilder: ColumnBuilder {
     sizes[last] += bytes.count
   }
 
-  override func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?) throws(EngineError) {
+  override func append(from column: UnsafePointer<martlet_column>, rows: UnsafeBufferPointer<Int32>, owner: AnyObject?)
+    throws(EngineError)
+  {
     try checkNulls(column, rows)
     for (position, row) in rows.enumerated() { try copy(column, Int(row), at: storedCount + position) }
     commit(column.pointee, rows)
   }
 
-  override func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?) throws(EngineError) {
+  override func append(from column: UnsafePointer<martlet_column>, range: Range<Int>, owner: AnyObject?)
+    throws(EngineError)
+  {
     try checkNulls(column, range)
     for (position, row) in range.enumerated() { try copy(column, row, at: storedCount + position) }
     commit(column.pointee, range)
@@ -76,7 +85,9 @@ final class ViewColumnBuilder: ColumnBuilder {
 
   /// The view of a null cell may point anywhere, so it is not followed.
   private func copy(_ column: UnsafePointer<martlet_column>, _ row: Int, at position: Int) throws(EngineError) {
-    try write(column.pointee.isNull(row) ? UnsafeRawBufferPointer(start: nil, count: 0) : column.pointee.bytes(row), at: position)
+    try write(
+      column.pointee.isNull(row) ? UnsafeRawBufferPointer(start: nil, count: 0) : column.pointee.bytes(row),
+      at: position)
   }
 
   override func storedBytes(_ row: Int) -> UnsafeRawBufferPointer? {
@@ -84,7 +95,8 @@ final class ViewColumnBuilder: ColumnBuilder {
     let length = Int(view.load(as: Int32.self))
     if length <= 12 { return UnsafeRawBufferPointer(start: view + 4, count: length) }
     let buffer = Int(view.load(fromByteOffset: 8, as: Int32.self))
-    return UnsafeRawBufferPointer(start: buffers[buffer].start + Int(view.load(fromByteOffset: 12, as: Int32.self)), count: length)
+    return UnsafeRawBufferPointer(
+      start: buffers[buffer].start + Int(view.load(fromByteOffset: 12, as: Int32.self)), count: length)
   }
 
   /// Gives the bytes of the cut cells back as well: cells refer to the data in order, so the first long one that is cut
@@ -105,7 +117,9 @@ final class ViewColumnBuilder: ColumnBuilder {
 
   override func finish(into array: UnsafeMutablePointer<ArrowArray>) {
     let lengths = GrowableBytes(capacity: sizes.count * 8)
-    for (position, size) in sizes.enumerated() { lengths.start.storeBytes(of: Int64(size), toByteOffset: position * 8, as: Int64.self) }
+    for (position, size) in sizes.enumerated() {
+      lengths.start.storeBytes(of: Int64(size), toByteOffset: position * 8, as: Int64.self)
+    }
     finish(into: array, buffers: [views.start] + buffers.map(\.start) + [lengths.start])
     (views, buffers, sizes) = (GrowableBytes(), [], [])
   }

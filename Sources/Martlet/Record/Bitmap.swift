@@ -3,7 +3,9 @@ enum Bitmap {
   static func byteCount(_ bits: Int) -> Int { (bits + 7) >> 3 }
 
   @inline(__always)
-  static func get(_ bitmap: UnsafePointer<UInt8>, _ bit: Int) -> Bool { (bitmap[bit >> 3] >> UInt8(truncatingIfNeeded: bit & 7)) & 1 != 0 }
+  static func get(_ bitmap: UnsafePointer<UInt8>, _ bit: Int) -> Bool {
+    (bitmap[bit >> 3] >> UInt8(truncatingIfNeeded: bit & 7)) & 1 != 0
+  }
 
   @inline(__always)
   static func set(_ bitmap: UnsafeMutablePointer<UInt8>, _ bit: Int, _ value: Bool) {
@@ -50,7 +52,9 @@ enum Bitmap {
   }
 
   /// Copies `count` bits from bit `from` of `source` to bit `to` of `target`.
-  static func copy(_ source: UnsafePointer<UInt8>, from: Int, to target: UnsafeMutablePointer<UInt8>, at to: Int, count: Int) {
+  static func copy(
+    _ source: UnsafePointer<UInt8>, from: Int, to target: UnsafeMutablePointer<UInt8>, at to: Int, count: Int
+  ) {
     var read = from
     var write = to
     let end = from + count

@@ -76,12 +76,16 @@ extension DataType {
       self = .fixedSizeBinary(width)
     } else if format.hasPrefix("ts") {
       let rest = format.dropFirst(2)
-      guard let unit = rest.first.flatMap(TimeUnit.init(formatLetter:)), rest.dropFirst().first == ":" else { return nil }
+      guard let unit = rest.first.flatMap(TimeUnit.init(formatLetter:)), rest.dropFirst().first == ":" else {
+        return nil
+      }
       let timezone = String(rest.dropFirst(2))
       self = .timestamp(unit, timezone: timezone.isEmpty ? nil : timezone)
     } else if format.hasPrefix("d:") {
       let parts = format.dropFirst(2).split(separator: ",", omittingEmptySubsequences: false)
-      guard parts.count == 2 || parts.count == 3, let precision = Int32(parts[0]), let scale = Int32(parts[1]) else { return nil }
+      guard parts.count == 2 || parts.count == 3, let precision = Int32(parts[0]), let scale = Int32(parts[1]) else {
+        return nil
+      }
       switch parts.count == 3 ? String(parts[2]) : "128" {
       case "128": self = .decimal128(precision: Int(precision), scale: Int(scale))
       case "256": self = .decimal256(precision: Int(precision), scale: Int(scale))
@@ -94,7 +98,8 @@ extension DataType {
 
   private static let simpleFormats: [String: DataType] = {
     var types: [DataType] = [
-      .null, .bool, .int8, .int16, .int32, .int64, .uint8, .uint16, .uint32, .uint64, .float16, .float32, .float64, .utf8,
+      .null, .bool, .int8, .int16, .int32, .int64, .uint8, .uint16, .uint32, .uint64, .float16, .float32, .float64,
+      .utf8,
       .largeUtf8, .utf8View, .binary, .largeBinary, .binaryView, .date32, .date64, .time32(.second), .time32(.milli),
       .time64(.micro), .time64(.nano),
     ]

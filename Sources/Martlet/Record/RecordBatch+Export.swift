@@ -8,13 +8,16 @@ extension RecordBatch {
   public func export(offset: Int, length: Int, into array: UnsafeMutablePointer<ArrowArray>) throws(EngineError) {
     try checkRange(offset, length)
     let node = ExportedArray(owner, buffers: 1, children: columns.count)
-    for (position, column) in columns.enumerated() { column.export(offset, length, owner, into: node.children[position]!) }
+    for (position, column) in columns.enumerated() {
+      column.export(offset, length, owner, into: node.children[position]!)
+    }
     node.fill(array, length: length)
   }
 
   /// One column of those rows, with its field. Errors: `.invalidArgument` for a range or column outside of the batch.
   public func exportColumn(
-    _ column: Int, offset: Int, length: Int, into array: UnsafeMutablePointer<ArrowArray>, schema: UnsafeMutablePointer<ArrowSchema>
+    _ column: Int, offset: Int, length: Int, into array: UnsafeMutablePointer<ArrowArray>,
+    schema: UnsafeMutablePointer<ArrowSchema>
   ) throws(EngineError) {
     guard columns.indices.contains(column) else {
       throw EngineError(.invalidArgument, "there is no column \(column); the batch has \(columns.count)")
@@ -26,7 +29,8 @@ extension RecordBatch {
 
   private func checkRange(_ offset: Int, _ length: Int) throws(EngineError) {
     guard offset >= 0, length >= 0, offset <= numRows, length <= numRows - offset else {
-      throw EngineError(.invalidArgument, "rows \(offset) to \(offset) + \(length) are outside of a batch of \(numRows) rows")
+      throw EngineError(
+        .invalidArgument, "rows \(offset) to \(offset) + \(length) are outside of a batch of \(numRows) rows")
     }
   }
 }
@@ -38,7 +42,8 @@ extension martlet_column {
     let isList = n_children == 1 && (kind == .offsets32 || kind == .offsets64)
     let bufferCount = kind == .views ? Int(n_variadic) + 3 : kind.bufferCount - (isList ? 1 : 0)
     let node = ExportedArray(owner, buffers: bufferCount, children: Int(n_children))
-    if kind != .none { node.buffers[0] = UnsafeRawPointer(validity) }
+    let bitmap = count == 0 ? nil : validity
+    if kind != .none { node.buffers[0] = UnsafeRawPointer(bitmap) }
     switch kind {
     case .none, .nested: break
     case .bits, .fixed: node.buffers[1] = values
@@ -52,22 +57,28 @@ extension martlet_column {
     }
     // Without a bitmap of its own a nested column starts at 0 and its children carry the whole offset; with one, it
     // keeps its offset and the children give back the part of theirs that was folded in.
-    var ownOffset = Int(offset) + start
+    var ownOffset = count == 0 ? 0 : Int(offset) + start
     if kind == .nested {
       let items = type == Int32(MARTLET_TYPE_STRUCT.rawValue) ? 1 : Int(width)
-      if validity == nil { ownOffset = 0 }
+      if bitmap == nil { ownOffset = 0 }
       for position in 0..<Int(n_children) {
         let child = children[position]
-        let shift = validity == nil ? start * items : -Int(offset) * items
-        let needed = (validity == nil ? count : ownOffset + count) * items
+        let shift = bitmap == nil ? start * items : -Int(offset) * items
+        let needed = (bitmap == nil ? count : ownOffset + count) * items
         child.export(child.length == 0 ? 0 : shift, needed, owner, into: node.children[position]!)
       }
     } else {
-      for position in 0..<Int(n_children) { children[position].export(0, Int(children[position].length), owner, into: node.children[position]!) }
+      for position in 0..<Int(n_children) {
+        children[position].export(0, Int(children[position].length), owner, into: node.children[position]!)
+      }
     }
-    if let dictionary { dictionary.pointee.export(0, Int(dictionary.pointee.length), owner, into: node.makeDictionary()) }
+    if let dictionary {
+      dictionary.pointee.export(0, Int(dictionary.pointee.length), owner, into: node.makeDictionary())
+    }
     let isWhole = start == 0 && count == Int(length)
-    node.fill(array, length: count, offset: ownOffset, nullCount: kind == .none ? Int64(count) : isWhole || null_count == 0 ? null_count : -1)
+    node.fill(
+      array, length: count, offset: ownOffset,
+      nullCount: kind == .none ? Int64(count) : bitmap == nil ? 0 : isWhole ? null_count : -1)
   }
 }
 
@@ -112,7 +123,8 @@ final class ExportedArray {
     array.initialize(
       to: ArrowArray(
         length: Int64(length), null_count: nullCount, offset: Int64(offset), n_buffers: Int64(buffers.count),
-        n_children: Int64(children.count), buffers: buffers.baseAddress, children: children.baseAddress, dictionary: dictionary,
+        n_children: Int64(children.count), buffers: buffers.baseAddress, children: children.baseAddress,
+        dictionary: dictionary,
         release: { array in
           guard let array, let node = array.pointee.private_data else { return }
           array.pointee.release = nil

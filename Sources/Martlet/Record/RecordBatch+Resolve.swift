@@ -9,8 +9,12 @@ extension ColumnLayout {
     guard let target = copy.baseAddress, let source = columns.baseAddress else { return copy }
     target.initialize(from: source, count: nodeCount)
     for position in 0..<nodeCount {
-      if let children = copy[position].children { copy[position].children = UnsafePointer(target + (children - source)) }
-      if let dictionary = copy[position].dictionary { copy[position].dictionary = UnsafePointer(target + (dictionary - source)) }
+      if let children = copy[position].children {
+        copy[position].children = UnsafePointer(target + (children - source))
+      }
+      if let dictionary = copy[position].dictionary {
+        copy[position].dictionary = UnsafePointer(target + (dictionary - source))
+      }
     }
     return copy
   }
@@ -23,6 +27,16 @@ private nonisolated(unsafe) let emptyBuffer: UnsafeRawPointer = {
   block.initializeMemory(as: UInt8.self, repeating: 0, count: 64)
   return UnsafeRawPointer(block)
 }()
+
+/// A bound, far beyond what memory can hold, that keeps sums of lengths and offsets from overflowing, whatever a producer
+/// writes into them.
+enum ArrowExtent {
+  private static let limit: Int64 = 1 << 48
+
+  static func isSound(_ array: ArrowArray) -> Bool {
+    (0..<limit).contains(array.length) && (0..<limit).contains(array.offset)
+  }
+}
 
 /// How the buffers of a column are laid out.
 enum BufferKind {
@@ -54,24 +68,33 @@ extension martlet_column {
   }
 
   /// The children of this node, to be written while a batch is being built.
-  private func child(_ position: Int) -> UnsafeMutablePointer<martlet_column> { UnsafeMutablePointer(mutating: children + position) }
+  private func child(_ position: Int) -> UnsafeMutablePointer<martlet_column> {
+    UnsafeMutablePointer(mutating: children + position)
+  }
 
   private func malformed(_ what: String) -> EngineError {
-    EngineError(.schemaMismatch, "column '\(String(cString: name))' (\(String(cString: type_name))): \(what); the Arrow array does not fit its schema")
+    EngineError(
+      .schemaMismatch,
+      "column '\(String(cString: name))' (\(String(cString: type_name))): \(what); the Arrow array does not fit its schema"
+    )
   }
 
   /// Fills in rows `[parentOffset, parentOffset + rows)` of `source`; they become rows 0 ..< `rows` of this column.
   mutating func resolve(_ source: UnsafePointer<ArrowArray>, parentOffset: Int, rows: Int) throws(EngineError) {
     let array = source.pointee
     guard array.release != nil else { throw malformed("its Arrow array was released or moved") }
-    guard array.length >= 0, array.offset >= 0 else { throw malformed("length \(array.length) and offset \(array.offset) may not be negative") }
-    guard array.length >= Int64(parentOffset) + Int64(rows) else {
-      throw malformed("it has \(array.length) rows where \(parentOffset + rows) are needed")
+    guard ArrowExtent.isSound(array) else {
+      throw malformed("its length \(array.length) or offset \(array.offset) is negative or out of bounds")
+    }
+    let (end, overflow) = parentOffset.addingReportingOverflow(rows)
+    guard !overflow, array.length >= Int64(end) else {
+      throw malformed("it has \(array.length) rows where \(rows) are needed from row \(parentOffset) on")
     }
     let kind = bufferKind
     let isList = kind == .offsets32 && n_children == 1 || kind == .offsets64 && n_children == 1
     let needed = kind.bufferCount - (isList ? 1 : 0)
-    guard kind == .views ? array.n_buffers >= needed : array.n_buffers == needed, needed == 0 || array.buffers != nil else {
+    guard kind == .views ? array.n_buffers >= needed : array.n_buffers == needed, needed == 0 || array.buffers != nil
+    else {
       throw malformed("it has \(array.n_buffers) buffers, not \(needed)")
     }
     guard array.n_children == n_children, n_children == 0 || array.children != nil else {
@@ -79,6 +102,9 @@ extension martlet_column {
     }
     length = Int64(rows)
     offset = array.offset + Int64(parentOffset)
+    guard !(offset + length).multipliedReportingOverflow(by: Int64(max(1, width))).overflow else {
+      throw malformed("\(length) rows from \(offset) on are out of bounds")
+    }
     try resolveBuffers(array, kind, isList)
     try resolveNulls(array, kind)
     try resolveChildren(array, isList)
@@ -154,10 +180,7 @@ extension martlet_column {
         try child(position).pointee.resolve(source, parentOffset: Int(offset), rows: Int(length))
       case MARTLET_TYPE_FIXED_LIST:
         let items = Int(width)
-        let (start, startOverflow) = Int(offset).multipliedReportingOverflow(by: items)
-        let (count, countOverflow) = Int(length).multipliedReportingOverflow(by: items)
-        guard !startOverflow, !countOverflow else { throw malformed("\(length) rows of \(items) items are too many") }
-        try child(position).pointee.resolve(source, parentOffset: start, rows: count)
+        try child(position).pointee.resolve(source, parentOffset: Int(offset) * items, rows: Int(length) * items)
       default:
         try child(position).pointee.resolve(source, parentOffset: 0, rows: Int(max(0, source.pointee.length)))
         let last = offsetBounds.1
@@ -168,7 +191,8 @@ extension martlet_column {
     }
     if let node = dictionary {
       guard let source = array.dictionary else { throw malformed("its dictionary is missing") }
-      try UnsafeMutablePointer(mutating: node).pointee.resolve(source, parentOffset: 0, rows: Int(max(0, source.pointee.length)))
+      try UnsafeMutablePointer(mutating: node).pointee.resolve(
+        source, parentOffset: 0, rows: Int(max(0, source.pointee.length)))
     }
   }
 

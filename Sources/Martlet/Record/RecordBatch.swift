@@ -12,6 +12,7 @@ import CMartlet
 public final class RecordBatch: @unchecked Sendable {
   public let schema: Schema
   public let numRows: Int
+  /// Borrowed: keep the batch in a variable for as long as you read from here, a temporary may be gone at once.
   public let columns: UnsafeBufferPointer<martlet_column>
   /// Keeps the buffers alive: the imported array, or the batch this one shares them with.
   let owner: BufferOwner
@@ -114,21 +115,27 @@ final class BufferOwner: @unchecked Sendable {
     guard array.release != nil else {
       throw EngineError(.invalidArgument, "the Arrow array was already released or moved; pass one that is still live")
     }
-    guard array.length >= 0, array.offset >= 0 else {
-      throw EngineError(.schemaMismatch, "the Arrow array has length \(array.length) and offset \(array.offset); neither may be negative")
+    guard ArrowExtent.isSound(array) else {
+      throw EngineError(
+        .schemaMismatch,
+        "the Arrow array has length \(array.length) and offset \(array.offset); one is negative or out of bounds")
     }
     guard array.length <= Int32.max else {
-      throw EngineError(.invalidArgument, "a batch of \(array.length) rows is too long; split it into batches of at most \(Int32.max) rows")
+      throw EngineError(
+        .invalidArgument,
+        "a batch of \(array.length) rows is too long; split it into batches of at most \(Int32.max) rows")
     }
     guard array.n_children == columns, columns == 0 || array.children != nil else {
       throw EngineError(.schemaMismatch, "the schema has \(columns) columns, the Arrow array \(array.n_children)")
     }
     if array.null_count != 0, array.n_buffers >= 1, let bits = array.buffers?[0] {
-      let set = Bitmap.popcount(bits.assumingMemoryBound(to: UInt8.self), from: Int(array.offset), count: Int(array.length))
+      let set = Bitmap.popcount(
+        bits.assumingMemoryBound(to: UInt8.self), from: Int(array.offset), count: Int(array.length))
       guard set == Int(array.length) else {
         throw EngineError(
           .schemaMismatch,
-          "\(Int(array.length) - set) whole rows are null; a record batch has nulls in its columns only: drop those rows or unnest the struct first")
+          "\(Int(array.length) - set) whole rows are null; a record batch has nulls in its columns only: drop those rows or unnest the struct first"
+        )
       }
     }
   }

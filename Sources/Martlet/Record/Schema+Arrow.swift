@@ -11,7 +11,9 @@ extension Schema {
     }
     let root = try Field(importing: schema, path: "")
     guard case .structure(let fields) = root.type else {
-      throw EngineError(.schemaMismatch, "expected record batches (an Arrow struct), got a plain array of type \(root.type); wrap it in a record batch")
+      throw EngineError(
+        .schemaMismatch,
+        "expected record batches (an Arrow struct), got a plain array of type \(root.type); wrap it in a record batch")
     }
     self.init(fields, metadata: root.metadata)
   }
@@ -28,10 +30,14 @@ extension Field {
     let source = schema.pointee
     let name = source.name.map { String(cString: $0) } ?? ""
     let place = path.isEmpty ? name : "\(path).\(name)"
-    guard let formatText = source.format else { throw EngineError(.schemaMismatch, "column '\(place)': the Arrow schema has no format string") }
+    guard let formatText = source.format else {
+      throw EngineError(.schemaMismatch, "column '\(place)': the Arrow schema has no format string")
+    }
     let format = String(cString: formatText)
     guard source.n_children >= 0, source.n_children == 0 || source.children != nil else {
-      throw EngineError(.schemaMismatch, "column '\(place)': the Arrow schema announces \(source.n_children) children but has no list of them")
+      throw EngineError(
+        .schemaMismatch,
+        "column '\(place)': the Arrow schema announces \(source.n_children) children but has no list of them")
     }
     var children: [Field] = []
     for position in 0..<Int(source.n_children) {
@@ -44,14 +50,16 @@ extension Field {
     guard var type = DataType(format: format, children: children, keysSorted: keysSorted) else {
       throw EngineError(
         .unsupportedType,
-        "column '\(place)' has the Arrow format '\(format)'\(Self.hint(format)), which the engine does not carry; cast it to another type first")
+        "column '\(place)' has the Arrow format '\(format)'\(Self.hint(format)), which the engine does not carry; cast it to another type first"
+      )
     }
     if let dictionary = source.dictionary {
       let value = try Field(importing: dictionary, path: place)
       guard type.isInteger else {
         throw EngineError(.unsupportedType, "column '\(place)': a dictionary is indexed by integers, not by \(type)")
       }
-      type = .dictionary(index: type, value: value.type, ordered: source.flags & Int64(ARROW_FLAG_DICTIONARY_ORDERED) != 0)
+      type = .dictionary(
+        index: type, value: value.type, ordered: source.flags & Int64(ARROW_FLAG_DICTIONARY_ORDERED) != 0)
     }
     let metadata = try source.metadata.map { text throws(EngineError) in try ArrowMetadata.bytes(text, place) }
     self.init(name, type, isNullable: source.flags & Int64(ARROW_FLAG_NULLABLE) != 0, metadata: metadata)
@@ -79,7 +87,8 @@ extension Field {
     let holder = ExportedSchema(self, dictionary)
     schema.initialize(
       to: ArrowSchema(
-        format: holder.format, name: holder.name, metadata: holder.metadata, flags: flags, n_children: Int64(holder.children.count),
+        format: holder.format, name: holder.name, metadata: holder.metadata, flags: flags,
+        n_children: Int64(holder.children.count),
         children: holder.children.baseAddress, dictionary: holder.dictionary,
         release: { schema in
           guard let schema, let holder = schema.pointee.private_data else { return }

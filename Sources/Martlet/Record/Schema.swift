@@ -62,7 +62,8 @@ extension Schema {
       if mine.name != theirs.name {
         return EngineError(
           .schemaMismatch,
-          "column \(position): expected '\(mine.name)' (\(mine.type)), got '\(theirs.name)' (\(theirs.type)); emit columns in the order of the output schema")
+          "column \(position): expected '\(mine.name)' (\(mine.type)), got '\(theirs.name)' (\(theirs.type)); emit columns in the order of the output schema"
+        )
       }
       if !mine.type.holds(theirs.type) {
         return EngineError(.schemaMismatch, "column '\(mine.name)': expected \(mine.type), got \(theirs.type)")
@@ -71,10 +72,13 @@ extension Schema {
     if fields.count == source.fields.count { return nil }
     if fields.count > source.fields.count {
       let missing = fields[source.fields.count]
-      return EngineError(.schemaMismatch, "column '\(missing.name)' (\(missing.type)) of the output schema is missing from the emitted batch")
+      return EngineError(
+        .schemaMismatch,
+        "column '\(missing.name)' (\(missing.type)) of the output schema is missing from the emitted batch")
     }
     let extra = source.fields[fields.count]
-    return EngineError(.schemaMismatch, "column '\(extra.name)' (\(extra.type)) of the emitted batch is not in the output schema")
+    return EngineError(
+      .schemaMismatch, "column '\(extra.name)' (\(extra.type)) of the emitted batch is not in the output schema")
   }
 
   /// Whether every place that may be null in `source` may be null here too, so that its buffers can be relabelled.
@@ -83,7 +87,8 @@ extension Schema {
 
 extension Field {
   fileprivate func isAsNullable(as source: Field) -> Bool {
-    (isNullable || !source.isNullable) && zip(type.children, source.type.children).allSatisfy { $0.isAsNullable(as: $1) }
+    (isNullable || !source.isNullable)
+      && zip(type.children, source.type.children).allSatisfy { $0.isAsNullable(as: $1) }
   }
 }
 
@@ -91,13 +96,16 @@ extension DataType {
   /// Equality but for nullability, metadata and the names of list items and map entries.
   func holds(_ other: DataType) -> Bool {
     switch (self, other) {
-    case (.list(let mine), .list(let theirs)), (.largeList(let mine), .largeList(let theirs)): mine.type.holds(theirs.type)
-    case (.fixedSizeList(let mine, let width), .fixedSizeList(let theirs, let theirWidth)): width == theirWidth && mine.type.holds(theirs.type)
+    case (.list(let mine), .list(let theirs)), (.largeList(let mine), .largeList(let theirs)):
+      mine.type.holds(theirs.type)
+    case (.fixedSizeList(let mine, let width), .fixedSizeList(let theirs, let theirWidth)):
+      width == theirWidth && mine.type.holds(theirs.type)
     case (.map(let mine, _), .map(let theirs, _)):
       zip(mine.type.children, theirs.type.children).allSatisfy { $0.type.holds($1.type) }
     case (.structure(let mine), .structure(let theirs)):
       mine.count == theirs.count && zip(mine, theirs).allSatisfy { $0.name == $1.name && $0.type.holds($1.type) }
-    case (.dictionary(let index, let value, _), .dictionary(let theirIndex, let theirValue, _)): index == theirIndex && value.holds(theirValue)
+    case (.dictionary(let index, let value, _), .dictionary(let theirIndex, let theirValue, _)):
+      index == theirIndex && value.holds(theirValue)
     default: self == other
     }
   }

@@ -5,7 +5,9 @@ enum UTF8Check {
     let count = bytes.count
     var position = 0
     while position < count {
-      if position + 8 <= count, base.loadUnaligned(fromByteOffset: position, as: UInt64.self) & 0x8080_8080_8080_8080 == 0 {
+      if position + 8 <= count,
+        base.loadUnaligned(fromByteOffset: position, as: UInt64.self) & 0x8080_8080_8080_8080 == 0
+      {
         position += 8
         continue
       }
@@ -30,7 +32,8 @@ enum UTF8Check {
       guard position + length <= count else { return false }
       let second = base.load(fromByteOffset: position + 1, as: UInt8.self)
       guard second >= low, second <= high else { return false }
-      for offset in 2..<max(2, length) where base.load(fromByteOffset: position + offset, as: UInt8.self) & 0xC0 != 0x80 { return false }
+      for offset in 2..<max(2, length) where base.load(fromByteOffset: position + offset, as: UInt8.self) & 0xC0 != 0x80
+      { return false }
       position += length
     }
     return true
