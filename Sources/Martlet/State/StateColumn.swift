@@ -8,8 +8,8 @@ public class StateColumn {
   let descriptor: StateDescriptor
   final let slots: SlotAllocator
   /// Per slot: 1 while the state is set.
-  fileprivate(set) final var present: UnsafeMutablePointer<UInt8>
-  fileprivate(set) final var capacity = 256
+  @exclusivity(unchecked) fileprivate(set) final var present: UnsafeMutablePointer<UInt8>
+  @exclusivity(unchecked) fileprivate(set) final var capacity = 256
 
   fileprivate init(_ descriptor: StateDescriptor, _ slots: SlotAllocator) {
     self.descriptor = descriptor
@@ -65,7 +65,7 @@ public class StateColumn {
 
 /// Values of a fixed width, side by side.
 final class FixedStateColumn<Value: BitwiseCopyable>: StateColumn {
-  private(set) var values: UnsafeMutablePointer<Value>
+  @exclusivity(unchecked) private(set) var values: UnsafeMutablePointer<Value>
 
   override init(_ descriptor: StateDescriptor, _ slots: SlotAllocator) {
     values = .blocks(256)
@@ -90,7 +90,7 @@ final class FixedStateColumn<Value: BitwiseCopyable>: StateColumn {
 
 /// Byte strings: short ones inline, long ones in a block each.
 final class BytesStateColumn: StateColumn {
-  private var values: UnsafeMutablePointer<InlineBytes>
+  @exclusivity(unchecked) private var values: UnsafeMutablePointer<InlineBytes>
 
   override init(_ descriptor: StateDescriptor, _ slots: SlotAllocator) {
     values = .zeroedBlocks(256)

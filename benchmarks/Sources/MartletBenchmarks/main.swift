@@ -2,8 +2,9 @@ import BenchSupport
 import Martlet
 
 let records = 1_000_000
+let only = CommandLine.arguments.dropFirst().first
 
-for cardinality in [1_000, 100_000, 1_000_000] {
+for cardinality in only.map({ [Int($0)].compactMap { $0 } }) ?? [1_000, 100_000, 1_000_000] {
   let integers = IntegerLoop(IntegerKeys(count: records, cardinality: cardinality))
   let strings = StringLoop(StringKeys(count: records, cardinality: cardinality))
   integers.run()
@@ -38,6 +39,7 @@ for cardinality in [1_000, 100_000, 1_000_000] {
   report("Running count, \(cardinality) string keys", records: records, peer: "C loop, string keys", stringTimings)
 }
 
+if only == nil || only == "timers" {
 let timerInput = try integerBatch((0..<Int64(records)).map { $0 &* 7_919 })
 let timerTimings = try Contest(rounds: 5, [
   .init("register and fire 1 M timers over 1 M keys") {
@@ -46,6 +48,7 @@ let timerTimings = try Contest(rounds: 5, [
   }
 ]).run()
 report("Timers", records: records, peer: "register and fire 1 M timers over 1 M keys", timerTimings)
+}
 
 let once = try integerBatch((0..<Int64(records)).map { $0 & 1023 })
 let half = try integerBatch((0..<Int64(records / 2)).map { $0 & 1023 })
