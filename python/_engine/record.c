@@ -77,7 +77,9 @@ static PyObject *record_num_columns(record_object *self, void *unused) {
 
 static PyObject *record_repr(record_object *self) {
   PyObject *dict = record_to_dict(self, NULL);
-  return dict ? PyUnicode_FromFormat("Record(%N)", dict) : NULL;
+  PyObject *text = dict ? PyUnicode_FromFormat("Record(%R)", dict) : NULL;
+  Py_XDECREF(dict);
+  return text;
 }
 
 static PyGetSetDef record_getset[] = {{"schema", (getter)record_schema, NULL, "Names and types of the columns.", NULL},
