@@ -299,6 +299,7 @@ martlet_state *martlet_context_state(martlet_context *call, int64_t index);
  * (range-checked on set), floats double, the rest bytes. Getting what is absent gives `*present` 0. */
 int32_t martlet_value_get_int64(martlet_state *state, int64_t *value, int32_t *present, martlet_error *error);
 int32_t martlet_value_set_int64(martlet_state *state, int64_t value, martlet_error *error);
+int32_t martlet_value_set_uint64(martlet_state *state, uint64_t value, martlet_error *error); /* reading gives the bits */
 int32_t martlet_value_get_double(martlet_state *state, double *value, int32_t *present, martlet_error *error);
 int32_t martlet_value_set_double(martlet_state *state, double value, martlet_error *error);
 /* `*bytes` is borrowed until the next write to this state or the end of the callback. */

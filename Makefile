@@ -1,0 +1,125 @@
+# Every target sets up what it needs: system packages (Debian, Ubuntu), the virtual environment, the builds.
+# All of it is incremental; `make clean` starts over.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+SWIFT ?= swift
+VENV ?= .venv
+export SWIFT
+
+PY := $(VENV)/bin/python
+STAMPS := .build-stamps
+SWIFT_BUILD := $(SWIFT) build --scratch-path .build
+SWIFT_TEST := $(SWIFT) test --disable-xctest --scratch-path .build
+
+NATIVE_SOURCES := setup.py Package.swift $(shell find Sources python/_engine tools/exports -type f 2>/dev/null)
+SWIFT_FILES := Package.swift $(wildcard Sources Tests examples/swift benchmarks)
+PYTHON_FILES := setup.py $(wildcard python tools examples/python benchmarks/python)
+C_PROGRAMS := $(wildcard Tests/ABISmoke examples/c)
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+# ---- set-up -----------------------------------------------------------------------------------------
+
+.PHONY: setup
+setup: $(VENV)/.installed ## System packages and the virtual environment with the development tools
+
+$(STAMPS)/system: tools/system_packages.sh
+	@tools/system_packages.sh "$(PYTHON)" "$(SWIFT)"
+	@mkdir -p $(@D) && touch $@
+
+$(VENV)/.installed: requirements-dev.txt | $(STAMPS)/system
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+# ---- build ------------------------------------------------------------------------------------------
+
+.PHONY: build build-swift build-python
+build: build-swift build-python ## The Swift package, and the Python package in place
+
+build-swift: $(STAMPS)/system
+	$(SWIFT_BUILD)
+
+build-python: $(STAMPS)/extension
+
+$(VENV)/.editable: pyproject.toml setup.py $(VENV)/.installed
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(STAMPS)/extension: $(NATIVE_SOURCES) $(VENV)/.editable
+	$(PY) setup.py --quiet build_ext --inplace
+	@mkdir -p $(@D) && touch $@
+
+.PHONY: demo
+demo: build-python ## The main job on real input: a year of flights, per aircraft
+	@$(PY) examples/python/flights_demo.py
+
+# ---- test -------------------------------------------------------------------------------------------
+
+.PHONY: test test-swift test-c test-python test-examples test-sanitize
+test: test-swift test-c test-python test-examples ## Every test: Swift, C, Python, examples
+
+test-swift: $(STAMPS)/system ## The Swift tests
+	$(SWIFT_TEST)
+
+test-c: $(STAMPS)/system ## The C programs, under AddressSanitizer
+	$(SWIFT_BUILD) --product martlet
+	@tools/run_c_programs.sh "$$($(SWIFT_BUILD) --show-bin-path)" .build-c/plain $(C_PROGRAMS)
+
+test-python: build-python ## The Python tests
+	$(PY) -m pytest -q
+
+test-examples: build-python ## The examples in Python and Swift (those in C belong to test-c)
+	@for example in $(wildcard examples/python/*.py); do echo "--- $$example"; $(PY) "$$example"; done
+	@tools/run_swift_examples.sh $(PY) examples/swift .build-examples
+
+# One build folder per sanitizer, so that neither they nor the plain build compile the others' files again. XCTest is left
+# out because it leaks by itself; these tests are all of Swift Testing. The default linker, gold, warns about every symbol of
+# the sanitizer, which buries what matters.
+SANITIZED = --scratch-path .build-$(1) --sanitize=$(2) -Xswiftc -use-ld=lld
+ASAN := $(call SANITIZED,asan,address)
+TSAN := $(call SANITIZED,tsan,thread)
+test-sanitize: $(STAMPS)/system ## The Swift tests under AddressSanitizer and ThreadSanitizer, the C programs with an instrumented engine
+	$(SWIFT) test --disable-xctest $(ASAN)
+	$(SWIFT) build $(ASAN) --product martlet
+	@tools/run_c_programs.sh "$$($(SWIFT) build $(ASAN) --show-bin-path)" .build-c/asan $(C_PROGRAMS)
+	TSAN_OPTIONS=halt_on_error=1 $(SWIFT) test --disable-xctest $(TSAN)
+
+# ---- quality ----------------------------------------------------------------------------------------
+
+.PHONY: lint bench
+lint: $(VENV)/.installed ## swift format, ruff, mypy
+	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_FILES)
+	$(PY) -m ruff check $(PYTHON_FILES)
+	$(PY) -m ruff format --check $(PYTHON_FILES)
+	$(PY) -m mypy
+
+bench: build-python ## The benchmarks, each beside its peers
+	$(SWIFT) run --configuration release --package-path benchmarks --scratch-path .build-bench MartletBenchmarks
+	@for benchmark in $(filter-out benchmarks/python/_%,$(wildcard benchmarks/python/*.py)); do echo "--- $$benchmark"; $(PY) "$$benchmark"; done
+
+# ---- wheel ------------------------------------------------------------------------------------------
+
+.PHONY: wheel test-wheel
+wheel: $(VENV)/.installed ## A self-contained wheel in dist/
+	rm -rf build/lib* build/bdist* dist/martlet-*.whl
+	$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls -l dist/*.whl
+
+test-wheel: wheel ## Install the wheel where there is no Swift, use it, and check what its libraries show and need
+	@tools/test_wheel.sh "$(PYTHON)" dist/martlet-*.whl .build-wheel-test
+
+.PHONY: clean
+clean: ## Remove everything that was built, and the virtual environment
+	rm -rf .build .build-* examples/swift/.build benchmarks/.build build dist python/*.egg-info $(VENV)
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find python -name '*.so' -delete
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,100 @@
+import CMartlet
+
+/// Builds a record batch row by row.
+///
+/// A row is one cell in each column, then `endRow`; `cancelRow` takes the cells back. The column builders live as long as this
+/// object, through any number of batches.
+public final class BatchBuilder {
+  public let schema: Schema
+  public let columns: [ColumnBuilder]
+  /// Rows that were ended.
+  @exclusivity(unchecked) public private(set) var numRows = 0
+  private let hasNested: Bool
+  /// `columns` again, to be walked for every row without counting references.
+  private let cells: UnsafeMutableBufferPointer<Unmanaged<ColumnBuilder>>
+
+  public init(_ schema: Schema) throws(EngineError) {
+    self.schema = schema
+    var columns: [ColumnBuilder] = []
+    for field in schema.fields { columns.append(try ColumnBuilder.make(for: field)) }
+    self.columns = columns
+    cells = .allocate(capacity: columns.count)
+    _ = cells.initialize(from: columns.map { Unmanaged.passUnretained($0) })
+    hasNested = schema.fields.contains { !$0.type.valueType.children.isEmpty }
+  }
+
+  deinit { cells.deallocate() }
+
+  /// Completes the row; columns without a cell get a null. Errors, after which the row is still open, to be
+  /// cancelled: a second cell in a column, a null in a column that is not nullable, items that were not closed.
+  public func endRow() throws(EngineError) {
+    let complete = numRows &+ 1
+    for position in 0..<cells.count where cells[position]._withUnsafeGuaranteedRef({ $0.storedCount }) != complete {
+      try self.complete(columns[position])
+    }
+    if hasNested {
+      for column in columns where column.hasOpenItems {
+        throw EngineError(
+          .schemaMismatch,
+          "column '\(column.field.name)' (\(column.field.type)): items were appended that no end of a nested value has closed"
+        )
+      }
+    }
+    numRows = complete
+  }
+
+  private func complete(_ column: ColumnBuilder) throws(EngineError) {
+    if column.count == numRows { return try column.appendNull() }
+    throw EngineError(
+      .schemaMismatch,
+      "column '\(column.field.name)' has \(column.count - numRows) cells for one row; end the row after one cell per column"
+    )
+  }
+
+  /// Takes back the cells of the row that was not ended.
+  public func cancelRow() {
+    for column in columns { column.truncate(to: numRows) }
+  }
+
+  /// Takes back the rows from `count` on, and the one that was not ended.
+  public func truncate(to count: Int) {
+    numRows = min(numRows, count)
+    cancelRow()
+  }
+
+  /// Copies rows of a batch that fits the schema. After an error nothing of them is there.
+  func append(_ batch: RecordBatch, rows: UnsafeBufferPointer<Int32>) throws(EngineError) {
+    do {
+      for (position, column) in columns.enumerated() {
+        try column.append(from: batch.columns.baseAddress! + position, rows: rows, owner: batch)
+      }
+    } catch {
+      cancelRow()
+      throw error
+    }
+    numRows += rows.count
+  }
+
+  func append(_ batch: RecordBatch, range: Range<Int>) throws(EngineError) {
+    do {
+      for (position, column) in columns.enumerated() {
+        try column.append(from: batch.columns.baseAddress! + position, range: range, owner: batch)
+      }
+    } catch {
+      cancelRow()
+      throw error
+    }
+    numRows += range.count
+  }
+
+  /// The rows so far as a batch; the builder is empty again.
+  public func finish() throws(EngineError) -> RecordBatch {
+    cancelRow()
+    let node = ExportedArray(nil, buffers: 1, children: columns.count)
+    for (position, column) in columns.enumerated() { column.finish(into: node.children[position]!) }
+    var array = ArrowArray()
+    node.fill(&array, length: numRows)
+    numRows = 0
+    return try RecordBatch(moving: &array, schema: schema)
+  }
+}

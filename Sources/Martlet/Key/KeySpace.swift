@@ -1,0 +1,138 @@
+import CMartlet
+
+/// The keys of one operator instance: reads them from the input, gives each a slot and writes it into the context as
+/// the callback sees it.
+@usableFromInline
+final class KeySpace {
+  @usableFromInline let slots: SlotAllocator
+  private let schema: KeySchema
+  private var reader: KeyReader
+  private var integers = IntegerKeyTable()
+  private var byteStrings = BytesKeyTable()
+
+  /// What `martlet_context.key` points to.
+  @usableFromInline let parts: UnsafeMutablePointer<martlet_key_part>
+  /// Whether `show` may write the one part itself, without decoding.
+  @usableFromInline let showsDirectly: ShowMode
+  private var decodedBytes: [[UInt8]]
+
+  @usableFromInline
+  enum ShowMode { case integer, unsigned, bytes, decoded }
+
+  init(_ schema: KeySchema) {
+    self.schema = schema
+    reader = KeyReader(schema)
+    slots = SlotAllocator(holdsBytes: schema.form != .integer)
+    parts = .allocate(capacity: max(schema.parts.count, 1))
+    decodedBytes = Array(repeating: [], count: schema.parts.count)
+    for (index, part) in schema.parts.enumerated() {
+      parts[index] = martlet_key_part(
+        kind: part.keyClass.kind, field: part.field, integer: 0, bytes: nil, length: 0)
+    }
+    showsDirectly =
+      switch schema.form {
+      case .integer: schema.parts[0].keyClass == .unsigned ? .unsigned : .integer
+      case .bytes: .bytes
+      case .encoded: .decoded
+      }
+  }
+
+  deinit { parts.deallocate() }
+
+  var partCount: Int { schema.parts.count }
+
+  var memoryBytes: Int { slots.memoryBytes + integers.memoryBytes + byteStrings.memoryBytes }
+
+  /// Key and slot of every selected row, `Slot.none` where the key is null. The refs are valid until the next call.
+  func intern(
+    _ batch: RecordBatch, _ selection: RowSelection, _ keys: UnsafeMutablePointer<KeyRef>,
+    _ rowSlots: UnsafeMutablePointer<UInt32>
+  ) {
+    reader.read(batch, selection, into: keys, rowSlots)
+    if schema.form == .integer {
+      integers.intern(keys, rowSlots, count: selection.count, slots)
+    } else {
+      byteStrings.intern(keys, rowSlots, count: selection.count, slots)
+    }
+  }
+
+  /// Gives back the slots nothing keeps alive.
+  func reclaim() {
+    if schema.form == .integer {
+      slots.reclaim { integers.remove(slots.integerKeys[Int($0)]) }
+    } else {
+      slots.reclaim { byteStrings.remove(slot: $0, slots) }
+    }
+  }
+
+  /// Makes `key` the one the context shows.
+  @inlinable @inline(__always)
+  func show(_ key: KeyRef) {
+    switch showsDirectly {
+    case .integer: parts.pointee.integer = key.integer
+    case .unsigned: parts.pointee.integer = key.integer ^ Int64.min
+    case .bytes:
+      parts.pointee.bytes = key.bytes.assumingMemoryBound(to: UInt8.self)
+      parts.pointee.length = Int64(key.count)
+    case .decoded: showDecoded(UnsafeRawBufferPointer(start: key.bytes, count: key.count))
+    }
+  }
+
+  /// Makes the key of `slot` the one the context shows.
+  @usableFromInline
+  func show(slot: UInt32) {
+    if schema.form == .integer {
+      show(KeyRef(integer: slots.integerKeys[Int(slot)]))
+    } else {
+      let bytes = (slots.byteKeys + Int(slot)).bytes
+      show(KeyRef(bytes: bytes.baseAddress.unsafelyUnwrapped, count: bytes.count))
+    }
+  }
+
+  @usableFromInline
+  func showDecoded(_ bytes: UnsafeRawBufferPointer) {
+    var rest = bytes[...]
+    for (index, part) in schema.parts.enumerated() {
+      switch KeyEncoding.decodePart(part.keyClass, from: &rest) {
+      case .integer(let value):
+        parts[index].integer = part.keyClass == .unsigned ? value ^ Int64.min : value
+      case .bytes(let value):
+        decodedBytes[index] = value
+        decodedBytes[index].withUnsafeBufferPointer {
+          parts[index].bytes = $0.baseAddress
+          parts[index].length = Int64($0.count)
+        }
+      }
+    }
+  }
+
+  /// Whether the key of slot `a` comes before that of `b` in the order of canonical key bytes.
+  func precedes(_ a: UInt32, _ b: UInt32) -> Bool {
+    if schema.form == .integer { return slots.integerKeys[Int(a)] < slots.integerKeys[Int(b)] }
+    let left = (slots.byteKeys + Int(a)).bytes
+    let right = (slots.byteKeys + Int(b)).bytes
+    let order = compareBytes(
+      left.baseAddress.unsafelyUnwrapped, right.baseAddress.unsafelyUnwrapped, min(left.count, right.count))
+    return order == 0 ? left.count < right.count : order < 0
+  }
+
+  /// A number that orders keys as `precedes` does wherever it differs: the integer, or the first eight bytes.
+  func sortPrefix(_ slot: UInt32) -> UInt64 {
+    if schema.form == .integer { return UInt64(bitPattern: slots.integerKeys[Int(slot)] ^ Int64.min) }
+    let bytes = (slots.byteKeys + Int(slot)).bytes
+    var prefix: UInt64 = 0
+    for index in 0..<min(bytes.count, 8) { prefix |= UInt64(bytes[index]) << UInt64(56 - 8 * index) }
+    return prefix
+  }
+}
+
+extension KeyClass {
+  var kind: Int32 {
+    switch self {
+    case .unsigned: Int32(MARTLET_KEY_UNSIGNED.rawValue)
+    case .utf8, .binary: Int32(MARTLET_KEY_BYTES.rawValue)
+    case .decimal: Int32(MARTLET_KEY_DECIMAL.rawValue)
+    case .bool, .signed, .date, .time, .duration, .timestamp, .null: Int32(MARTLET_KEY_INTEGER.rawValue)
+    }
+  }
+}

@@ -1,0 +1,125 @@
+import CMartlet
+
+/// What a callback knows and can do: time, timers, output. One per operator instance.
+///
+/// The fields that change with every record live in a `martlet_context`, so that functions behind the C interface read the
+/// same memory.
+public final class Context {
+  @usableFromInline package let raw: UnsafeMutablePointer<martlet_context>
+  /// The main output.
+  public let output: OutputBuilder
+  let operatorName: String
+  private var timers: TimerQueue?
+  /// The declared states, for bindings. Empty while the operator is not open.
+  package private(set) var states: [StateHandle] = []
+  /// The main output, for bindings.
+  package private(set) lazy var mainPort = OutputPort(output, self)
+  /// How many timers, each registered by the one before, led to the current callback within one pass.
+  var chainDepth: UInt32 = 0
+
+  init(operatorName: String, output: OutputBuilder) {
+    self.operatorName = operatorName
+    self.output = output
+    raw = .allocate(capacity: 1)
+    raw.initialize(to: martlet_context())
+    raw.pointee.parallelism = 1
+    raw.pointee.watermark = EventTime.min
+    clearCall()
+    raw.pointee.engine = Unmanaged.passUnretained(self).toOpaque()
+  }
+
+  deinit { raw.deallocate() }
+
+  func bind(keys: KeySpace, timers: TimerQueue, states: [StateHandle]) {
+    self.states = states
+    raw.pointee.key = UnsafePointer(keys.parts)
+    raw.pointee.key_parts = Int64(keys.partCount)
+    self.timers = timers
+  }
+
+  func unbind() {
+    states = []
+    timers = nil
+  }
+
+  /// The error with the place it happened at, as far as it has none yet.
+  func located(_ error: EngineError) -> EngineError {
+    var error = error
+    error.operatorName = error.operatorName ?? operatorName
+    error.record = error.record ?? recordNumber
+    error.key = error.key ?? key?.description
+    return error
+  }
+
+  /// Leaves the current callback: no key, no record.
+  @usableFromInline
+  func clearCall() {
+    raw.pointee.slot = Slot.none
+    raw.pointee.batch = nil
+    raw.pointee.row = -1
+    raw.pointee.record = -1
+    raw.pointee.timestamp = EventTime.none
+    raw.pointee.fire_time = 0
+    raw.pointee.timer_domain = Int32(MARTLET_NOT_A_TIMER.rawValue)
+    raw.pointee.is_late = 0
+  }
+
+  /// The timestamp of the record in `onEvent`, of the timer in `onTimer`, in milliseconds; nil if there is none.
+  @inlinable
+  public var timestamp: Int64? {
+    raw.pointee.timestamp == EventTime.none ? nil : raw.pointee.timestamp
+  }
+
+  /// The current watermark: `EventTime.min` before the first, `EventTime.max` at the end of the input.
+  @inlinable
+  public var watermark: Int64 { raw.pointee.watermark }
+
+  /// Whether the record's timestamp is not after the watermark.
+  @inlinable
+  public var isLate: Bool { raw.pointee.is_late != 0 }
+
+  /// The record's number in the operator's input, from 0; nil outside of `onEvent`.
+  public var recordNumber: Int64? { raw.pointee.record < 0 ? nil : raw.pointee.record }
+
+  /// The current key; nil in `open` and `close`.
+  public var key: Key? {
+    raw.pointee.slot == Slot.none ? nil : Key(raw.pointee.key, Int(raw.pointee.key_parts))
+  }
+
+  /// Emits the record as it is, by reference. It carries the current timestamp.
+  @inlinable @inline(__always)
+  public func emit(_ record: Record) throws(EngineError) {
+    try output.emitRow(record.batch._withUnsafeGuaranteedRef { $0 }, record.row, timestamp: raw.pointee.timestamp)
+  }
+
+  /// Emits the row that was set through `OutputColumn`s; columns that were not set are null.
+  @inlinable @inline(__always)
+  public func emit() throws(EngineError) {
+    try output.endBuiltRow(timestamp: raw.pointee.timestamp)
+  }
+
+  /// Emits a whole batch, in order; every row carries the current timestamp.
+  public func emit(batch: RecordBatch) throws(EngineError) {
+    try output.emitBatch(batch, timestamp: raw.pointee.timestamp)
+  }
+
+  /// Fires `onTimer` for the current key once the watermark reaches `time`. One timer per key and time: a second
+  /// registration changes nothing. A time that has passed fires at the next advance of the watermark, or, from within
+  /// `onTimer`, in the same pass.
+  public func registerEventTimeTimer(_ time: Int64) throws(EngineError) {
+    try currentTimers("register").register(slot: raw.pointee.slot, time: time, depth: chainDepth)
+  }
+
+  /// Takes back a timer of the current key; nothing happens if there is none at that time.
+  public func deleteEventTimeTimer(_ time: Int64) throws(EngineError) {
+    try currentTimers("delete").delete(slot: raw.pointee.slot, time: time)
+  }
+
+  private func currentTimers(_ verb: String) throws(EngineError) -> TimerQueue {
+    guard raw.pointee.slot != Slot.none, let timers else {
+      throw EngineError(
+        .stateAccess, "cannot \(verb) a timer where there is no current key; use it inside on_event or on_timer")
+    }
+    return timers
+  }
+}

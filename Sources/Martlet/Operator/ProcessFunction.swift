@@ -1,0 +1,51 @@
+/// Per-record code over a keyed stream, with state and timers of the current key.
+///
+/// Conform with a struct or a class. States (`ValueState`), typed columns of the input (`InputColumn`) and of the output
+/// (`OutputColumn`) are stored properties; they are found by reflection when the function is opened and work inside the
+/// callbacks. The compiler specialises the record loop for your type, so a callback costs what its own code costs.
+///
+/// The model is Flink's `KeyedProcessFunction`.
+public protocol ProcessFunction {
+  /// Called once, before the first record, on every parallel instance. No key is current.
+  mutating func open(context: Context) throws
+
+  /// Called for every record. `batch` is the one record, `row` its index in it: always 0.
+  mutating func onEvent(key: Key, batch: Record, row: Int, context: Context) throws
+
+  /// Called when the watermark has reached a registered timer, which is no longer pending. `context.watermark` is already
+  /// the new one, `context.timestamp` the timer's time.
+  mutating func onTimer(key: Key, fireTime: Int64, context: Context) throws
+
+  /// Called once, after the last record or an error, if `open` was.
+  mutating func close(context: Context) throws
+
+  /// Encloses every run of `onEvent` and `onTimer` calls: the place to take a lock for all of them. `didProcess` is called
+  /// whenever `willProcess` returned. `batch` is nil at the end of the input, when only timers fire.
+  mutating func willProcess(batch: RecordBatch?, context: Context) throws
+  mutating func didProcess(context: Context)
+}
+
+extension ProcessFunction {
+  public mutating func open(context: Context) throws {}
+  public mutating func onTimer(key: Key, fireTime: Int64, context: Context) throws {}
+  public mutating func close(context: Context) throws {}
+  @inlinable public mutating func willProcess(batch: RecordBatch?, context: Context) throws {}
+  @inlinable public mutating func didProcess(context: Context) {}
+}
+
+/// What a callback threw, and where. `underlying` is the error as it was thrown.
+public struct ProcessFunctionError: Error, CustomStringConvertible {
+  public let operatorName: String
+  /// The record's number in the operator's input, from 0; nil outside of `onEvent`.
+  public let record: Int64?
+  /// The key as text; nil where there was none.
+  public let key: String?
+  public let underlying: any Error
+
+  public var description: String {
+    var place = "operator '\(operatorName)'"
+    if let record { place += ", record \(record)" }
+    if let key { place += ", key \(key)" }
+    return "\(place): \(underlying)"
+  }
+}

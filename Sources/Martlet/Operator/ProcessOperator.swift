@@ -1,0 +1,240 @@
+import CMartlet
+
+/// One instance of a process function over one keyed input.
+@usableFromInline
+final class ProcessOperator: Operator {
+  let name: String
+  let output: OutputBuilder
+  var forwardedMarks: [WatermarkMark] = []
+  var forwardsWatermarks = false
+  @usableFromInline let context: Context
+
+  private let calls: FunctionCalls
+  private let keyColumns: [String]
+  private let descriptors: [StateDescriptor]
+  private let handles: FunctionHandles
+  private let nullKeys: NullPolicy
+  private var parts: Parts?
+  private var marks = UnsafeBufferPointer<WatermarkMark>(start: nil, count: 0)
+  private var markIndex = 0
+  private let nextMark: UnsafeMutablePointer<Int>
+  private var scratch = ChunkScratch()
+  private var count = OperatorCounters()
+  private var boundBatch: ObjectIdentifier?
+
+  /// What depends on the input's schema and exists from `open` to `close`.
+  private struct Parts {
+    let keys: KeySpace
+    let states: StateTable
+    let timers: TimerQueue
+    let schema: Schema?
+  }
+
+  init(_ spec: ProcessSpec, nullKeys: NullPolicy) throws(EngineError) {
+    try StateTable.checkNames(spec.states)
+    name = spec.name
+    keyColumns = spec.keyColumns
+    descriptors = spec.states
+    handles = spec.handles
+    calls = spec.calls
+    self.nullKeys = nullKeys
+    output = OutputBuilder()
+    context = Context(operatorName: spec.name, output: output)
+    nextMark = .allocate(capacity: 1)
+    nextMark.initialize(to: .max)
+    if let schema = try spec.declaredOutput() { try output.declare(schema) }
+  }
+
+  deinit { nextMark.deallocate() }
+
+  // MARK: - Life
+
+  func open(inputSchema: Schema?) throws {
+    let schema = try located { () throws(EngineError) in
+      try KeySchema(inputSchema == nil ? [] : keyColumns, in: inputSchema ?? Schema([]))
+    }
+    let keys = KeySpace(schema)
+    let parts = Parts(
+      keys: keys, states: StateTable(descriptors, keys.slots), timers: TimerQueue(keys: keys), schema: inputSchema)
+    self.parts = parts
+    context.bind(
+      keys: keys, timers: parts.timers,
+      states: parts.states.columns.map { StateHandle($0, cursor: context.raw) })
+    handles.bind(parts.states, context, output)
+    try calling { try calls.open(context) }
+  }
+
+  func close() throws {
+    guard parts != nil else { return }
+    context.clearCall()
+    defer {
+      handles.unbind()
+      context.unbind()
+      parts = nil
+    }
+    count = counters
+    try calling { try calls.close(context) }
+  }
+
+  // MARK: - Records
+
+  func process(_ chunk: Chunk) throws {
+    guard let parts else { preconditionFailure("process before open") }
+    if let schema = parts.schema, boundBatch != ObjectIdentifier(chunk.batch) {
+      if let misfit = schema.misfit(of: chunk.batch.schema) { throw located(misfit) }
+    }
+    let rows = chunk.selection.count
+    scratch.reserve(rows)
+    parts.keys.intern(chunk.batch, chunk.selection, scratch.keys, scratch.slots)
+    if parts.states.reserve() { handles.bind(parts.states, context, output) }
+    try located { () throws(EngineError) in try handles.bindInputs(chunk.batch) }
+    boundBatch = ObjectIdentifier(chunk.batch)
+    setMarks(chunk.marks)
+    let loop = RecordLoop(self, chunk, parts.keys, scratch.keys, scratch.slots, nextMark: nextMark)
+    try enclosed(chunk.batch) { try calls.run(loop) }
+    parts.keys.reclaim()
+  }
+
+  func finish(watermark: Int64) throws {
+    guard let parts else { preconditionFailure("finish before open") }
+    if parts.timers.mayBeDue(at: watermark) {
+      try enclosed(nil) { try advance(to: watermark) }
+    } else {
+      try advance(to: watermark)
+    }
+    parts.keys.reclaim()
+  }
+
+  /// Runs `body` between `willProcess` and `didProcess`, and says where its errors come from.
+  private func enclosed(_ batch: RecordBatch?, _ body: () throws -> Void) throws {
+    try calling { try calls.willProcess(batch, context) }
+    defer {
+      calls.didProcess(context)
+      context.clearCall()
+    }
+    try calling(body)
+  }
+
+  @usableFromInline
+  func countLate() { count.late &+= 1 }
+
+  /// The current record has a null key.
+  @usableFromInline
+  func skipNullKey() throws {
+    count.nullKeys += 1
+    guard nullKeys == .raise else { return }
+    let columns = keyColumns.map { "'\($0)'" }.joined(separator: ", ")
+    throw EngineError(
+      .nullKey,
+      "the key (\(columns)) is null; filter such records out, or set null_keys=\"drop\" to leave them out and count them")
+  }
+
+  // MARK: - Watermarks and timers
+
+  private func setMarks(_ marks: UnsafeBufferPointer<WatermarkMark>) {
+    self.marks = marks
+    markIndex = 0
+    nextMark.pointee = marks.first?.position ?? .max
+  }
+
+  /// Passes the watermarks that come before row `position` of the chunk.
+  @usableFromInline
+  func passMarks(at position: Int) throws {
+    while markIndex < marks.count, marks[markIndex].position <= position {
+      let watermark = marks[markIndex].watermark
+      markIndex &+= 1
+      try advance(to: watermark)
+    }
+    nextMark.pointee = markIndex < marks.count ? marks[markIndex].position : .max
+  }
+
+  /// Moves the watermark, fires what is due, then passes the watermark on: what a timer emits comes before it.
+  private func advance(to watermark: Int64) throws {
+    guard watermark > context.raw.pointee.watermark else { return }
+    context.raw.pointee.watermark = watermark
+    if let parts, parts.timers.mayBeDue(at: watermark) {
+      parts.timers.advance(to: watermark)
+      try fireTimers(parts)
+    }
+    if forwardsWatermarks { forwardedMarks.append(WatermarkMark(position: output.numRows, watermark: watermark)) }
+  }
+
+  private func fireTimers(_ parts: Parts) throws {
+    let raw = context.raw
+    context.clearCall()
+    raw.pointee.timer_domain = Int32(MARTLET_EVENT_TIME.rawValue)
+    let key = Key(parts.keys.parts, parts.keys.partCount)
+    while let due = parts.timers.popDue(at: raw.pointee.watermark) {
+      raw.pointee.slot = due.slot
+      raw.pointee.timestamp = due.time
+      raw.pointee.fire_time = due.time
+      parts.keys.show(slot: due.slot)
+      guard due.depth < ProcessOperator.longestTimerChain else { throw endlessTimers(due) }
+      context.chainDepth = due.depth + 1
+      count.timersFired &+= 1
+      try calls.onTimer(key, due.time, context)
+    }
+    context.chainDepth = 0
+    context.clearCall()
+  }
+
+  /// How many timers may lead to one another within one pass before it is taken for a loop.
+  private static let longestTimerChain: UInt32 = 1_000_000
+
+  private func endlessTimers(_ due: TimerQueue.Due) -> EngineError {
+    EngineError(
+      .timerLoop,
+      "timers that on_timer registered for its own key led to one another \(ProcessOperator.longestTimerChain) times while "
+        + "the watermark stood at \(context.raw.pointee.watermark), the last one at \(due.time); register only times after "
+        + "ctx.watermark, and stop a periodic timer when ctx.watermark shows the end of the input")
+  }
+
+  // MARK: - Reports and errors
+
+  var counters: OperatorCounters {
+    guard let parts else { return count }
+    var counters = count
+    counters.timersPending = parts.timers.count
+    counters.keys = parts.keys.slots.keyCount
+    counters.stateBytes = parts.keys.memoryBytes + parts.states.memoryBytes + parts.timers.memoryBytes
+    counters.watermark = context.watermark
+    return counters
+  }
+
+  /// Runs code of the user's; what it throws is given the place it was thrown at.
+  private func calling(_ body: () throws -> Void) throws {
+    do {
+      try body()
+    } catch let error as EngineError {
+      throw located(error)
+    } catch {
+      throw ProcessFunctionError(
+        operatorName: name, record: context.recordNumber, key: context.key?.description, underlying: error)
+    }
+  }
+
+  private func located<Result>(_ body: () throws(EngineError) -> Result) throws(EngineError) -> Result {
+    do { return try body() } catch { throw located(error) }
+  }
+
+  private func located(_ error: EngineError) -> EngineError { context.located(error) }
+}
+
+/// Buffers of one entry per row of a chunk, kept between chunks.
+struct ChunkScratch: ~Copyable {
+  private(set) var keys: UnsafeMutablePointer<KeyRef> = .blocks(0)
+  private(set) var slots: UnsafeMutablePointer<UInt32> = .blocks(0)
+  private var capacity = 0
+
+  deinit {
+    keys.freeBlocks()
+    slots.freeBlocks()
+  }
+
+  mutating func reserve(_ rows: Int) {
+    guard rows > capacity else { return }
+    capacity = max(rows, 2 * capacity)
+    keys.growBlocks(to: capacity)
+    slots.growBlocks(to: capacity)
+  }
+}

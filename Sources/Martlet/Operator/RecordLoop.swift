@@ -1,0 +1,121 @@
+import CMartlet
+
+/// The loop that calls a process function for every row of a chunk: timers due? → set slot → call.
+///
+/// It holds plain addresses only, and its generic method is specialised where the function's type is known, so that a
+/// record costs a handful of loads and stores around the function's own code and no reference counting.
+@usableFromInline
+struct RecordLoop {
+  @usableFromInline let context: Context
+  @usableFromInline let raw: UnsafeMutablePointer<martlet_context>
+  @usableFromInline let batch: Unmanaged<RecordBatch>
+  @usableFromInline let selection: RowSelection
+  @usableFromInline let firstRecord: Int64
+  @usableFromInline let timestamps: UnsafePointer<Int64>?
+  @usableFromInline let keys: KeySpace
+  @usableFromInline let keyRefs: UnsafePointer<KeyRef>
+  @usableFromInline let slots: UnsafePointer<UInt32>
+  /// The position of the next watermark; `Int.max` when there are no more.
+  @usableFromInline let nextMark: UnsafePointer<Int>
+  @usableFromInline let owner: ProcessOperator
+
+  init(
+    _ owner: ProcessOperator, _ chunk: Chunk, _ keys: KeySpace, _ keyRefs: UnsafePointer<KeyRef>,
+    _ slots: UnsafePointer<UInt32>, nextMark: UnsafePointer<Int>
+  ) {
+    self.owner = owner
+    context = owner.context
+    raw = owner.context.raw
+    batch = .passUnretained(chunk.batch)
+    selection = chunk.selection
+    firstRecord = chunk.firstRecord
+    timestamps = chunk.timestamps
+    self.keys = keys
+    self.keyRefs = keyRefs
+    self.slots = slots
+    self.nextMark = nextMark
+  }
+
+  @inlinable
+  func run<Function: ProcessFunction>(_ function: UnsafeMutablePointer<Function>) throws {
+    let key = Key(raw.pointee.key, Int(raw.pointee.key_parts))
+    for index in 0..<selection.count {
+      if index == nextMark.pointee { try owner.passMarks(at: index) }
+      let slot = slots[index]
+      let row = selection[index]
+      raw.pointee.row = Int64(row)
+      raw.pointee.record = firstRecord &+ Int64(row)
+      if slot == Slot.none {
+        try owner.skipNullKey()
+        continue
+      }
+      raw.pointee.batch = OpaquePointer(batch.toOpaque())
+      raw.pointee.slot = slot
+      keys.show(keyRefs[index])
+      if let timestamps {
+        let timestamp = timestamps[index]
+        raw.pointee.timestamp = timestamp
+        let isLate = timestamp <= raw.pointee.watermark && timestamp != EventTime.none
+        raw.pointee.is_late = isLate ? 1 : 0
+        if isLate { owner.countLate() }
+      }
+      try function.pointee.onEvent(key: key, batch: Record(batch, row), row: 0, context: context)
+    }
+    if nextMark.pointee != Int.max { try owner.passMarks(at: selection.count) }
+  }
+}
+
+/// The calls into one process function, made where its type is known.
+@usableFromInline
+package struct FunctionCalls {
+  let open: (Context) throws -> Void
+  let willProcess: (RecordBatch?, Context) throws -> Void
+  let run: (RecordLoop) throws -> Void
+  let onTimer: (Key, Int64, Context) throws -> Void
+  let didProcess: (Context) -> Void
+  let close: (Context) throws -> Void
+
+  @usableFromInline
+  init(
+    open: @escaping (Context) throws -> Void, willProcess: @escaping (RecordBatch?, Context) throws -> Void,
+    run: @escaping (RecordLoop) throws -> Void, onTimer: @escaping (Key, Int64, Context) throws -> Void,
+    didProcess: @escaping (Context) -> Void, close: @escaping (Context) throws -> Void
+  ) {
+    self.open = open
+    self.willProcess = willProcess
+    self.run = run
+    self.onTimer = onTimer
+    self.didProcess = didProcess
+    self.close = close
+  }
+
+  @inlinable
+  package init<Function: ProcessFunction>(_ function: Function) {
+    // Behind an address and not in a class: a timer that fires between two records enters the function while the loop
+    // is inside this closure, which Swift would take for two overlapping accesses to a class property.
+    let box = FunctionBox(function)
+    self.init(
+      open: { try box.function.pointee.open(context: $0) },
+      willProcess: { try box.function.pointee.willProcess(batch: $0, context: $1) },
+      run: { try $0.run(box.function) },
+      onTimer: { try box.function.pointee.onTimer(key: $0, fireTime: $1, context: $2) },
+      didProcess: { box.function.pointee.didProcess(context: $0) },
+      close: { try box.function.pointee.close(context: $0) })
+  }
+}
+
+@usableFromInline
+final class FunctionBox<Function> {
+  @usableFromInline let function: UnsafeMutablePointer<Function>
+
+  @usableFromInline
+  init(_ function: Function) {
+    self.function = .allocate(capacity: 1)
+    self.function.initialize(to: function)
+  }
+
+  deinit {
+    function.deinitialize(count: 1)
+    function.deallocate()
+  }
+}

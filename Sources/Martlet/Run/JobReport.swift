@@ -1,0 +1,39 @@
+/// What a job has done so far, or in all once it has ended.
+public struct JobReport: Sendable {
+  public var recordsIn: Int64
+  public var recordsOut: Int64
+  public var batchesIn: Int64
+  public var batchesOut: Int64
+  /// Records dropped for a null key.
+  public var nullKeys: Int64
+  /// Records with a null timestamp that were dropped, or delivered without one.
+  public var nullTimestamps: Int64
+  /// Records at or behind the watermark; they were delivered all the same.
+  public var late: Int64
+  public var timersFired: Int64
+  public var timersPending: Int64
+  /// Keys that hold state or timers.
+  public var keys: Int64
+  /// Memory of keys, state and timers.
+  public var stateBytes: Int64
+  /// Of the last operator.
+  public var watermark: Int64
+
+  init(
+    recordsIn: Int64, recordsOut: Int64, batchesIn: Int64, batchesOut: Int64, nullTimestamps: Int64,
+    counters: [OperatorCounters]
+  ) {
+    self.recordsIn = recordsIn
+    self.recordsOut = recordsOut
+    self.batchesIn = batchesIn
+    self.batchesOut = batchesOut
+    self.nullTimestamps = nullTimestamps
+    nullKeys = counters.reduce(0) { $0 + $1.nullKeys }
+    late = counters.reduce(0) { $0 + $1.late }
+    timersFired = counters.reduce(0) { $0 + $1.timersFired }
+    timersPending = counters.reduce(0) { $0 + Int64($1.timersPending) }
+    keys = counters.reduce(0) { $0 + Int64($1.keys) }
+    stateBytes = counters.reduce(0) { $0 + Int64($1.stateBytes) }
+    watermark = counters.last?.watermark ?? EventTime.min
+  }
+}

@@ -1,0 +1,66 @@
+import CMartlet
+
+/// Where a stream's records come from: batches, until there are no more.
+///
+/// Every batch has the same schema. `schema` may be nil until the first batch has come.
+public protocol Source: AnyObject {
+  var schema: Schema? { get throws }
+  /// The next batch, nil at the end of the input. May wait as long as it likes.
+  func next() throws -> RecordBatch?
+}
+
+/// Batches that are already there.
+public final class BatchSource: Source {
+  public let schema: Schema?
+  private var batches: ArraySlice<RecordBatch>
+
+  public init(_ batches: [RecordBatch]) {
+    self.batches = batches[...]
+    schema = batches.first?.schema
+  }
+
+  public func next() -> RecordBatch? { batches.popFirst() }
+}
+
+/// An Arrow C stream, which the source owns.
+public final class ArrowStreamSource: Source {
+  private var stream: ArrowArrayStream
+  private var known: Schema?
+
+  /// Moves the stream.
+  public init(moving stream: UnsafeMutablePointer<ArrowArrayStream>) {
+    self.stream = stream.pointee
+    stream.pointee.release = nil
+  }
+
+  deinit { stream.release?(&stream) }
+
+  public var schema: Schema? {
+    get throws {
+      if let known { return known }
+      guard let getSchema = stream.get_schema else {
+        throw EngineError(.sourceFailed, "the Arrow stream was released before it was read: it can be read only once")
+      }
+      var schema = ArrowSchema()
+      let code = getSchema(&stream, &schema)
+      guard code == 0 else { throw failure("its schema", code) }
+      defer { schema.release?(&schema) }
+      known = try Schema(importing: &schema)
+      return known
+    }
+  }
+
+  public func next() throws -> RecordBatch? {
+    guard let schema = try schema, let getNext = stream.get_next else { return nil }
+    var array = ArrowArray()
+    let code = getNext(&stream, &array)
+    guard code == 0 else { throw failure("its next batch", code) }
+    guard array.release != nil else { return nil }
+    return try RecordBatch(moving: &array, schema: schema)
+  }
+
+  private func failure(_ what: String, _ code: Int32) -> EngineError {
+    let reason = stream.get_last_error?(&stream).map { String(cString: $0) } ?? "error \(code)"
+    return EngineError(.sourceFailed, "the Arrow stream could not give \(what): \(reason)")
+  }
+}

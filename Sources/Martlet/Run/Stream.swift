@@ -1,0 +1,99 @@
+/// A stream of records: where they come from and the functions applied to them. Nothing is read until it is run.
+///
+/// ```swift
+/// let events = Stream(BatchSource(batches), timestamp: "ts", maxOutOfOrderness: 5_000)
+/// let counts = applyProcessFunction(events, "user_id", Counter())
+/// for batch in try counts.collect() { … }
+/// ```
+///
+/// A stream describes; `job()` builds what runs, with new functions every time. A source that can be read once lets the
+/// stream run once.
+public struct Stream {
+  /// How a job is configured.
+  public struct Config: Sendable {
+    public var name = "job"
+    public var nullKeys = NullPolicy.raise
+    public var nullTimestamps = NullPolicy.raise
+
+    public static let `default` = Config()
+
+    public init() {}
+  }
+
+  private let build: (Job) throws -> Void
+  @usableFromInline var config: Config
+
+  /// - Parameters:
+  ///   - source: where the batches come from.
+  ///   - timestamp: the column of event times: integer epoch milliseconds, a timestamp or a date. Without one there is no
+  ///     event time, and event-time timers fire at the end of the input.
+  ///   - maxOutOfOrderness: how much later than the greatest timestamp a record may come, in milliseconds.
+  public init(
+    _ source: @autoclosure @escaping () -> any Source, name: String = "stream", timestamp: String? = nil,
+    maxOutOfOrderness: Int64 = 0, config: Config = .default
+  ) {
+    self.config = config
+    build = { job in
+      try job.addSource(source(), name: name, timestamp: timestamp, maxOutOfOrderness: maxOutOfOrderness)
+    }
+  }
+
+  @usableFromInline
+  init(_ upstream: Stream, config: Config?, then add: @escaping (Job) throws -> Void) {
+    self.config = config ?? upstream.config
+    build = { job in
+      try upstream.build(job)
+      try add(job)
+    }
+  }
+
+  /// A job that is ready to run.
+  public func job() throws -> Job {
+    let job = Job(name: config.name, nullKeys: config.nullKeys, nullTimestamps: config.nullTimestamps)
+    try build(job)
+    return job
+  }
+
+  /// Runs the stream to its end and gives `body` every output batch.
+  @discardableResult
+  public func run(minRows: Int = 1, _ body: (RecordBatch) throws -> Void) throws -> JobReport {
+    let job = try job()
+    while let batch = try job.next(minRows: minRows) { try body(batch) }
+    return job.report
+  }
+
+  /// Runs the stream to its end and keeps the output.
+  public func collect() throws -> [RecordBatch] {
+    var batches: [RecordBatch] = []
+    try run(minRows: 65_536) { batches.append($0) }
+    return batches
+  }
+}
+
+/// Applies a process function to the records of each key.
+///
+/// - Parameters:
+///   - key: the column that holds the key.
+///   - function: evaluated once for every run and parallel instance, so that runs share nothing.
+///   - states: states beyond the stored properties of the function.
+///   - output: the schema of the output; otherwise that of the function's `OutputColumn`s, or of the first record emitted.
+@inlinable
+public func applyProcessFunction<Function: ProcessFunction>(
+  _ stream: Stream, _ key: String, _ function: @autoclosure @escaping () -> Function, states: AnyState...,
+  output: Schema? = nil, name: String? = nil, config: Stream.Config? = nil
+) -> Stream {
+  applyProcessFunction(
+    stream, keys: [key], function(), states: states, output: output, name: name, config: config)
+}
+
+/// The same for a key of several columns: `key[0]`, `key[1]` … in the function.
+@inlinable
+public func applyProcessFunction<Function: ProcessFunction>(
+  _ stream: Stream, keys: [String], _ function: @autoclosure @escaping () -> Function, states: [AnyState] = [],
+  output: Schema? = nil, name: String? = nil, config: Stream.Config? = nil
+) -> Stream {
+  Stream(stream, config: config) { job in
+    try job.addProcess(
+      ProcessSpec(name: name, keyColumns: keys, function(), states: states, outputSchema: output))
+  }
+}

@@ -1,0 +1,52 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Growing arrays of plain values, for tables with one entry per key, timer or row.
+///
+/// They go through `realloc`, which on Linux moves pages of a large block instead of copying them, so that
+/// growing a table of millions of keys neither copies it nor holds it twice. Memory that was never written
+/// is not resident, so the doubled capacity costs address space only.
+extension UnsafeMutablePointer where Pointee: BitwiseCopyable {
+  /// A block for `capacity` elements, its content undefined.
+  static func blocks(_ capacity: Int) -> UnsafeMutablePointer {
+    allocateBytes(capacity * MemoryLayout<Pointee>.stride).assumingMemoryBound(to: Pointee.self)
+  }
+
+  /// A zeroed block for `capacity` elements. Large ones come from the kernel as zero pages, untouched.
+  static func zeroedBlocks(_ capacity: Int) -> UnsafeMutablePointer {
+    guard let block = calloc(Swift.max(capacity, 1), MemoryLayout<Pointee>.stride) else {
+      outOfMemory(capacity * MemoryLayout<Pointee>.stride)
+    }
+    return block.assumingMemoryBound(to: Pointee.self)
+  }
+
+  /// Moves the block to one of `capacity` elements; entries past the old capacity are undefined.
+  mutating func growBlocks(to capacity: Int) {
+    let size = capacity * MemoryLayout<Pointee>.stride
+    guard let block = realloc(self, Swift.max(size, 1)) else { outOfMemory(size) }
+    self = block.assumingMemoryBound(to: Pointee.self)
+  }
+
+  func freeBlocks() { free(self) }
+}
+
+/// `size` bytes from `malloc`; give them back with `freeBytes`.
+func allocateBytes(_ size: Int) -> UnsafeMutableRawPointer {
+  guard let block = malloc(Swift.max(size, 1)) else { outOfMemory(size) }
+  return block
+}
+
+func freeBytes(_ bytes: UnsafeMutableRawPointer) { free(bytes) }
+
+@inline(__always)
+func compareBytes(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ count: Int) -> Int32 { memcmp(a, b, count) }
+
+/// Memory is the one resource whose end the engine cannot report: the error would need memory too.
+private func outOfMemory(_ size: Int) -> Never {
+  fatalError("martlet: out of memory (asked for \(size) bytes)")
+}

@@ -1,0 +1,242 @@
+import CMartlet
+
+/// The pending timers of one operator instance in one time domain.
+///
+/// Registering, deleting and firing are O(1) amortised for the usual timer (a time still to come), because time
+/// only moves forward. The queue is a radix heap (Ahuja, Mehlhorn, Orlin, Tarjan 1990): a timer lies in the bucket
+/// named by the highest bit in which its time differs from the *frontier*, the time reached so far. When the frontier
+/// moves to `w`, every bucket below the highest changed bit is due as a whole, the bucket of that bit is dealt out
+/// again, and no other bucket is looked at; a timer moves down at most 64 times in its life.
+///
+/// What has become due is sorted once, by time, then key bytes, then registration, and fired from the sorted run. A
+/// timer registered at or before the frontier (in the past, or by a firing timer) goes to a small binary heap with
+/// the same order; the next timer is the smaller of the two tops.
+///
+/// The firing rule is that of Flink's `InternalTimerServiceImpl`, with its order made total by the key bytes.
+final class TimerQueue {
+  struct Due {
+    var time: Int64
+    var slot: UInt32
+    var depth: UInt32
+  }
+
+  let keys: KeySpace
+  private var store = TimerStore()
+  private var index = TimerIndex()
+  private var buckets = TimerBuckets()
+  private var run: [UInt32] = []
+  private var late: [UInt32] = []
+  private var frontier: UInt64 = 0
+  private var sequence: UInt64 = 0
+  private(set) var count = 0
+  /// The first pending timer of each slot, plus one; its timers are a doubly linked list.
+  private var heads: UnsafeMutablePointer<UInt32>
+  private var headCapacity = 256
+
+  init(keys: KeySpace) {
+    self.keys = keys
+    heads = .zeroedBlocks(headCapacity)
+  }
+
+  deinit { heads.freeBlocks() }
+
+  var memoryBytes: Int {
+    store.memoryBytes + index.memoryBytes + buckets.memoryBytes + headCapacity * 4 + (run.capacity + late.capacity) * 4
+  }
+
+  /// Adds a timer for the key of `slot`; false if it already has one at that time. `depth` counts how many timers in
+  /// one pass led to this one, each registered by the one before.
+  @discardableResult
+  func register(slot: UInt32, time: Int64, depth: UInt32) -> Bool {
+    if index.find(slot: slot, time: time, store) != nil { return false }
+    if Int(slot) >= headCapacity { growHeads(for: slot) }
+    sequence &+= 1
+    let node = store.add(TimerNode(time: time, sequence: sequence, slot: slot, depth: depth))
+    index.insert(node, store)
+    link(node, slot)
+    keys.slots.live[Int(slot)] &+= 1
+    count &+= 1
+    if TimerBuckets.order(time) > frontier {
+      buckets.add(node, frontier, store)
+    } else {
+      pushLate(node)
+    }
+    return true
+  }
+
+  /// Takes back the timer of that key and time; false if there is none.
+  @discardableResult
+  func delete(slot: UInt32, time: Int64) -> Bool {
+    guard let node = index.find(slot: slot, time: time, store) else { return false }
+    switch store[node].place {
+    case .bucket(let bucket): buckets.remove(node, bucket, store)
+    case .late(let position): removeLate(at: position)
+    case .run(let position): run[position] = TimerStore.gone
+    }
+    drop(node)
+    return true
+  }
+
+  /// Whether anything may be due at `time`. Cheap: a mask, no memory.
+  @inline(__always)
+  func mayBeDue(at time: Int64) -> Bool {
+    count > 0 && (!late.isEmpty || !run.isEmpty || buckets.mayHoldDue(TimerBuckets.order(time), frontier))
+  }
+
+  /// Moves the frontier and gathers what falls due. Follow with `popDue` until it has no more.
+  func advance(to time: Int64) {
+    let target = TimerBuckets.order(time)
+    guard target > frontier else { return }
+    var due: [UInt32] = []
+    buckets.advance(from: frontier, to: target, store) { due.append($0) }
+    frontier = target
+    guard !due.isEmpty else { return }
+    if run.last == nil {
+      run = sortedLatestFirst(due)
+      for (position, node) in run.enumerated() { store[node].place = .run(position) }
+    } else {
+      // The clock moved while an earlier run is still firing: the heap keeps the order across both.
+      for node in due { pushLate(node) }
+    }
+  }
+
+  /// Takes the next timer that is due at `time`, in firing order; it is no longer pending.
+  func popDue(at time: Int64) -> Due? {
+    while run.last == TimerStore.gone { run.removeLast() }
+    let node: UInt32
+    if let top = late.first, run.last.map({ precedes(top, $0) }) ?? true {
+      guard store[top].time <= time else { return nil }
+      node = top
+      removeLate(at: 0)
+    } else if let last = run.last {
+      node = last
+      run.removeLast()
+    } else {
+      return nil
+    }
+    let due = Due(time: store[node].time, slot: store[node].slot, depth: store[node].depth)
+    drop(node)
+    return due
+  }
+
+  /// The pending times of a key, ascending.
+  func times(slot: UInt32) -> [Int64] {
+    guard Int(slot) < headCapacity else { return [] }
+    var times: [Int64] = []
+    var node = heads[Int(slot)]
+    while node != 0 {
+      times.append(store[node - 1].time)
+      node = store[node - 1].next
+    }
+    return times.sorted()
+  }
+
+  // MARK: - Order
+
+  private func precedes(_ a: UInt32, _ b: UInt32) -> Bool {
+    let left = store[a]
+    let right = store[b]
+    if left.time != right.time { return left.time < right.time }
+    if left.slot != right.slot { return keys.precedes(left.slot, right.slot) }
+    return left.sequence < right.sequence
+  }
+
+  /// Sorts on time and key prefix, which lie beside each other, and asks the key table only where both agree.
+  private func sortedLatestFirst(_ nodes: [UInt32]) -> [UInt32] {
+    if nodes.count == 1 { return nodes }
+    struct Entry {
+      var time: Int64
+      var prefix: UInt64
+      var node: UInt32
+    }
+    var entries = nodes.map { Entry(time: store[$0].time, prefix: keys.sortPrefix(store[$0].slot), node: $0) }
+    entries.sort { a, b in
+      if a.time != b.time { return a.time > b.time }
+      if a.prefix != b.prefix { return a.prefix > b.prefix }
+      return precedes(b.node, a.node)
+    }
+    return entries.map(\.node)
+  }
+
+  // MARK: - The heap of late registrations
+
+  private func pushLate(_ node: UInt32) {
+    late.append(node)
+    siftUp(late.count - 1)
+  }
+
+  private func removeLate(at position: Int) {
+    let last = late.removeLast()
+    guard position < late.count else { return }
+    late[position] = last
+    siftUp(position)
+    siftDown(store[last].position)
+  }
+
+  private func siftUp(_ start: Int) {
+    var position = start
+    let node = late[position]
+    while position > 0 {
+      let parent = (position - 1) / 2
+      guard precedes(node, late[parent]) else { break }
+      place(late[parent], at: position)
+      position = parent
+    }
+    place(node, at: position)
+  }
+
+  private func siftDown(_ start: Int) {
+    var position = start
+    let node = late[position]
+    while true {
+      var child = 2 * position + 1
+      guard child < late.count else { break }
+      if child + 1 < late.count, precedes(late[child + 1], late[child]) { child += 1 }
+      guard precedes(late[child], node) else { break }
+      place(late[child], at: position)
+      position = child
+    }
+    place(node, at: position)
+  }
+
+  private func place(_ node: UInt32, at position: Int) {
+    late[position] = node
+    store[node].place = .late(position)
+  }
+
+  // MARK: - Bookkeeping
+
+  /// Forgets a node that no container holds any more.
+  private func drop(_ node: UInt32) {
+    index.remove(node, store)
+    let slot = store[node].slot
+    unlink(node, slot)
+    store.free(node)
+    count &-= 1
+    let live = keys.slots.live + Int(slot)
+    live.pointee &-= 1
+    if live.pointee == 0 { keys.slots.noteEmpty(slot) }
+  }
+
+  private func link(_ node: UInt32, _ slot: UInt32) {
+    let first = heads[Int(slot)]
+    store[node].next = first
+    store[node].previous = 0
+    if first != 0 { store[first - 1].previous = node + 1 }
+    heads[Int(slot)] = node + 1
+  }
+
+  private func unlink(_ node: UInt32, _ slot: UInt32) {
+    let next = store[node].next
+    let previous = store[node].previous
+    if previous == 0 { heads[Int(slot)] = next } else { store[previous - 1].next = next }
+    if next != 0 { store[next - 1].previous = previous }
+  }
+
+  private func growHeads(for slot: UInt32) {
+    let old = headCapacity
+    while headCapacity <= Int(slot) { headCapacity *= 2 }
+    heads.growBlocks(to: headCapacity)
+    (heads + old).update(repeating: 0, count: headCapacity - old)
+  }
+}

@@ -1,0 +1,79 @@
+import CMartlet
+import Martlet
+
+/// A process function behind function pointers. The record loop is specialised for it, so a record costs one indirect call.
+struct CallbackFunction: ProcessFunction {
+  private let table: martlet_process_function
+  private let onEventPointer: @convention(c) (
+    UnsafeMutableRawPointer?, UnsafeMutablePointer<martlet_context>?, UnsafeMutablePointer<martlet_error>?
+  ) -> Int32
+  private let error: UnsafeMutablePointer<martlet_error>
+  /// Destroys the callback's context with the last copy of this struct.
+  private let lifetime: CallbackLifetime
+
+  /// Moves the callback: its `destroy` runs exactly once, also when this throws.
+  init(moving table: martlet_process_function) throws(EngineError) {
+    lifetime = CallbackLifetime(table.context, table.destroy)
+    guard table.struct_size >= MemoryLayout<martlet_process_function>.size else {
+      throw EngineError(.invalidArgument, "martlet_process_function.struct_size is too small: set it to sizeof(martlet_process_function)")
+    }
+    guard let onEvent = table.on_event else {
+      throw EngineError(.invalidArgument, "martlet_process_function.on_event is NULL")
+    }
+    self.table = table
+    onEventPointer = onEvent
+    error = lifetime.error
+  }
+
+  func open(context: Context) throws { try check(table.open?(table.context, context.raw, error)) }
+
+  func willProcess(batch: RecordBatch?, context: Context) throws {
+    let handle = batch.map { Handle.borrowed($0) }
+    try check(table.batch_begin?(table.context, context.raw, handle, error))
+  }
+
+  @inline(__always)
+  func onEvent(key: Key, batch: Record, row: Int, context: Context) throws {
+    let status = onEventPointer(table.context, context.raw, error)
+    if status != 0 { throw lifetime.failure() }
+  }
+
+  func onTimer(key: Key, fireTime: Int64, context: Context) throws {
+    try check(table.on_timer?(table.context, context.raw, error))
+  }
+
+  func didProcess(context: Context) { table.batch_end?(table.context, context.raw) }
+
+  func close(context: Context) throws { try check(table.close?(table.context, context.raw, error)) }
+
+  private func check(_ status: Int32?) throws(EngineError) {
+    if let status, status != 0 { throw lifetime.failure() }
+  }
+}
+
+/// Owns the context of a callback and the buffer it reports errors in.
+final class CallbackLifetime {
+  let context: UnsafeMutableRawPointer?
+  let error: UnsafeMutablePointer<martlet_error>
+  private let destroy: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?
+
+  init(_ context: UnsafeMutableRawPointer?, _ destroy: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?) {
+    self.context = context
+    self.destroy = destroy
+    error = .allocate(capacity: 1)
+    error.initialize(to: martlet_error())
+  }
+
+  deinit {
+    destroy?(context)
+    error.deallocate()
+  }
+
+  /// What the callback said about its failure.
+  func failure() -> EngineError {
+    let message = withUnsafeBytes(of: error.pointee.message) { bytes in
+      String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+    return EngineError(.callbackFailed, message.isEmpty ? "the callback failed without a message" : message)
+  }
+}

@@ -1,0 +1,174 @@
+import CMartlet
+import Martlet
+
+// martlet_job_*: build a chain and pull batches from it.
+
+@_cdecl("martlet_job_create")
+public func martletJobCreate(
+  _ options: UnsafePointer<martlet_job_options>?, _ out: UnsafeMutablePointer<OpaquePointer?>?,
+  _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  boundary(error: error) { () throws(EngineError) in
+    guard let out else { throw missing("out") }
+    guard let options else {
+      out.pointee = Handle.new(Job())
+      return
+    }
+    try checkSize(options.pointee.struct_size, of: martlet_job_options.self)
+    guard let nullKeys = NullPolicy(rawValue: options.pointee.null_keys), nullKeys != .process else {
+      throw EngineError(.invalidArgument, "martlet_job_options.null_keys must be MARTLET_NULLS_RAISE or MARTLET_NULLS_DROP")
+    }
+    guard let nullTimestamps = NullPolicy(rawValue: options.pointee.null_timestamps) else {
+      throw EngineError(.invalidArgument, "martlet_job_options.null_timestamps is not a martlet_null_policy")
+    }
+    out.pointee = Handle.new(
+      Job(name: text(options.pointee.name) ?? "job", nullKeys: nullKeys, nullTimestamps: nullTimestamps))
+  }
+}
+
+@_cdecl("martlet_job_free")
+public func martletJobFree(_ job: OpaquePointer?) { Handle.release(job, as: Job.self) }
+
+@_cdecl("martlet_job_add_source")
+public func martletJobAddSource(
+  _ job: OpaquePointer, _ source: UnsafePointer<martlet_source>?, _ options: UnsafePointer<martlet_stream_options>?,
+  _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  boundary(error: error) { () throws(EngineError) in
+    guard let source else { throw missing("source") }
+    let input = try CallbackSource(moving: source.pointee)
+    try addSource(input, to: job, options)
+  }
+}
+
+@_cdecl("martlet_job_add_arrow_stream")
+public func martletJobAddArrowStream(
+  _ job: OpaquePointer, _ stream: UnsafeMutablePointer<ArrowArrayStream>?,
+  _ options: UnsafePointer<martlet_stream_options>?, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  boundary(error: error) { () throws(EngineError) in
+    guard let stream else { throw missing("stream") }
+    try addSource(ArrowStreamSource(moving: stream), to: job, options)
+  }
+}
+
+private func addSource(
+  _ source: any Source, to job: OpaquePointer, _ options: UnsafePointer<martlet_stream_options>?
+) throws(EngineError) {
+  let job = Handle.object(job, as: Job.self)
+  guard let options else { return try job.addSource(source) }
+  try checkSize(options.pointee.struct_size, of: martlet_stream_options.self)
+  try job.addSource(
+    source, name: text(options.pointee.name) ?? "stream", timestamp: text(options.pointee.timestamp),
+    maxOutOfOrderness: options.pointee.max_out_of_orderness)
+}
+
+@_cdecl("martlet_job_add_process")
+public func martletJobAddProcess(
+  _ job: OpaquePointer, _ function: UnsafePointer<martlet_process_function>?,
+  _ options: UnsafePointer<martlet_process_options>?, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  boundary(error: error) { () throws(EngineError) in
+    guard let function else { throw missing("function") }
+    let callback = try CallbackFunction(moving: function.pointee)
+    guard let options else { throw missing("options") }
+    try checkSize(options.pointee.struct_size, of: martlet_process_options.self)
+    // The schema is moved, so it is taken before anything else can fail.
+    let output: Schema? = if let schema = options.pointee.output_schema { try takeSchema(schema) } else { nil }
+    var states: [StateDescriptor] = []
+    for index in 0..<Int(options.pointee.n_states) { states.append(try stateDescriptor(options.pointee.states[index])) }
+    let keys = try (0..<Int(options.pointee.n_key_columns)).map { index throws(EngineError) in
+      guard let name = text(options.pointee.key_columns[index]) else { throw missing("a key column's name") }
+      return name
+    }
+    try Handle.object(job, as: Job.self).addProcess(
+      ProcessSpec(
+        name: text(options.pointee.name) ?? "process", keyColumns: keys, states: states, outputSchema: output,
+        calls: FunctionCalls(callback)))
+  }
+}
+
+private func stateDescriptor(_ spec: martlet_state_spec) throws(EngineError) -> StateDescriptor {
+  try checkSize(spec.struct_size, of: martlet_state_spec.self)
+  guard spec.kind == Int32(MARTLET_STATE_VALUE.rawValue) else {
+    throw EngineError(.invalidArgument, "martlet_state_spec.kind \(spec.kind) is not a martlet_state_kind")
+  }
+  guard let name = text(spec.name) else { throw missing("martlet_state_spec.name") }
+  guard let format = text(spec.format) else { return try StateDescriptor(name, .encoded) }
+  guard let type = DataType(flatFormat: format) else {
+    throw EngineError(.invalidArgument, "state '\(name)': '\(format)' is not the Arrow format of a plain type")
+  }
+  return try StateDescriptor(name, .typed(type))
+}
+
+@_cdecl("martlet_job_next")
+public func martletJobNext(
+  _ job: OpaquePointer, _ minRows: Int64, _ out: UnsafeMutablePointer<OpaquePointer?>?,
+  _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  running(error: error) {
+    guard let out else { throw missing("out") }
+    out.pointee = try Handle.object(job, as: Job.self).next(minRows: Int(clamping: minRows)).map { Handle.new($0) }
+  }
+}
+
+@_cdecl("martlet_job_close")
+public func martletJobClose(_ job: OpaquePointer, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
+  running(error: error) { try Handle.object(job, as: Job.self).close() }
+}
+
+@_cdecl("martlet_job_report")
+public func martletJobReport(
+  _ job: OpaquePointer, _ report: UnsafeMutablePointer<martlet_report>?, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  boundary(error: error) { () throws(EngineError) in
+    guard let report else { throw missing("report") }
+    try checkSize(report.pointee.struct_size, of: martlet_report.self)
+    let counts = Handle.object(job, as: Job.self).report
+    report.pointee = martlet_report(
+      struct_size: report.pointee.struct_size, records_in: counts.recordsIn, records_out: counts.recordsOut,
+      batches_in: counts.batchesIn, batches_out: counts.batchesOut, null_keys: counts.nullKeys,
+      null_timestamps: counts.nullTimestamps, late: counts.late, timers_fired: counts.timersFired,
+      timers_pending: counts.timersPending, keys: counts.keys, state_bytes: counts.stateBytes,
+      watermark: counts.watermark)
+  }
+}
+
+@_cdecl("martlet_job_output_schema")
+public func martletJobOutputSchema(
+  _ job: OpaquePointer, _ out: UnsafeMutablePointer<ArrowSchema>?, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  boundary(error: error) { () throws(EngineError) in
+    guard let out else { throw missing("out") }
+    out.pointee = ArrowSchema()
+    Handle.object(job, as: Job.self).outputSchema?.export(into: out)
+  }
+}
+
+/// As `boundary` for calls that run callbacks: whatever they throw has a status.
+private func running(error: UnsafeMutablePointer<martlet_error>?, _ body: () throws -> Void) -> Int32 {
+  do {
+    try body()
+    return 0
+  } catch let failure as EngineError {
+    return report(failure, into: error)
+  } catch let failure as ProcessFunctionError {
+    var located = EngineError(.callbackFailed, "\(failure.underlying)")
+    located.operatorName = failure.operatorName
+    located.record = failure.record
+    located.key = failure.key
+    return report(located, into: error)
+  } catch {
+    return report(EngineError(.internalError, "unexpected error: \(error)"), into: nil)
+  }
+}
+
+func text(_ string: UnsafePointer<CChar>?) -> String? { string.map { String(cString: $0) } }
+
+/// Structs grow at their end only, so a caller's smaller one is of an older version that this library must still read; before
+/// the second version there is no such caller.
+private func checkSize<Struct>(_ size: UInt32, of type: Struct.Type) throws(EngineError) {
+  guard size >= MemoryLayout<Struct>.size else {
+    throw EngineError(.invalidArgument, "\(type).struct_size is \(size); set it to sizeof(\(type))")
+  }
+}

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Installs the system packages that building needs and this machine lacks, with apt. Does nothing, quickly, when all is
+# there. Usage: system_packages.sh PYTHON SWIFT
+set -euo pipefail
+python=$1
+swift=$2
+
+fail() {
+  echo "error: $*" >&2
+  exit 1
+}
+
+command -v "$swift" >/dev/null ||
+  fail "the Swift toolchain 6.0 or newer is needed, and '$swift' is not on the PATH: see https://www.swift.org/install/linux/"
+command -v "$python" >/dev/null || fail "Python 3.11 or newer is needed, and '$python' is not on the PATH"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+  fail "Python 3.11 or newer is needed; '$python' is $("$python" -V). Name another: make PYTHON=python3.12"
+
+packages=()
+# The linker and the C and C++ libraries that Swift links with, and the compiler that Python builds extensions with.
+command -v ld >/dev/null && command -v nm >/dev/null || packages+=(binutils)
+command -v gcc >/dev/null && command -v g++ >/dev/null || packages+=(gcc g++ libc6-dev)
+command -v git >/dev/null || packages+=(git)
+# What the package manager of Swift itself is linked with.
+"$swift" build --version >/dev/null 2>&1 || packages+=(libcurl4 libedit2 libncurses6 libsqlite3-0 libxml2 tzdata zlib1g)
+"$python" -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+"$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' ||
+  packages+=(python3-dev)
+
+if [ ${#packages[@]} -gt 0 ]; then
+  command -v apt-get >/dev/null ||
+    fail "these are missing, by their Debian names; install what your system calls them: ${packages[*]}"
+  as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || fail "these packages are missing, and there is no sudo; as root: apt-get install ${packages[*]}"
+    as_root=(sudo)
+  fi
+  echo "installing ${packages[*]}"
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null
+fi
+
+"$swift" build --version >/dev/null || fail "'$swift build' does not run on this machine"
