@@ -143,6 +143,7 @@ static slot_kind slot_of(const martlet_column *field) {
 static PyObject *from_integer(value_state_object *self, int64_t value) {
   switch (self->field->type) {
     case MARTLET_TYPE_BOOL: return PyBool_FromLong(value != 0);
+    case MARTLET_TYPE_UINT64: return PyLong_FromUnsignedLongLong((uint64_t)value);
     case MARTLET_TYPE_DATE32:
     case MARTLET_TYPE_DATE64:
     case MARTLET_TYPE_TIME32:
@@ -211,13 +212,7 @@ static int set_typed(value_state_object *self, state_binding *binding, PyObject 
     return -1;
   }
   switch (scalar.kind) {
-    case SCALAR_UINT64:
-      if (scalar.unsigned_integer > INT64_MAX) {
-        scalar_out_of_range(st, self->field, &target, value, "is above 2**63 - 1, the most a state keeps of");
-        operator_locate_error(binding->operator);
-        return -1;
-      }
-      /* fall through */
+    case SCALAR_UINT64: status = martlet_value_set_uint64(binding->handle, scalar.unsigned_integer, &error); break;
     case SCALAR_BOOL:
     case SCALAR_INT64: status = martlet_value_set_int64(binding->handle, scalar.integer, &error); break;
     case SCALAR_DOUBLE: status = martlet_value_set_double(binding->handle, scalar.real, &error); break;
