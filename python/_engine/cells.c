@@ -42,8 +42,8 @@ static PyObject *list_items(engine_state *st, const martlet_column *items, int64
     PyObject *item = NULL;
     if (!pairs) item = cell_to_python(st, items, i);
     else {
-      PyObject *key = cell_to_python(st, &items->children[0], items->offset + i);
-      PyObject *value = key ? cell_to_python(st, &items->children[1], items->offset + i) : NULL;
+      PyObject *key = cell_to_python(st, &items->children[0], i);
+      PyObject *value = key ? cell_to_python(st, &items->children[1], i) : NULL;
       if (value) item = PyTuple_Pack(2, key, value);
       Py_XDECREF(key);
       Py_XDECREF(value);
@@ -57,19 +57,21 @@ static PyObject *list_items(engine_state *st, const martlet_column *items, int64
   return list;
 }
 
-static PyObject *nested_to_python(engine_state *st, const martlet_column *c, int64_t at) {
+/* The engine has the offset of a struct or fixed-size list in that of its children: row r there is row r here. */
+static PyObject *nested_to_python(engine_state *st, const martlet_column *c, int64_t row) {
   const int32_t *offsets = c->values;
   const int64_t *large = c->values;
+  int64_t at = c->offset + row;
   switch (c->type) {
     case MARTLET_TYPE_MAP: return list_items(st, c->children, offsets[at], offsets[at + 1], true);
     case MARTLET_TYPE_LIST: return list_items(st, c->children, offsets[at], offsets[at + 1], false);
     case MARTLET_TYPE_LARGE_LIST: return list_items(st, c->children, large[at], large[at + 1], false);
-    case MARTLET_TYPE_FIXED_LIST: return list_items(st, c->children, at * c->width, (at + 1) * c->width, false);
+    case MARTLET_TYPE_FIXED_LIST: return list_items(st, c->children, row * c->width, (row + 1) * c->width, false);
     default: break;
   }
   PyObject *dict = PyDict_New();
   for (int64_t i = 0; dict && i < c->n_children; i++) {
-    PyObject *value = cell_to_python(st, &c->children[i], at);
+    PyObject *value = cell_to_python(st, &c->children[i], row);
     if (!value || PyDict_SetItemString(dict, c->children[i].name, value) < 0) Py_CLEAR(dict);
     Py_XDECREF(value);
   }
@@ -151,7 +153,7 @@ PyObject *cell_to_python(engine_state *st, const martlet_column *c, int64_t row)
     case MARTLET_TYPE_INTERVAL_MONTH_DAY_NANO: return interval_to_python(st, c, at);
     default: {
       if (Py_EnterRecursiveCall(" while reading a nested Arrow value")) return NULL;
-      PyObject *value = nested_to_python(st, c, at);
+      PyObject *value = nested_to_python(st, c, row);
       Py_LeaveRecursiveCall();
       return value;
     }
