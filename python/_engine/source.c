@@ -77,7 +77,8 @@ static int infer_rows(source_object *self, PyObject *const *first, Py_ssize_t n)
   int result = root ? 0 : -1;
   for (Py_ssize_t i = 0; result == 0 && i < n; i++) {
     self->count = i;
-    result = PyDict_Check(first[i]) ? infer_row(self, root, first[i]) : not_a_row(self, first[i]);
+    if (i % SOURCE_ROWS_PER_BATCH == 0 && PyErr_CheckSignals() < 0) result = -1;
+    else result = PyDict_Check(first[i]) ? infer_row(self, root, first[i]) : not_a_row(self, first[i]);
   }
   if (result == 0) result = inferred_schema(root, "", &self->schema);
   inferred_free(root);

@@ -29,9 +29,6 @@ typedef struct value_state_object {
 } value_state_object;
 
 int state_init(PyObject *module, engine_state *st);
-/* Binds for the running thread; `*previous` is what was bound before, to be given back to state_unbind. 0 or -1. */
-int state_bind(value_state_object *self, state_binding binding, state_binding *previous);
-void state_unbind(value_state_object *self, state_binding previous);
 /* The Arrow format of the slot; NULL for dynamic values. */
 const char *state_format(value_state_object *self);
 

@@ -64,7 +64,9 @@ def check_function(fn: object) -> None:
         raise ConfigError(f"{kind} defines no on_event(key, batch, row, ctx)")
     for name in _NOT_CALLED:
         if callable(getattr(fn, name, None)):
-            raise ConfigError(f"{kind} defines {name}, which nothing calls; the methods of a process function are {', '.join(_METHODS)}")
+            raise ConfigError(
+                f"{kind} defines {name}, which nothing calls; the methods of a process function are {', '.join(_METHODS)}"
+            )
     for name in _METHODS:
         method = getattr(fn, name, None)
         if method is not None and not callable(method):
@@ -104,11 +106,15 @@ def all_states(fn: object, extra: tuple[ValueState, ...], operator: str) -> list
     by_name: dict[str, ValueState] = {}
     for state in (*attribute_states(fn).values(), *extra):
         if by_name.setdefault(state.name, state) is not state:
-            raise ConfigError(f"operator {operator!r} declares two states named {state.name!r}; names of states are unique in an operator")
+            raise ConfigError(
+                f"operator {operator!r} declares two states named {state.name!r}; names of states are unique in an operator"
+            )
     return list(by_name.values())
 
 
-def instantiate(fn: Any, extra: tuple[ValueState, ...], operator: str) -> tuple[Any, tuple[Method, ...], tuple[ValueState, ...]]:
+def instantiate(
+    fn: Any, extra: tuple[ValueState, ...], operator: str
+) -> tuple[Any, tuple[Method, ...], tuple[ValueState, ...]]:
     """A copy of the function for one run: (copy, methods, states).
 
     States that are attributes become handles of the copy's own. Those given as arguments stay the objects they are, since a plain

@@ -26,7 +26,9 @@ class Run:
     __slots__ = ("_first", "_job", "_report", "_schema", "_started")
 
     def __init__(self, source: SourceNode, processes: tuple[ProcessNode, ...], config: Config) -> None:
-        self._job = Job(config.name or source.name, _NULL_KEYS[config.null_keys], _NULL_TIMESTAMPS[config.null_timestamps])
+        self._job = Job(
+            config.name or source.name, _NULL_KEYS[config.null_keys], _NULL_TIMESTAMPS[config.null_timestamps]
+        )
         self._first: RecordBatch | None = None
         self._schema: Schema | None = None
         self._report: RunReport | None = None
@@ -35,7 +37,9 @@ class Run:
             self._job.add_arrow_stream(source.name, source.timestamp, source.bound_ms, source.source)
         else:
             items = [source.source] if source.kind == "array" else source.source
-            self._job.add_source(source.name, source.timestamp, source.bound_ms, items, source.kind == "rows", source.schema)
+            self._job.add_source(
+                source.name, source.timestamp, source.bound_ms, items, source.kind == "rows", source.schema
+            )
         for process in processes:
             target, methods, states = instantiate(process.fn, process.states, process.name)
             self._job.add_process(process.name, target, methods, process.key, states, process.output)
@@ -79,7 +83,7 @@ class Run:
         # The failure that is being raised is what the user must see, not one that follows from it.
         try:
             self._job.close()
-        except Exception:  # noqa: S110
+        except Exception:
             pass
 
     def close(self) -> None:

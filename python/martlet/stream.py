@@ -86,13 +86,23 @@ class Stream:
         return KeyedStream(self, _key_columns(columns))
 
     def _process(
-        self, key: tuple[str, ...], fn: Any, states: tuple[ValueState, ...], output: Any, name: str | None, config: Config | None
+        self,
+        key: tuple[str, ...],
+        fn: Any,
+        states: tuple[ValueState, ...],
+        output: Any,
+        name: str | None,
+        config: Config | None,
     ) -> Stream:
         check_function(fn)
         for state in states:
             if not isinstance(state, ValueState):
-                raise ConfigError(f"expected a state such as ValueState('count') after the function, got {type(state).__name__} {state!r}")
-        label = _unique(_name(name) or function_name(fn), [process.name for process in self._processes], given=name is not None)
+                raise ConfigError(
+                    f"expected a state such as ValueState('count') after the function, got {type(state).__name__} {state!r}"
+                )
+        label = _unique(
+            _name(name) or function_name(fn), [process.name for process in self._processes], given=name is not None
+        )
         all_states(fn, states, label)
         if output is not None:
             output = Schema(output)
@@ -192,12 +202,20 @@ class Stream:
     def explain(self) -> str:
         """The plan as text: source, functions with their keys and states, and what a failure would lose."""
         source, config = self._source, self._config or Config()
-        time = f"event time {source.timestamp!r}, out of order by up to {source.bound_ms} ms" if source.timestamp else "no event time"
+        time = (
+            f"event time {source.timestamp!r}, out of order by up to {source.bound_ms} ms"
+            if source.timestamp
+            else "no event time"
+        )
         lines = [f"stream {source.name!r}: {type(source.source).__name__}, {time}"]
         for process in self._processes:
             states = ", ".join(map(repr, all_states(process.fn, process.states, process.name))) or "none"
             output = "inferred from the first emission" if process.output is None else repr(process.output)
-            lines += [f"  process {process.name!r} by {', '.join(process.key)}", f"    states: {states}", f"    output: {output}"]
+            lines += [
+                f"  process {process.name!r} by {', '.join(process.key)}",
+                f"    states: {states}",
+                f"    output: {output}",
+            ]
         again = "can be read only once" if source.one_shot else "is read again by each run"
         lines.append(f"profile {config.profile!r}: state in memory, lost when the process ends; the source {again}")
         lines.append(f"null keys: {config.null_keys}; null timestamps: {config.null_timestamps}")
@@ -354,7 +372,9 @@ def _milliseconds(duration: object) -> int:
     elif isinstance(duration, str) and (match := _DURATION.fullmatch(duration)):
         total = float(match[1]) * _UNIT_MS[match[2]] if "." in match[1] else int(match[1]) * _UNIT_MS[match[2]]
     if total is None:
-        raise ConfigError(f"watermark={duration!r} is no duration; use milliseconds, '500ms', '5s', '10m', '2h', '1d' or a timedelta")
+        raise ConfigError(
+            f"watermark={duration!r} is no duration; use milliseconds, '500ms', '5s', '10m', '2h', '1d' or a timedelta"
+        )
     if total < 0 or total >= 2**63:
         raise ConfigError(f"watermark={duration!r} is out of range; a watermark lags by 0 ms or more")
     return int(total)

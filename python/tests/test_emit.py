@@ -6,9 +6,10 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-import martlet as mt
 import pytest
 from helpers import rows, run
+
+import martlet as mt
 
 
 def emitting(*values: Any, **fields: Any) -> Any:
@@ -50,7 +51,7 @@ def test_more_call_sites_than_plans() -> None:
 def test_inferred_types() -> None:
     value = {
         "int": 1, "float": 1.5, "bool": True, "text": "x", "binary": b"x", "moment": dt.datetime(2024, 1, 1),
-        "aware": dt.datetime(2024, 1, 1, tzinfo=dt.timezone.utc), "day": dt.date(2024, 1, 1), "time": dt.time(1), "delta": dt.timedelta(1),
+        "aware": dt.datetime(2024, 1, 1, tzinfo=dt.UTC), "day": dt.date(2024, 1, 1), "time": dt.time(1), "delta": dt.timedelta(1),
         "money": Decimal("1.25"), "list": [1, None], "nested": {"a": [{"b": "c"}]}, "none": None,
     }  # fmt: skip
     out = mt.apply_process_function(mt.stream(rows(1)), "k", emitting(value))
@@ -90,7 +91,11 @@ def test_an_arrow_batch_between_rows_keeps_the_order() -> None:
 
 def test_declared_output() -> None:
     pa = pytest.importorskip("pyarrow")
-    for output in ({"n": "int32", "s": str}, pa.schema([("n", pa.int32()), ("s", pa.string())]), mt.Schema({"n": "int32", "s": "utf8"})):
+    for output in (
+        {"n": "int32", "s": str},
+        pa.schema([("n", pa.int32()), ("s", pa.string())]),
+        mt.Schema({"n": "int32", "s": "utf8"}),
+    ):
         out = mt.apply_process_function(mt.stream(rows(1)), "k", emitting(n=1), output=output)
         assert out.schema.types == ("int32", "utf8")
         assert out.to_arrow().schema.names == ["n", "s"]
