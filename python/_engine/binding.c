@@ -68,10 +68,11 @@ void state_unbind(value_state_object *self, state_binding previous) {
 }
 
 static state_binding *no_binding(value_state_object *self) {
-  PyErr_Format(errors_class(state_of((PyObject *)self), MARTLET_STATE_ACCESS),
-               "state '%U' was used outside of a callback of an operator that declares it; it is read and written inside on_event "
-               "and on_timer, as an attribute of the function or passed to apply_process_function",
-               self->name);
+  PyErr_Format(
+    errors_class(state_of((PyObject *)self), MARTLET_STATE_ACCESS),
+    "state '%U' was used outside of a callback of an operator that declares it; it is read and written inside on_event "
+    "and on_timer, as an attribute of the function or passed to apply_process_function",
+    self->name);
   return NULL;
 }
 

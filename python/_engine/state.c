@@ -9,7 +9,9 @@
 #include "temporal.h"
 #include "values.h"
 
-const char *state_format(value_state_object *self) { return self->spec == Py_None ? NULL : PyUnicode_AsUTF8(self->spec); }
+const char *state_format(value_state_object *self) {
+  return self->spec == Py_None ? NULL : PyUnicode_AsUTF8(self->spec);
+}
 
 /* ---- get ------------------------------------------------------------------------------------------- */
 
@@ -81,7 +83,8 @@ static PyObject *default_of(value_state_object *self) {
   PyObject *copy = NULL;
   values_buffer buffer;
   values_buffer_init(&buffer);
-  if (values_encode(st, self->name, VALUES_ANY, self->default_value, &buffer) == 0) copy = values_decode(st, buffer.data, buffer.length);
+  if (values_encode(st, self->name, VALUES_ANY, self->default_value, &buffer) == 0)
+    copy = values_decode(st, buffer.data, buffer.length);
   values_buffer_free(&buffer);
   return copy;
 }
@@ -204,8 +207,9 @@ static PyObject *state_exists(value_state_object *self, PyObject *unused) {
 /* ---- JSON ------------------------------------------------------------------------------------------ */
 
 static bool holds_text(const martlet_column *field) {
-  return field && (field->type == MARTLET_TYPE_UTF8 || field->type == MARTLET_TYPE_LARGE_UTF8 || field->type == MARTLET_TYPE_UTF8_VIEW ||
-                   field->type == MARTLET_TYPE_BINARY || field->type == MARTLET_TYPE_LARGE_BINARY || field->type == MARTLET_TYPE_BINARY_VIEW);
+  return field && (field->type == MARTLET_TYPE_UTF8 || field->type == MARTLET_TYPE_LARGE_UTF8 ||
+                   field->type == MARTLET_TYPE_UTF8_VIEW || field->type == MARTLET_TYPE_BINARY ||
+                   field->type == MARTLET_TYPE_LARGE_BINARY || field->type == MARTLET_TYPE_BINARY_VIEW);
 }
 
 static PyObject *state_get_json(value_state_object *self, PyObject *unused) {
@@ -225,11 +229,13 @@ static PyObject *state_set_json(value_state_object *self, PyObject *value) {
     Py_RETURN_NONE;
   }
   PyObject *text = PyObject_CallOneArg(state_of((PyObject *)self)->json_dumps, value), *bytes = NULL;
-  bool is_text = self->field->type == MARTLET_TYPE_UTF8 || self->field->type == MARTLET_TYPE_LARGE_UTF8 || self->field->type == MARTLET_TYPE_UTF8_VIEW;
+  bool is_text = self->field->type == MARTLET_TYPE_UTF8 || self->field->type == MARTLET_TYPE_LARGE_UTF8 ||
+                 self->field->type == MARTLET_TYPE_UTF8_VIEW;
   if (!text) {
     if (!PyErr_ExceptionMatches(PyExc_TypeError)) return NULL;
     PyErr_Clear();
-    PyErr_Format(state_of((PyObject *)self)->state_type_error, "state '%U' cannot store a value of type %s as JSON", self->name, Py_TYPE(value)->tp_name);
+    PyErr_Format(state_of((PyObject *)self)->state_type_error, "state '%U' cannot store a value of type %s as JSON",
+                 self->name, Py_TYPE(value)->tp_name);
     operator_locate_error(binding->operator);
     return NULL;
   }
@@ -292,7 +298,9 @@ static PyObject *state_create(PyTypeObject *type, PyObject *args, PyObject *kwar
   static const char *const keywords[] = {"name", "dtype", "default", NULL};
   engine_state *st = PyType_GetModuleState(type);
   PyObject *name, *dtype = Py_None, *default_value = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O$O:ValueState", (char **)(void *)keywords, &name, &dtype, &default_value)) return NULL;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O$O:ValueState", (char **)(void *)keywords, &name, &dtype,
+                                   &default_value))
+    return NULL;
   PyObject *config_error = errors_class(st, MARTLET_INVALID_ARGUMENT);
   if (!PyUnicode_Check(name) || PyUnicode_GET_LENGTH(name) == 0) {
     PyErr_Format(config_error, "the name of a state is a str that is not empty, got %R", name);
@@ -314,12 +322,16 @@ static PyObject *state_create(PyTypeObject *type, PyObject *args, PyObject *kwar
   }
   if (!(self->spec = PyObject_CallOneArg(st->type_spec, dtype))) goto fail;
   if (!PyUnicode_Check(self->spec)) {
-    PyErr_Format(config_error, "state '%U': %R is no type of a single value; leave dtype out to store lists, dicts and nested values", name, dtype);
+    PyErr_Format(config_error,
+                 "state '%U': %R is no type of a single value; leave dtype out to store lists, dicts and nested values",
+                 name, dtype);
     goto fail;
   }
   if (open_type(st, self) < 0) goto fail;
   if (!type_can_be_state(self->field)) {
-    PyErr_Format(config_error, "state '%U': values of type %s cannot be state; leave dtype out to store any JSON-like value", name, self->field->type_name);
+    PyErr_Format(config_error,
+                 "state '%U': values of type %s cannot be state; leave dtype out to store any JSON-like value", name,
+                 self->field->type_name);
     goto fail;
   }
   if (check_default(st, self) < 0) goto fail;
@@ -355,10 +367,12 @@ static void state_dealloc(value_state_object *self) {
 
 static PyObject *state_repr(value_state_object *self) {
   PyObject *type = self->field ? PyUnicode_FromString(self->field->type_name) : NULL;
-  PyObject *text = type ? PyUnicode_FromFormat("ValueState(%R, %R", self->name, type) : PyUnicode_FromFormat("ValueState(%R", self->name);
+  PyObject *text = type ? PyUnicode_FromFormat("ValueState(%R, %R", self->name, type)
+                        : PyUnicode_FromFormat("ValueState(%R", self->name);
   Py_XDECREF(type);
   if (!text) return NULL;
-  PyObject *whole = self->default_value == Py_None ? PyUnicode_FromFormat("%U)", text) : PyUnicode_FromFormat("%U, default=%R)", text, self->default_value);
+  PyObject *whole = self->default_value == Py_None ? PyUnicode_FromFormat("%U)", text)
+                                                   : PyUnicode_FromFormat("%U, default=%R)", text, self->default_value);
   Py_DECREF(text);
   return whole;
 }
@@ -373,7 +387,8 @@ static PyObject *state_reduce(value_state_object *self, PyObject *unused) {
 static PyObject *state_rebuild(PyTypeObject *type, PyObject *args) {
   PyObject *name, *dtype, *default_value;
   if (!PyArg_ParseTuple(args, "OOO", &name, &dtype, &default_value)) return NULL;
-  PyObject *positional = PyTuple_Pack(2, name, dtype), *keywords = Py_BuildValue("{sO}", "default", default_value), *self = NULL;
+  PyObject *positional = PyTuple_Pack(2, name, dtype), *keywords = Py_BuildValue("{sO}", "default", default_value),
+           *self = NULL;
   if (positional && keywords) self = state_create(type, positional, keywords);
   Py_XDECREF(positional);
   Py_XDECREF(keywords);
@@ -405,10 +420,11 @@ static PyObject *state_default(value_state_object *self, void *unused) {
   return Py_NewRef(self->default_value);
 }
 
-static PyGetSetDef state_getset[] = {{"name", (getter)state_name, NULL, "The state's name, unique in its operator.", NULL},
-                                     {"dtype", (getter)state_dtype, NULL, "The declared type; None for dynamic values.", NULL},
-                                     {"default", (getter)state_default, NULL, "What get() returns when there is no value.", NULL},
-                                     {NULL, NULL, NULL, NULL, NULL}};
+static PyGetSetDef state_getset[] = {
+  {"name", (getter)state_name, NULL, "The state's name, unique in its operator.", NULL},
+  {"dtype", (getter)state_dtype, NULL, "The declared type; None for dynamic values.", NULL},
+  {"default", (getter)state_default, NULL, "What get() returns when there is no value.", NULL},
+  {NULL, NULL, NULL, NULL, NULL}};
 
 static PyMethodDef state_methods[] = {
   {"get", (PyCFunction)state_get, METH_NOARGS, "The current key's value, or the default (None) when there is none."},
@@ -416,26 +432,29 @@ static PyMethodDef state_methods[] = {
   {"clear", (PyCFunction)state_clear, METH_NOARGS, "Removes the current key's value."},
   {"exists", (PyCFunction)state_exists, METH_NOARGS, "Whether the current key has a value."},
   {"get_json", (PyCFunction)state_get_json, METH_NOARGS, "The value that set_json stored, decoded."},
-  {"set_json", (PyCFunction)state_set_json, METH_O, "Stores a JSON-serialisable value; it comes back as json.loads would give it."},
+  {"set_json", (PyCFunction)state_set_json, METH_O,
+   "Stores a JSON-serialisable value; it comes back as json.loads would give it."},
   {"__reduce__", (PyCFunction)state_reduce, METH_NOARGS, NULL},
   {"_rebuild", (PyCFunction)state_rebuild, METH_VARARGS | METH_CLASS, NULL},
   {"_private_copy", (PyCFunction)state_private_copy, METH_NOARGS, NULL},
   {NULL, NULL, 0, NULL}};
 
-static PyType_Slot state_slots[] = {
-  {Py_tp_doc,
-   "ValueState(name, dtype=None, *, default=None)\n\n"
-   "One value per key. Declared as an attribute of a process function or passed to apply_process_function; inside a callback it reads "
-   "and writes the current key's value (Flink: ValueState). dtype: int, float, bool, str, bytes, datetime, date, time, timedelta, Decimal "
-   "or an Arrow type name such as 'int32' makes a typed native slot; without it any JSON-like value is stored by value."},
-  {Py_tp_new, state_create},
-  {Py_tp_dealloc, state_dealloc},
-  {Py_tp_traverse, state_traverse},
-  {Py_tp_clear, state_tp_clear},
-  {Py_tp_repr, state_repr},
-  {Py_tp_getset, state_getset},
-  {Py_tp_methods, state_methods},
-  {0, NULL}};
+static PyType_Slot state_slots[] = {{Py_tp_doc,
+                                     "ValueState(name, dtype=None, *, default=None)\n\n"
+                                     "One value per key. Declared as an attribute of a process function or passed to "
+                                     "apply_process_function; inside a callback it reads "
+                                     "and writes the current key's value (Flink: ValueState). dtype: int, float, bool, "
+                                     "str, bytes, datetime, date, time, timedelta, Decimal "
+                                     "or an Arrow type name such as 'int32' makes a typed native slot; without it any "
+                                     "JSON-like value is stored by value."},
+                                    {Py_tp_new, state_create},
+                                    {Py_tp_dealloc, state_dealloc},
+                                    {Py_tp_traverse, state_traverse},
+                                    {Py_tp_clear, state_tp_clear},
+                                    {Py_tp_repr, state_repr},
+                                    {Py_tp_getset, state_getset},
+                                    {Py_tp_methods, state_methods},
+                                    {0, NULL}};
 
 static PyType_Spec state_spec = {.name = "martlet._engine.ValueState",
                                  .basicsize = sizeof(value_state_object),

@@ -13,15 +13,14 @@ typedef struct state_binding {
 } state_binding;
 
 typedef struct value_state_object {
-  PyObject_HEAD
-  PyObject *name;             /* str */
-  PyObject *dtype;            /* as declared; None: dynamic values */
+  PyObject_HEAD PyObject *name; /* str */
+  PyObject *dtype;              /* as declared; None: dynamic values */
   PyObject *default_value;
-  PyObject *spec;             /* Arrow format as str; None: dynamic values */
-  martlet_builder *typed;     /* holds `field`; NULL: dynamic values */
+  PyObject *spec;         /* Arrow format as str; None: dynamic values */
+  martlet_builder *typed; /* holds `field`; NULL: dynamic values */
   const martlet_column *field;
-  /* A copy that belongs to one operator is bound for every thread. A declaration that several operators may share, each on its
-   * own thread, is bound per thread: the first one inline, the others in `others` (thread state → capsule). */
+  /* A copy that belongs to one operator is bound for every thread. A declaration that several operators may share, each
+   * on its own thread, is bound per thread: the first one inline, the others in `others` (thread state → capsule). */
   int is_private;
   PyThreadState *thread;
   state_binding binding;

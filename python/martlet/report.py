@@ -38,7 +38,8 @@ class RunReport:
 
     def __str__(self) -> str:
         parts = [
-            f"{self.records_in:,} records in, {self.records_out:,} out in {self.wall_time_s:.3f} s ({self.records_per_second:,.0f}/s)"
+            f"{self.records_in:,} records in, {self.records_out:,} out in {self.wall_time_s:.3f} s "
+            f"({self.records_per_second:,.0f}/s)"
         ]
         for value, words in (
             (self.timers_fired, "timers fired"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -59,9 +60,9 @@ class Run:
         return Batches(self, min_rows)
 
     def _next(self, min_rows: int) -> RecordBatch | None:
-        if self._first is not None:
-            batch, self._first = self._first, None
-            return batch
+        first, self._first = self._first, None
+        if first is not None:
+            return first
         if self._report is not None:
             return None
         try:
@@ -81,10 +82,8 @@ class Run:
 
     def _close_after_failure(self) -> None:
         # The failure that is being raised is what the user must see, not one that follows from it.
-        try:
+        with contextlib.suppress(Exception):
             self._job.close()
-        except Exception:
-            pass
 
     def close(self) -> None:
         """Ends the run early. Closing twice is fine."""

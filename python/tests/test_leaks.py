@@ -63,7 +63,7 @@ def failing() -> None:
         ctx.emit(batch)
         raise ValueError(key)
 
-    with pytest.raises(ValueError, match="b|a"):
+    with pytest.raises(ValueError, match=r"b|a"):
         run(rows("a", "b"), fn)
 
 

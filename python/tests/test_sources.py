@@ -54,7 +54,7 @@ def test_a_list_of_dicts_is_inferred_as_a_whole() -> None:
 
 
 def test_values_without_a_common_type() -> None:
-    with pytest.raises(mt.SchemaError, match="column 'x': values of int and str .*have no common type"):
+    with pytest.raises(mt.SchemaError, match=r"column 'x': values of int and str .*have no common type"):
         mt.stream([{"x": 1}, {"x": "a"}]).to_pylist()
     with pytest.raises(mt.SchemaError, match="column 'x': a value of type object has no Arrow type"):
         mt.stream([{"x": object()}]).to_pylist()

@@ -108,8 +108,10 @@ def test_wrong_type(dtype: Any, value: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [0, -1, 23, 24, 255, 256, -257, 2**63, -(2**64), -(2**64) - 1, 2**200, -(2**200), 1.5, math.inf, True, False, "", "é🐎", b"", b"\0", [], [1, [2, "x", None]],
-     (), (1, (2,)), {}, {"a": 1, "b": [True, None]}, {1: "x", None: 2, 1.5: 3, b"k": 4, False: 5}, [{"deep": ({"er": [()]},)}]],
+    [0, -1, 23, 24, 255, 256, -257, 2**63, -(2**64), -(2**64) - 1, 2**200, -(2**200), 1.5, math.inf, True, False,
+     "", "é🐎", b"", b"\0", [], [1, [2, "x", None]],
+     (), (1, (2,)), {}, {"a": 1, "b": [True, None]}, {1: "x", None: 2, 1.5: 3, b"k": 4, False: 5},
+     [{"deep": ({"er": [()]},)}]],
 )  # fmt: skip
 def test_dynamic_values(value: Any) -> None:
     got = round_trip(value)

@@ -182,7 +182,7 @@ def test_bad_timers() -> None:
 
         return Registers()
 
-    with pytest.raises(TypeError, match="milliseconds since the Unix epoch, got float 1.5"):
+    with pytest.raises(TypeError, match=r"milliseconds since the Unix epoch, got float 1.5"):
         run(at(1), register(1.5), timestamp="t")
     with pytest.raises(mt.ValueRangeError, match="outside the range of int64 milliseconds"):
         run(at(1), register(2**63), timestamp="t")

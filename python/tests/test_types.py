@@ -141,7 +141,7 @@ def test_nanoseconds_are_floored() -> None:
 
 def test_times_that_python_cannot_show() -> None:
     table = pa.table({"t": pa.array([2**62], pa.timestamp("s"))})
-    with pytest.raises(mt.ValueRangeError, match="column 't'.*years 1 to 9999"):
+    with pytest.raises(mt.ValueRangeError, match=r"column 't'.*years 1 to 9999"):
         mt.stream(table).to_pylist()
     assert mt.stream(table).to_arrow().equals(table)
 
