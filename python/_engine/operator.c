@@ -158,6 +158,7 @@ static void unbind_states(operator_object *self, Py_ssize_t n) {
 
 static int32_t on_batch_begin(void *context, martlet_context *call, const martlet_batch *batch, martlet_error *error) {
   operator_object *self = context;
+  (void)call;
   (void)batch;
   job_enter(self->job);
   Py_ssize_t bound = 0;
@@ -169,7 +170,7 @@ static int32_t on_batch_begin(void *context, martlet_context *call, const martle
   return MARTLET_OK;
 failed:
   unbind_states(self, bound);
-  int32_t status = fail(self, call, "batch_begin", error);
+  int32_t status = job_fail(self->job, error);
   job_leave(self->job);
   return status;
 }
