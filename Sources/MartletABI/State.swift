@@ -83,6 +83,7 @@ public func martletValueSetBytes(
   _ state: OpaquePointer, _ bytes: UnsafeRawPointer?, _ length: Int, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
   boundary(error: error) { () throws(EngineError) in
+    guard length == 0 || bytes != nil else { throw missing("bytes") }
     try handle(state).setBytes(UnsafeRawBufferPointer(start: bytes, count: length))
   }
 }
