@@ -24,7 +24,9 @@ import Testing
     for value in [range.lowerBound.subtractingReportingOverflow(1), range.upperBound.addingReportingOverflow(1)]
     where !value.overflow {
       let error = #expect(throws: EngineError.self) { try state.setInteger(value.partialValue) }
-      #expect(error?.kind == .valueRange && error.says("'s0'") && error.says("\(value.partialValue)") && error.says("\(type)"))
+      #expect(
+        error?.kind == .valueRange && error.says("'s0'") && error.says("\(value.partialValue)") && error.says("\(type)")
+      )
       #expect(try state.getInteger() == 0, "a refused value changes nothing")
     }
     try state.clear()
@@ -73,7 +75,9 @@ import Testing
     let rig = try StateRig([
       .typed(.utf8), .typed(.fixedSizeBinary(3)), .typed(.decimal128(precision: 5, scale: 1)), .typed(.binary),
     ])
-    for (index, value) in [(0, [0xFF]), (0, [0xC0, 0x80]), (1, [1, 2]), (2, [1]), (2, Array(repeating: 0, count: 17))]
+    for (index, value) in [
+      (0, [0xFF]), (0, [0xC0, 0x80]), (1, [1, 2]), (2, [1]), (2, Array(repeating: 0, count: 17)),
+    ]
       as [(Int, [UInt8])]
     {
       let error = #expect(throws: EngineError.self) { try rig.handle(index).set(value) }
