@@ -77,7 +77,7 @@ def run(flights: pl.DataFrame) -> tuple[pl.DataFrame, mt.RunReport]:
 
 
 def show(flights: pl.DataFrame, silences: pl.DataFrame, report: mt.RunReport) -> None:
-    busiest = flights.group_by("tailnum").last().sort("flight", descending=True).head(5)
+    busiest = flights.group_by("tailnum").last().sort("flight", "tailnum", descending=[True, False]).head(5)
     print("The busiest aircraft, at their last flight of 2013:")
     print(f"  {'aircraft':10}{'flights':>8}{'delay, hours':>14}   last departure")
     for row in busiest.with_columns(pl.from_epoch("departure_ms", time_unit="ms")).iter_rows(named=True):
