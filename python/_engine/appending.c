@@ -3,15 +3,15 @@
 #include "errors.h"
 #include "scalars.h"
 
-static int append_nested(engine_state *st, martlet_appender *appender, const martlet_column *field, const scalar_target *target,
-                         PyObject *value);
+static int append_nested(engine_state *st, martlet_appender *appender, const martlet_column *field,
+                         const scalar_target *target, PyObject *value);
 
 static int checked(engine_state *st, int32_t status, const martlet_error *error) {
   return status == MARTLET_OK ? 0 : errors_raise(st, status, error);
 }
 
-static int append_scalar(engine_state *st, martlet_appender *appender, const martlet_column *field, const scalar_target *target,
-                         PyObject *value) {
+static int append_scalar(engine_state *st, martlet_appender *appender, const martlet_column *field,
+                         const scalar_target *target, PyObject *value) {
   martlet_error error;
   scalar scalar;
   int32_t status = MARTLET_OK;
@@ -27,8 +27,8 @@ static int append_scalar(engine_state *st, martlet_appender *appender, const mar
   return checked(st, status, &error);
 }
 
-static int append_any(engine_state *st, martlet_appender *appender, const martlet_column *field, const scalar_target *target,
-                      PyObject *value) {
+static int append_any(engine_state *st, martlet_appender *appender, const martlet_column *field,
+                      const scalar_target *target, PyObject *value) {
   if (value == Py_None) {
     martlet_error error;
     return checked(st, martlet_append_null(appender, &error), &error);
@@ -44,11 +44,12 @@ static int append_any(engine_state *st, martlet_appender *appender, const martle
   return append_scalar(st, appender, field, target, value);
 }
 
-static int append_list(engine_state *st, martlet_appender *appender, const martlet_column *field, const scalar_target *target,
-                       PyObject *value) {
+static int append_list(engine_state *st, martlet_appender *appender, const martlet_column *field,
+                       const scalar_target *target, PyObject *value) {
   martlet_appender *items = martlet_appender_child(appender, 0);
   const martlet_column *item = martlet_appender_field(items);
-  if (PyUnicode_Check(value) || PyBytes_Check(value) || PyDict_Check(value)) return scalar_mismatch(field, target, value, "use a list");
+  if (PyUnicode_Check(value) || PyBytes_Check(value) || PyDict_Check(value))
+    return scalar_mismatch(field, target, value, "use a list");
   PyObject *list = PySequence_Check(value) || PyAnySet_Check(value) ? PySequence_Fast(value, "not a sequence") : NULL;
   if (!list) {
     PyErr_Clear();
@@ -56,14 +57,16 @@ static int append_list(engine_state *st, martlet_appender *appender, const martl
   }
   Py_ssize_t n = PySequence_Fast_GET_SIZE(list);
   int result = 0;
-  if (field->type == MARTLET_TYPE_FIXED_LIST && n != field->width) result = scalar_out_of_range(st, field, target, value, "has another length than");
+  if (field->type == MARTLET_TYPE_FIXED_LIST && n != field->width)
+    result = scalar_out_of_range(st, field, target, value, "has another length than");
   for (Py_ssize_t i = 0; result == 0 && i < PySequence_Fast_GET_SIZE(list); i++)
     result = append_any(st, items, item, target, PySequence_Fast_GET_ITEM(list, i));
   Py_DECREF(list);
   return result;
 }
 
-static int append_pair(engine_state *st, martlet_appender *entries, const scalar_target *target, PyObject *key, PyObject *value) {
+static int append_pair(engine_state *st, martlet_appender *entries, const scalar_target *target, PyObject *key,
+                       PyObject *value) {
   martlet_error error;
   for (int i = 0; i < 2; i++) {
     martlet_appender *child = martlet_appender_child(entries, i);
@@ -72,8 +75,8 @@ static int append_pair(engine_state *st, martlet_appender *entries, const scalar
   return checked(st, martlet_append_end_nested(entries, &error), &error);
 }
 
-static int append_map(engine_state *st, martlet_appender *appender, const martlet_column *field, const scalar_target *target,
-                      PyObject *value) {
+static int append_map(engine_state *st, martlet_appender *appender, const martlet_column *field,
+                      const scalar_target *target, PyObject *value) {
   martlet_appender *entries = martlet_appender_child(appender, 0);
   PyObject *pairs = PyDict_Check(value) ? PyDict_Items(value) : PySequence_Check(value) ? PySequence_List(value) : NULL;
   if (!pairs) {
@@ -91,8 +94,8 @@ static int append_map(engine_state *st, martlet_appender *appender, const martle
   return result;
 }
 
-static int append_struct(engine_state *st, martlet_appender *appender, const martlet_column *field, const scalar_target *target,
-                         PyObject *value) {
+static int append_struct(engine_state *st, martlet_appender *appender, const martlet_column *field,
+                         const scalar_target *target, PyObject *value) {
   if (!PyDict_Check(value)) return scalar_mismatch(field, target, value, "use a dict");
   Py_ssize_t found = 0;
   for (int64_t i = 0; i < field->n_children; i++) {
@@ -108,12 +111,13 @@ static int append_struct(engine_state *st, martlet_appender *appender, const mar
     Py_XDECREF(item);
     if (result < 0) return -1;
   }
-  if (found < PyDict_GET_SIZE(value)) return scalar_mismatch(field, target, value, "it has fields that the struct has not");
+  if (found < PyDict_GET_SIZE(value))
+    return scalar_mismatch(field, target, value, "it has fields that the struct has not");
   return 0;
 }
 
-static int append_nested(engine_state *st, martlet_appender *appender, const martlet_column *field, const scalar_target *target,
-                         PyObject *value) {
+static int append_nested(engine_state *st, martlet_appender *appender, const martlet_column *field,
+                         const scalar_target *target, PyObject *value) {
   martlet_error error;
   int result;
   switch (field->type) {
@@ -134,7 +138,8 @@ int append_value(engine_state *st, martlet_appender *appender, const martlet_col
   } else if (field->type == MARTLET_TYPE_FLOAT64 && PyFloat_CheckExact(value)) {
     return checked(st, martlet_append_double(appender, PyFloat_AS_DOUBLE(value), &error), &error);
   } else if (field->type == MARTLET_TYPE_UTF8 && PyUnicode_CheckExact(value) && PyUnicode_IS_COMPACT_ASCII(value)) {
-    return checked(st, martlet_append_bytes(appender, PyUnicode_DATA(value), (size_t)PyUnicode_GET_LENGTH(value), &error), &error);
+    return checked(
+      st, martlet_append_bytes(appender, PyUnicode_DATA(value), (size_t)PyUnicode_GET_LENGTH(value), &error), &error);
   }
   scalar_target target = {"column", field->name, errors_class(st, MARTLET_SCHEMA_MISMATCH)};
   return append_any(st, appender, field, &target, value);

@@ -27,7 +27,8 @@ static char *copy_text(const char *text) {
   return copy ? memcpy(copy, text, size) : NULL;
 }
 
-int arrow_schema_init(struct ArrowSchema *out, const char *format, const char *name, int64_t flags, int64_t n_children) {
+int arrow_schema_init(struct ArrowSchema *out, const char *format, const char *name, int64_t flags,
+                      int64_t n_children) {
   memset(out, 0, sizeof *out);
   out->release = release_schema;
   out->flags = flags;
@@ -176,7 +177,8 @@ int arrow_has(PyObject *object, PyObject *method) { return PyObject_HasAttr((PyO
 
 static int wrong_capsule(engine_state *st, PyObject *object, const char *method) {
   PyErr_Clear();
-  PyErr_Format(errors_class(st, MARTLET_SOURCE_FAILED), "%s of %s did not return the capsules of the Arrow PyCapsule interface", method,
+  PyErr_Format(errors_class(st, MARTLET_SOURCE_FAILED),
+               "%s of %s did not return the capsules of the Arrow PyCapsule interface", method,
                Py_TYPE(object)->tp_name);
   return -1;
 }
@@ -229,6 +231,7 @@ int arrow_take_schema(engine_state *st, PyObject *object, struct ArrowSchema *sc
 
 int arrow_stream_error(engine_state *st, struct ArrowArrayStream *stream, int code, const char *doing) {
   const char *text = stream->get_last_error(stream);
-  PyErr_Format(errors_class(st, MARTLET_SOURCE_FAILED), "the Arrow stream failed while %s: %s", doing, text ? text : strerror(code));
+  PyErr_Format(errors_class(st, MARTLET_SOURCE_FAILED), "the Arrow stream failed while %s: %s", doing,
+               text ? text : strerror(code));
   return -1;
 }

@@ -14,7 +14,8 @@ static inline void arrow_schema_release(struct ArrowSchema *schema) {
 static inline void arrow_array_release(struct ArrowArray *array) {
   if (array->release) array->release(array);
 }
-/* `spec`: an Arrow format string; (format, [(name, spec), …]) for nested types; or an object with __arrow_c_schema__. */
+/* `spec`: an Arrow format string; (format, [(name, spec), …]) for nested types; or an object with __arrow_c_schema__.
+ */
 int arrow_schema_from_spec(engine_state *st, PyObject *spec, const char *name, struct ArrowSchema *out);
 
 /* Capsules as the protocol names them; the struct is moved, also on failure. New. */

@@ -4,13 +4,15 @@
 #include "column.h"
 #include "errors.h"
 
-static PyObject *batch_of_rows(engine_state *st, martlet_batch *batch, int64_t offset, int64_t length, batch_object *like) {
+static PyObject *batch_of_rows(engine_state *st, martlet_batch *batch, int64_t offset, int64_t length,
+                               batch_object *like) {
   batch_object *self = (batch_object *)st->batch_type->tp_alloc(st->batch_type, 0);
   if (!self) {
     martlet_batch_release(batch);
     return NULL;
   }
-  if (rows_open(&self->rows, batch, offset, length, like ? like->rows.names : NULL, like ? like->rows.index : NULL) < 0) Py_CLEAR(self);
+  if (rows_open(&self->rows, batch, offset, length, like ? like->rows.names : NULL, like ? like->rows.index : NULL) < 0)
+    Py_CLEAR(self);
   return (PyObject *)self;
 }
 
@@ -29,7 +31,9 @@ static PyObject *batch_create(PyTypeObject *type, PyObject *args, PyObject *kwar
   martlet_error error;
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O", (char **)(void *)keywords, &data)) return NULL;
   if (!arrow_has(data, st->arrow_c_array)) {
-    PyErr_Format(PyExc_TypeError, "RecordBatch() takes an object with __arrow_c_array__, such as a pyarrow.RecordBatch, got %s", Py_TYPE(data)->tp_name);
+    PyErr_Format(PyExc_TypeError,
+                 "RecordBatch() takes an object with __arrow_c_array__, such as a pyarrow.RecordBatch, got %s",
+                 Py_TYPE(data)->tp_name);
     return NULL;
   }
   if (arrow_take_array(st, data, &array, &schema) < 0) return NULL;
@@ -62,7 +66,8 @@ static PyObject *batch_slice(batch_object *self, PyObject *args, PyObject *kwarg
   }
   if (offset > rows) offset = rows;
   if (length > rows - offset) length = rows - offset;
-  return batch_of_rows(state_of((PyObject *)self), martlet_batch_retain(self->rows.batch), self->rows.offset + offset, length, self);
+  return batch_of_rows(state_of((PyObject *)self), martlet_batch_retain(self->rows.batch), self->rows.offset + offset,
+                       length, self);
 }
 
 static PyObject *batch_subscript(batch_object *self, PyObject *item) {
@@ -74,7 +79,8 @@ static PyObject *batch_subscript(batch_object *self, PyObject *item) {
     PyErr_SetString(PyExc_ValueError, "a RecordBatch is sliced in steps of 1");
     return NULL;
   }
-  return batch_of_rows(state_of((PyObject *)self), martlet_batch_retain(self->rows.batch), self->rows.offset + start, n, self);
+  return batch_of_rows(state_of((PyObject *)self), martlet_batch_retain(self->rows.batch), self->rows.offset + start, n,
+                       self);
 }
 
 static int batch_contains(batch_object *self, PyObject *name) { return PyDict_Contains(self->rows.index, name); }
@@ -129,7 +135,8 @@ static PyObject *batch_num_columns(batch_object *self, void *unused) {
 
 static PyObject *batch_repr(batch_object *self) {
   PyObject *schema = batch_schema(self, NULL);
-  PyObject *text = schema ? PyUnicode_FromFormat("RecordBatch(%lld rows, %R)", (long long)self->rows.length, schema) : NULL;
+  PyObject *text =
+    schema ? PyUnicode_FromFormat("RecordBatch(%lld rows, %R)", (long long)self->rows.length, schema) : NULL;
   Py_XDECREF(schema);
   return text;
 }
@@ -140,25 +147,29 @@ static PyGetSetDef batch_getset[] = {{"schema", (getter)batch_schema, NULL, "Nam
                                      {NULL, NULL, NULL, NULL, NULL}};
 
 static PyMethodDef batch_methods[] = {
-  {"column", (PyCFunction)batch_column, METH_O, "The column of this name; MissingColumnError (a KeyError) lists those there are."},
-  {"slice", (PyCFunction)(void (*)(void))batch_slice, METH_VARARGS | METH_KEYWORDS, "slice(offset=0, length=all): some of the rows, without copying."},
+  {"column", (PyCFunction)batch_column, METH_O,
+   "The column of this name; MissingColumnError (a KeyError) lists those there are."},
+  {"slice", (PyCFunction)(void (*)(void))batch_slice, METH_VARARGS | METH_KEYWORDS,
+   "slice(offset=0, length=all): some of the rows, without copying."},
   {"to_pylist", (PyCFunction)batch_to_pylist, METH_NOARGS, "The rows as dicts."},
   {"to_pydict", (PyCFunction)batch_to_pydict, METH_NOARGS, "The columns as lists, by name."},
-  {"__arrow_c_array__", (PyCFunction)(void (*)(void))batch_export, METH_VARARGS | METH_KEYWORDS, "The batch as Arrow capsules, without copying."},
+  {"__arrow_c_array__", (PyCFunction)(void (*)(void))batch_export, METH_VARARGS | METH_KEYWORDS,
+   "The batch as Arrow capsules, without copying."},
   {"__arrow_c_schema__", (PyCFunction)batch_export_schema, METH_NOARGS, "The schema as an Arrow capsule."},
   {NULL, NULL, 0, NULL}};
 
-static PyType_Slot batch_slots[] = {
-  {Py_tp_doc, "Rows with named columns (an Arrow record batch). Immutable.\n\nRecordBatch(data): anything with __arrow_c_array__."},
-  {Py_tp_new, batch_create},
-  {Py_tp_dealloc, batch_dealloc},
-  {Py_tp_repr, batch_repr},
-  {Py_tp_getset, batch_getset},
-  {Py_tp_methods, batch_methods},
-  {Py_mp_length, batch_length},
-  {Py_mp_subscript, batch_subscript},
-  {Py_sq_contains, batch_contains},
-  {0, NULL}};
+static PyType_Slot batch_slots[] = {{Py_tp_doc,
+                                     "Rows with named columns (an Arrow record batch). "
+                                     "Immutable.\n\nRecordBatch(data): anything with __arrow_c_array__."},
+                                    {Py_tp_new, batch_create},
+                                    {Py_tp_dealloc, batch_dealloc},
+                                    {Py_tp_repr, batch_repr},
+                                    {Py_tp_getset, batch_getset},
+                                    {Py_tp_methods, batch_methods},
+                                    {Py_mp_length, batch_length},
+                                    {Py_mp_subscript, batch_subscript},
+                                    {Py_sq_contains, batch_contains},
+                                    {0, NULL}};
 
 static PyType_Spec batch_spec = {.name = "martlet._engine.RecordBatch",
                                  .basicsize = sizeof(batch_object),

@@ -5,8 +5,7 @@
 #include "rows.h"
 
 typedef struct batch_object {
-  PyObject_HEAD
-  rows rows;
+  PyObject_HEAD rows rows;
 } batch_object;
 
 int batch_init(PyObject *module, engine_state *st);

@@ -29,9 +29,7 @@ static const char *cell_bytes(const martlet_column *c, int64_t at, Py_ssize_t *l
       memcpy(&offset, view + 12, 4);
       return (const char *)c->variadic[buffer] + offset;
     }
-    default:
-      *length = c->width;
-      return (const char *)c->values + at * c->width;
+    default: *length = c->width; return (const char *)c->values + at * c->width;
   }
 }
 
@@ -144,10 +142,8 @@ PyObject *cell_to_python(engine_state *st, const martlet_column *c, int64_t row)
     case MARTLET_TYPE_TIME64:
     case MARTLET_TYPE_TIMESTAMP:
     case MARTLET_TYPE_DURATION: return temporal_to_python(st, c, ((const int64_t *)c->values)[at]);
-    case MARTLET_TYPE_DECIMAL128:
-      return decimal_to_python(st, (const uint8_t *)c->values + at * 16, 16, c->scale);
-    case MARTLET_TYPE_DECIMAL256:
-      return decimal_to_python(st, (const uint8_t *)c->values + at * 32, 32, c->scale);
+    case MARTLET_TYPE_DECIMAL128: return decimal_to_python(st, (const uint8_t *)c->values + at * 16, 16, c->scale);
+    case MARTLET_TYPE_DECIMAL256: return decimal_to_python(st, (const uint8_t *)c->values + at * 32, 32, c->scale);
     case MARTLET_TYPE_INTERVAL_MONTHS:
     case MARTLET_TYPE_INTERVAL_DAY_TIME:
     case MARTLET_TYPE_INTERVAL_MONTH_DAY_NANO: return interval_to_python(st, c, at);

@@ -5,14 +5,15 @@
 #include "errors.h"
 
 typedef struct column_object {
-  PyObject_HEAD
-  martlet_batch *batch;
+  PyObject_HEAD martlet_batch *batch;
   int64_t index;
   int64_t offset;
   int64_t length;
 } column_object;
 
-static const martlet_column *cells_of(const column_object *self) { return martlet_batch_columns(self->batch) + self->index; }
+static const martlet_column *cells_of(const column_object *self) {
+  return martlet_batch_columns(self->batch) + self->index;
+}
 
 PyObject *column_new(engine_state *st, const martlet_batch *batch, int64_t index, int64_t offset, int64_t length) {
   column_object *self = (column_object *)st->column_type->tp_alloc(st->column_type, 0);
@@ -43,7 +44,8 @@ static Py_ssize_t column_length(column_object *self) { return (Py_ssize_t)self->
 
 static PyObject *column_item(column_object *self, Py_ssize_t row) {
   if (row < 0 || row >= self->length) {
-    PyErr_Format(PyExc_IndexError, "row %zd of column '%s', which has %lld", row, cells_of(self)->name, (long long)self->length);
+    PyErr_Format(PyExc_IndexError, "row %zd of column '%s', which has %lld", row, cells_of(self)->name,
+                 (long long)self->length);
     return NULL;
   }
   return cell_to_python(state_of((PyObject *)self), cells_of(self), self->offset + row);
@@ -73,8 +75,9 @@ static PyObject *column_repr(column_object *self) {
   Py_ssize_t shown = self->length > 10 ? 10 : (Py_ssize_t)self->length;
   PyObject *values = column_values(state_of((PyObject *)self), cells_of(self), self->offset, shown);
   if (!values) return NULL;
-  PyObject *text = PyUnicode_FromFormat("Column('%s': %s, %lld rows: %R%s)", cells_of(self)->name, cells_of(self)->type_name,
-                                        (long long)self->length, values, shown < self->length ? " …" : "");
+  PyObject *text =
+    PyUnicode_FromFormat("Column('%s': %s, %lld rows: %R%s)", cells_of(self)->name, cells_of(self)->type_name,
+                         (long long)self->length, values, shown < self->length ? " …" : "");
   Py_DECREF(values);
   return text;
 }
@@ -87,7 +90,8 @@ static PyObject *column_export(column_object *self, PyObject *args, PyObject *kw
   struct ArrowSchema schema;
   martlet_error error;
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O", (char **)(void *)keywords, &requested)) return NULL;
-  int32_t status = martlet_batch_export_column(self->batch, self->index, self->offset, self->length, &array, &schema, &error);
+  int32_t status =
+    martlet_batch_export_column(self->batch, self->index, self->offset, self->length, &array, &schema, &error);
   if (status != MARTLET_OK) {
     errors_raise(state_of((PyObject *)self), status, &error);
     return NULL;
@@ -105,13 +109,15 @@ static PyObject *column_type_name(column_object *self, void *unused) {
   return PyUnicode_FromString(cells_of(self)->type_name);
 }
 
-static PyGetSetDef column_getset[] = {{"name", (getter)column_name, NULL, "The column's name.", NULL},
-                                      {"type", (getter)column_type_name, NULL, "Its Arrow type, such as 'int64'.", NULL},
-                                      {NULL, NULL, NULL, NULL, NULL}};
+static PyGetSetDef column_getset[] = {
+  {"name", (getter)column_name, NULL, "The column's name.", NULL},
+  {"type", (getter)column_type_name, NULL, "Its Arrow type, such as 'int64'.", NULL},
+  {NULL, NULL, NULL, NULL, NULL}};
 
 static PyMethodDef column_methods[] = {
   {"to_pylist", (PyCFunction)column_to_pylist, METH_NOARGS, "All values as a list; null is None."},
-  {"__arrow_c_array__", (PyCFunction)(void (*)(void))column_export, METH_VARARGS | METH_KEYWORDS, "The column as Arrow capsules, without copying."},
+  {"__arrow_c_array__", (PyCFunction)(void (*)(void))column_export, METH_VARARGS | METH_KEYWORDS,
+   "The column as Arrow capsules, without copying."},
   {NULL, NULL, 0, NULL}};
 
 static PyType_Slot column_slots[] = {{Py_tp_doc, "Some rows of one column, as a sequence of Python values."},
@@ -125,10 +131,11 @@ static PyType_Slot column_slots[] = {{Py_tp_doc, "Some rows of one column, as a 
                                      {Py_mp_subscript, column_subscript},
                                      {0, NULL}};
 
-static PyType_Spec column_spec = {.name = "martlet._engine.Column",
-                                  .basicsize = sizeof(column_object),
-                                  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_SEQUENCE,
-                                  .slots = column_slots};
+static PyType_Spec column_spec = {
+  .name = "martlet._engine.Column",
+  .basicsize = sizeof(column_object),
+  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_SEQUENCE,
+  .slots = column_slots};
 
 int column_init(PyObject *module, engine_state *st) {
   st->column_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &column_spec, NULL);

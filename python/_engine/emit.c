@@ -64,7 +64,8 @@ static int64_t find_column(engine_state *st, emission *self, PyObject *name) {
   PyObject *position = PyDict_GetItemWithError(self->index, name);
   if (position) return PyLong_AsLongLong(position);
   if (!PyErr_Occurred())
-    PyErr_Format(errors_class(st, MARTLET_SCHEMA_MISMATCH), "emitted a field %R that the output has no column for; its columns are %R", name, self->names);
+    PyErr_Format(errors_class(st, MARTLET_SCHEMA_MISMATCH),
+                 "emitted a field %R that the output has no column for; its columns are %R", name, self->names);
   return -1;
 }
 
@@ -132,7 +133,8 @@ static int emit_dict(engine_state *st, emission *self, PyObject *dict) {
   return end_row(st, self);
 }
 
-static int declare_from_fields(engine_state *st, emission *self, record_object *record, PyObject *const *values, PyObject *kwnames) {
+static int declare_from_fields(engine_state *st, emission *self, record_object *record, PyObject *const *values,
+                               PyObject *kwnames) {
   struct ArrowSchema schema, base = {.release = NULL}, fields = {.release = NULL};
   martlet_error error;
   int result = 0;
@@ -142,7 +144,8 @@ static int declare_from_fields(engine_state *st, emission *self, record_object *
     result = infer_field(st, root, PyTuple_GET_ITEM(kwnames, i), values[i]);
   if (result == 0) result = inferred_schema(root, "", &fields);
   inferred_free(root);
-  if (result == 0 && record) result = checked(st, martlet_batch_export_schema(record->rows.batch, &base, &error), &error);
+  if (result == 0 && record)
+    result = checked(st, martlet_batch_export_schema(record->rows.batch, &base, &error), &error);
   if (result < 0) goto done;
   /* The record's columns, those that a field replaces with the field's type, then the fields that are new. */
   int64_t n_base = record ? base.n_children : 0, n = n_base;
@@ -152,7 +155,8 @@ static int declare_from_fields(engine_state *st, emission *self, record_object *
   int64_t next = n_base;
   for (int64_t i = 0; result == 0 && i < n_base; i++) result = arrow_schema_copy(base.children[i], schema.children[i]);
   for (int64_t i = 0; result == 0 && i < fields.n_children; i++) {
-    PyObject *position = record ? PyDict_GetItemWithError(record->rows.index, PyTuple_GET_ITEM(kwnames, (Py_ssize_t)i)) : NULL;
+    PyObject *position =
+      record ? PyDict_GetItemWithError(record->rows.index, PyTuple_GET_ITEM(kwnames, (Py_ssize_t)i)) : NULL;
     int64_t at = position ? PyLong_AsLongLong(position) : next++;
     arrow_schema_release(schema.children[at]);
     result = arrow_schema_copy(fields.children[i], schema.children[at]);
@@ -166,7 +170,8 @@ done:
 }
 
 static emit_plan *make_plan(engine_state *st, emission *self, record_object *record, PyObject *kwnames) {
-  Py_ssize_t n_fields = PyTuple_GET_SIZE(kwnames), n_record = record ? PyTuple_GET_SIZE(record->rows.names) : 0, n_copied = 0;
+  Py_ssize_t n_fields = PyTuple_GET_SIZE(kwnames), n_record = record ? PyTuple_GET_SIZE(record->rows.names) : 0,
+             n_copied = 0;
   int64_t *columns = PyMem_Calloc((size_t)(n_fields + 2 * n_record + 1), sizeof *columns);
   if (!columns) {
     PyErr_NoMemory();
@@ -198,7 +203,8 @@ fail:
   return NULL;
 }
 
-static int emit_fields(engine_state *st, emission *self, record_object *record, PyObject *const *values, PyObject *kwnames) {
+static int emit_fields(engine_state *st, emission *self, record_object *record, PyObject *const *values,
+                       PyObject *kwnames) {
   PyObject *record_names = record ? record->rows.names : NULL;
   emit_plan *plan = NULL;
   for (int i = 0; i < EMIT_PLANS; i++) {
@@ -217,7 +223,8 @@ static int emit_fields(engine_state *st, emission *self, record_object *record, 
   for (Py_ssize_t i = 0; i < plan->n_copied; i++) {
     const int64_t *pair = plan->columns + plan->n_fields + 2 * i;
     martlet_error error;
-    int32_t status = martlet_append_cell(self->appenders[pair[1]], &record->rows.columns[pair[0]], record->rows.offset, &error);
+    int32_t status =
+      martlet_append_cell(self->appenders[pair[1]], &record->rows.columns[pair[0]], record->rows.offset, &error);
     if (checked(st, status, &error) < 0) return -1;
   }
   return end_row(st, self);
@@ -248,7 +255,8 @@ static int emit_stream(engine_state *st, emission *self, PyObject *value) {
   if (code) result = arrow_stream_error(st, &stream, code, "reading the schema of an emitted value");
   while (result == 0) {
     struct ArrowArray array;
-    if ((code = stream.get_next(&stream, &array))) result = arrow_stream_error(st, &stream, code, "reading an emitted value");
+    if ((code = stream.get_next(&stream, &array)))
+      result = arrow_stream_error(st, &stream, code, "reading an emitted value");
     else if (!array.release) break;
     else if (arrow_schema_copy(&schema, &copy) < 0) {
       array.release(&array);
@@ -270,8 +278,10 @@ static int emit_value(engine_state *st, emission *self, PyObject *value) {
   if (PyDict_Check(value)) return emit_dict(st, self, value);
   if (arrow_has(value, st->arrow_c_array)) return emit_array(st, self, value);
   if (arrow_has(value, st->arrow_c_stream)) return emit_stream(st, self, value);
-  PyErr_Format(errors_class(st, MARTLET_SCHEMA_MISMATCH),
-               "emit() takes a record view, a dict, keyword fields, or an object of the Arrow PyCapsule interface, got %s", Py_TYPE(value)->tp_name);
+  PyErr_Format(
+    errors_class(st, MARTLET_SCHEMA_MISMATCH),
+    "emit() takes a record view, a dict, keyword fields, or an object of the Arrow PyCapsule interface, got %s",
+    Py_TYPE(value)->tp_name);
   return -1;
 }
 
@@ -289,7 +299,8 @@ PyObject *context_emit(context_object *self, PyObject *const *args, Py_ssize_t n
   Py_ssize_t n_fields = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
   if (n_args == 0 && n_fields) result = emit_fields(st, emission, NULL, args, kwnames);
   else if (n_args == 1 && !n_fields) result = emit_value(st, emission, args[0]);
-  else if (n_args == 1 && Py_IS_TYPE(args[0], st->record_type)) result = emit_fields(st, emission, (record_object *)args[0], args + 1, kwnames);
+  else if (n_args == 1 && Py_IS_TYPE(args[0], st->record_type))
+    result = emit_fields(st, emission, (record_object *)args[0], args + 1, kwnames);
   else {
     result = -1;
     PyErr_SetString(PyExc_TypeError, "emit() takes one value, keyword fields, or a record view with keyword fields");

@@ -35,12 +35,12 @@ typedef struct engine_state {
   PyTypeObject *source_type;
   PyTypeObject *job_type;
 
-  void *datetime;          /* PyDateTime_CAPI *, see temporal.h */
-  PyObject *decimal;       /* decimal.Decimal */
-  PyObject *timezone;      /* datetime.timezone */
-  PyObject *zone_info;     /* zoneinfo.ZoneInfo */
-  PyObject *zones;         /* dict: Arrow time zone -> tzinfo */
-  PyObject *type_spec;     /* martlet.types.type_spec: a dtype -> Arrow format */
+  void *datetime;      /* PyDateTime_CAPI *, see temporal.h */
+  PyObject *decimal;   /* decimal.Decimal */
+  PyObject *timezone;  /* datetime.timezone */
+  PyObject *zone_info; /* zoneinfo.ZoneInfo */
+  PyObject *zones;     /* dict: Arrow time zone -> tzinfo */
+  PyObject *type_spec; /* martlet.types.type_spec: a dtype -> Arrow format */
   PyObject *json_dumps;
   PyObject *json_loads;
   PyObject *zero;          /* the `row` every callback is given */

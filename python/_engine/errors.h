@@ -9,7 +9,8 @@ int errors_init(engine_state *st);
 PyObject *errors_class(engine_state *st, int32_t status);
 /* Raises what the engine reported. Returns -1. */
 int errors_raise(engine_state *st, int32_t status, const martlet_error *error);
-/* Gives the current exception, when it is a MartletError without a place, its operator, record and key (each may be NULL). */
+/* Gives the current exception, when it is a MartletError without a place, its operator, record and key (each may be
+ * NULL). */
 void errors_locate(engine_state *st, PyObject *operator_name, PyObject *record, PyObject *key);
 /* The current exception, normalised and with its traceback; the indicator is cleared. New. */
 PyObject *errors_take(void);

@@ -79,7 +79,8 @@ PyObject *export_stream(PyObject *module, PyObject *args) {
   if (!PyArg_ParseTuple(args, "O!O", st->schema_type, &schema, &batches)) return NULL;
   if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
     /* A foreign thread can only find its way to the main interpreter. */
-    PyErr_SetString(errors_class(st, MARTLET_INVALID_ARGUMENT), "streams are exported as Arrow from the main interpreter only; iterate the batches instead");
+    PyErr_SetString(errors_class(st, MARTLET_INVALID_ARGUMENT),
+                    "streams are exported as Arrow from the main interpreter only; iterate the batches instead");
     return NULL;
   }
   exported *self = calloc(1, sizeof *self);

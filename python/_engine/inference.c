@@ -24,15 +24,17 @@ typedef enum inferred_kind {
   INFERRED_STRUCT
 } inferred_kind;
 
-static const char *const kind_names[] = {"null",     "bool", "int",  "float",     "str",     "bytes", "naive datetime", "datetime with a time zone",
-                                         "date",     "time", "timedelta", "Decimal", "list",  "dict"};
-static const char *const formats[] = {"n", "b", "l", "g", "u", "z", "tsu:", "tsu:UTC", "tdD", "ttu", "tDu", NULL, "+l", "+s"};
+static const char *const kind_names[] = {
+  "null", "bool", "int",       "float",   "str",  "bytes", "naive datetime", "datetime with a time zone",
+  "date", "time", "timedelta", "Decimal", "list", "dict"};
+static const char *const formats[] = {
+  "n", "b", "l", "g", "u", "z", "tsu:", "tsu:UTC", "tdD", "ttu", "tDu", NULL, "+l", "+s"};
 
 struct inferred {
   inferred_kind kind;
-  int32_t scale;       /* decimal */
-  int64_t digits;      /* decimal: before the point */
-  int64_t n;           /* list: at most one item; struct: fields */
+  int32_t scale;  /* decimal */
+  int64_t digits; /* decimal: before the point */
+  int64_t n;      /* list: at most one item; struct: fields */
   char **names;
   inferred **children;
 };
@@ -76,7 +78,8 @@ inferred *inferred_field(engine_state *st, inferred *node, PyObject *name) {
   Py_ssize_t length;
   node->kind = INFERRED_STRUCT;
   if (!PyUnicode_Check(name)) {
-    PyErr_Format(errors_class(st, MARTLET_SCHEMA_MISMATCH), "a column's name is a str, got %s %R", Py_TYPE(name)->tp_name, name);
+    PyErr_Format(errors_class(st, MARTLET_SCHEMA_MISMATCH), "a column's name is a str, got %s %R",
+                 Py_TYPE(name)->tp_name, name);
     return NULL;
   }
   const char *text = PyUnicode_AsUTF8AndSize(name, &length);
@@ -109,7 +112,8 @@ static int kind_of(engine_state *st, PyObject *value) {
   if (!strcmp(name, "numpy.bool") || !strcmp(name, "numpy.bool_")) return INFERRED_BOOL;
   if (!strncmp(name, "numpy.", 6) && strcmp(name, "numpy.ndarray")) {
     if (PyIndex_Check(value)) return INFERRED_INT;
-    if (Py_TYPE(value)->tp_as_number && Py_TYPE(value)->tp_as_number->nb_float && !strncmp(name, "numpy.float", 11)) return INFERRED_FLOAT;
+    if (Py_TYPE(value)->tp_as_number && Py_TYPE(value)->tp_as_number->nb_float && !strncmp(name, "numpy.float", 11))
+      return INFERRED_FLOAT;
   }
   if (PyBytes_Check(value) || PyByteArray_Check(value) || PyMemoryView_Check(value)) return INFERRED_BINARY;
   return -1;
@@ -117,7 +121,8 @@ static int kind_of(engine_state *st, PyObject *value) {
 
 static int merge_kind(engine_state *st, inferred *node, const char *where, PyObject *value, int kind) {
   if (kind == INFERRED_NULL || (int)node->kind == kind) return 0;
-  if (node->kind == INFERRED_NULL || (node->kind == INFERRED_INT && (kind == INFERRED_FLOAT || kind == INFERRED_DECIMAL))) {
+  if (node->kind == INFERRED_NULL ||
+      (node->kind == INFERRED_INT && (kind == INFERRED_FLOAT || kind == INFERRED_DECIMAL))) {
     if (node->kind == INFERRED_INT && kind == INFERRED_DECIMAL) node->digits = 19;
     node->kind = (inferred_kind)kind;
     return 0;
@@ -127,8 +132,9 @@ static int merge_kind(engine_state *st, inferred *node, const char *where, PyObj
     return 0;
   }
   PyObject *preview = errors_preview(value);
-  PyErr_Format(errors_class(st, MARTLET_SCHEMA_MISMATCH), "%s: values of %s and %s (%V) have no common type; convert one of them", where,
-               kind_names[node->kind], kind_names[kind], preview, "?");
+  PyErr_Format(errors_class(st, MARTLET_SCHEMA_MISMATCH),
+               "%s: values of %s and %s (%V) have no common type; convert one of them", where, kind_names[node->kind],
+               kind_names[kind], preview, "?");
   Py_XDECREF(preview);
   return -1;
 }
@@ -137,13 +143,15 @@ static int add_decimal(engine_state *st, inferred *node, const char *where, PyOb
   int64_t digits, scale;
   if (!decimal_shape(value, &digits, &scale)) {
     if (!PyErr_Occurred())
-      PyErr_Format(errors_class(st, MARTLET_VALUE_RANGE), "%s: %R is not finite and has no place in a decimal column", where, value);
+      PyErr_Format(errors_class(st, MARTLET_VALUE_RANGE), "%s: %R is not finite and has no place in a decimal column",
+                   where, value);
     return -1;
   }
   if (digits > node->digits) node->digits = digits;
   if (scale > node->scale && scale <= 76) node->scale = (int32_t)scale;
   if (scale > 76 || node->digits + node->scale > 76) {
-    PyErr_Format(errors_class(st, MARTLET_VALUE_RANGE), "%s: %R has more digits than a decimal column holds (76)", where, value);
+    PyErr_Format(errors_class(st, MARTLET_VALUE_RANGE), "%s: %R has more digits than a decimal column holds (76)",
+                 where, value);
     return -1;
   }
   return 0;
@@ -154,8 +162,8 @@ int inferred_add(engine_state *st, inferred *node, const char *where, PyObject *
   if (kind < 0) {
     if (PyErr_Occurred()) return -1;
     PyObject *preview = errors_preview(value);
-    PyErr_Format(errors_class(st, MARTLET_SCHEMA_MISMATCH), "%s: a value of type %s has no Arrow type: %V", where, Py_TYPE(value)->tp_name,
-                 preview, "?");
+    PyErr_Format(errors_class(st, MARTLET_SCHEMA_MISMATCH), "%s: a value of type %s has no Arrow type: %V", where,
+                 Py_TYPE(value)->tp_name, preview, "?");
     Py_XDECREF(preview);
     return -1;
   }

@@ -4,9 +4,10 @@
 
 #include "engine.h"
 
-/* Collects what is known of one value or of many. int → int64 · float, or int and float → float64 · str → utf8 · bytes → binary ·
- * bool · datetime → timestamp[us], with UTC if aware · date → date32 · time → time64[us] · timedelta → duration[us] ·
- * Decimal → decimal128(38, most places seen) · list, tuple → list · dict → struct of all fields seen · only None → null. */
+/* Collects what is known of one value or of many. int → int64 · float, or int and float → float64 · str → utf8 · bytes
+ * → binary · bool · datetime → timestamp[us], with UTC if aware · date → date32 · time → time64[us] · timedelta →
+ * duration[us] · Decimal → decimal128(38, most places seen) · list, tuple → list · dict → struct of all fields seen ·
+ * only None → null. */
 typedef struct inferred inferred;
 
 inferred *inferred_new(void);

@@ -39,7 +39,9 @@ static int raise_failure(job_object *self, int32_t status, const martlet_error *
 static int check_usable(job_object *self) {
   engine_state *st = state_of((PyObject *)self);
   if (self->running) {
-    PyErr_SetString(errors_class(st, MARTLET_BUSY), "the stream is running: it was used again from inside one of its own callbacks or from another thread");
+    PyErr_SetString(
+      errors_class(st, MARTLET_BUSY),
+      "the stream is running: it was used again from inside one of its own callbacks or from another thread");
     return -1;
   }
   if (!self->job) {
@@ -55,7 +57,9 @@ static PyObject *job_create(PyTypeObject *type, PyObject *args, PyObject *kwargs
   static const char *const keywords[] = {"name", "null_keys", "null_timestamps", NULL};
   martlet_job_options options = {.struct_size = sizeof options};
   martlet_error error;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sii", (char **)(void *)keywords, &options.name, &options.null_keys, &options.null_timestamps)) return NULL;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sii", (char **)(void *)keywords, &options.name, &options.null_keys,
+                                   &options.null_timestamps))
+    return NULL;
   job_object *self = (job_object *)type->tp_alloc(type, 0);
   if (!self) return NULL;
   if (!(self->parts = PyList_New(0))) goto failed;
@@ -81,7 +85,8 @@ static PyObject *job_add_source(job_object *self, PyObject *args) {
   int all_rows;
   martlet_stream_options options;
   martlet_error error;
-  if (check_usable(self) < 0 || !PyArg_ParseTuple(args, "UOLOpO", &name, &timestamp, &bound, &items, &all_rows, &declared) ||
+  if (check_usable(self) < 0 ||
+      !PyArg_ParseTuple(args, "UOLOpO", &name, &timestamp, &bound, &items, &all_rows, &declared) ||
       stream_options(name, timestamp, bound, &options) < 0)
     return NULL;
   source_object *source = source_new(st, self, name, items, all_rows, declared);
@@ -115,7 +120,8 @@ static PyObject *job_add_arrow_stream(job_object *self, PyObject *args) {
 static PyObject *job_add_process(job_object *self, PyObject *args) {
   engine_state *st = state_of((PyObject *)self);
   PyObject *name, *target, *methods, *keys, *states, *output;
-  if (check_usable(self) < 0 || !PyArg_ParseTuple(args, "UOO!O!O!O", &name, &target, &PyTuple_Type, &methods, &PyTuple_Type, &keys, &PyTuple_Type, &states, &output))
+  if (check_usable(self) < 0 || !PyArg_ParseTuple(args, "UOO!O!O!O", &name, &target, &PyTuple_Type, &methods,
+                                                  &PyTuple_Type, &keys, &PyTuple_Type, &states, &output))
     return NULL;
   Py_ssize_t n_keys = PyTuple_GET_SIZE(keys), n_states = PyTuple_GET_SIZE(states);
   martlet_error error;
@@ -134,7 +140,10 @@ static PyObject *job_add_process(job_object *self, PyObject *args) {
     if (!(key_columns[i] = PyUnicode_AsUTF8(PyTuple_GET_ITEM(keys, i)))) goto done;
   for (Py_ssize_t i = 0; i < n_states; i++) {
     value_state_object *state = operator->states[i];
-    specs[i] = (martlet_state_spec){.struct_size = sizeof specs[i], .kind = MARTLET_STATE_VALUE, .name = PyUnicode_AsUTF8(state->name), .format = state_format(state)};
+    specs[i] = (martlet_state_spec){.struct_size = sizeof specs[i],
+                                    .kind = MARTLET_STATE_VALUE,
+                                    .name = PyUnicode_AsUTF8(state->name),
+                                    .format = state_format(state)};
     if (!specs[i].name) goto done;
   }
   if (output != Py_None && schema_from_python(st, output, &schema) < 0) goto done;
@@ -210,11 +219,12 @@ static PyObject *job_report(job_object *self, PyObject *unused) {
     errors_raise(state_of((PyObject *)self), status, &error);
     return NULL;
   }
-  return Py_BuildValue("{sLsLsLsLsLsLsLsLsLsLsLsL}", "records_in", (long long)r.records_in, "records_out", (long long)r.records_out, "batches_in",
-                       (long long)r.batches_in, "batches_out", (long long)r.batches_out, "null_keys", (long long)r.null_keys, "null_timestamps",
-                       (long long)r.null_timestamps, "late", (long long)r.late, "timers_fired", (long long)r.timers_fired, "timers_pending",
-                       (long long)r.timers_pending, "keys", (long long)r.keys, "state_bytes", (long long)r.state_bytes, "watermark",
-                       (long long)r.watermark);
+  return Py_BuildValue("{sLsLsLsLsLsLsLsLsLsLsLsL}", "records_in", (long long)r.records_in, "records_out",
+                       (long long)r.records_out, "batches_in", (long long)r.batches_in, "batches_out",
+                       (long long)r.batches_out, "null_keys", (long long)r.null_keys, "null_timestamps",
+                       (long long)r.null_timestamps, "late", (long long)r.late, "timers_fired",
+                       (long long)r.timers_fired, "timers_pending", (long long)r.timers_pending, "keys",
+                       (long long)r.keys, "state_bytes", (long long)r.state_bytes, "watermark", (long long)r.watermark);
 }
 
 static PyObject *job_output_schema(job_object *self, PyObject *unused) {
@@ -264,9 +274,12 @@ static void job_dealloc(job_object *self) {
 }
 
 static PyMethodDef job_methods[] = {
-  {"add_source", (PyCFunction)job_add_source, METH_VARARGS, "add_source(name, timestamp, bound_ms, items, all_rows, schema)"},
-  {"add_arrow_stream", (PyCFunction)job_add_arrow_stream, METH_VARARGS, "add_arrow_stream(name, timestamp, bound_ms, object)"},
-  {"add_process", (PyCFunction)job_add_process, METH_VARARGS, "add_process(name, target, methods, keys, states, output)"},
+  {"add_source", (PyCFunction)job_add_source, METH_VARARGS,
+   "add_source(name, timestamp, bound_ms, items, all_rows, schema)"},
+  {"add_arrow_stream", (PyCFunction)job_add_arrow_stream, METH_VARARGS,
+   "add_arrow_stream(name, timestamp, bound_ms, object)"},
+  {"add_process", (PyCFunction)job_add_process, METH_VARARGS,
+   "add_process(name, target, methods, keys, states, output)"},
   {"next", (PyCFunction)job_next, METH_O, "next(min_rows): the next output batch, or None at the end."},
   {"close", (PyCFunction)job_close, METH_NOARGS, "Calls close() of every function and drops the state."},
   {"report", (PyCFunction)job_report, METH_NOARGS, "The counters as a dict."},

@@ -1,5 +1,6 @@
 #include "operator.h"
 
+#include "binding.h"
 #include "decimals.h"
 #include "errors.h"
 #include "job.h"
@@ -13,8 +14,12 @@ static PyObject *key_part(engine_state *st, const martlet_key_part *part) {
     case MARTLET_KEY_INTEGER:
       switch (field->type) {
         case MARTLET_TYPE_BOOL: return PyBool_FromLong(part->integer != 0);
+        case MARTLET_TYPE_DATE64: { /* a key's date counts days, whatever the column counts */
+          martlet_column days = *field;
+          days.type = MARTLET_TYPE_DATE32;
+          return temporal_to_python(st, &days, part->integer);
+        }
         case MARTLET_TYPE_DATE32:
-        case MARTLET_TYPE_DATE64:
         case MARTLET_TYPE_TIME32:
         case MARTLET_TYPE_TIME64:
         case MARTLET_TYPE_TIMESTAMP:
@@ -27,13 +32,15 @@ static PyObject *key_part(engine_state *st, const martlet_key_part *part) {
       switch (field->type) {
         case MARTLET_TYPE_UTF8:
         case MARTLET_TYPE_LARGE_UTF8:
-        case MARTLET_TYPE_UTF8_VIEW: return PyUnicode_DecodeUTF8((const char *)part->bytes, (Py_ssize_t)part->length, NULL);
+        case MARTLET_TYPE_UTF8_VIEW:
+          return PyUnicode_DecodeUTF8((const char *)part->bytes, (Py_ssize_t)part->length, NULL);
         default: return PyBytes_FromStringAndSize((const char *)part->bytes, (Py_ssize_t)part->length);
       }
   }
 }
 
-/* Whether the key object of the last call is also this call's. By value: a slot may have been given to another key meanwhile. */
+/* Whether the key object of the last call is also this call's. By value: a slot may have been given to another key
+ * meanwhile. */
 static bool same_key(const operator_object *self, const martlet_context *call) {
   const martlet_key_part *part = call->key;
   if (!self->key || call->key_parts != 1) return false;
@@ -42,7 +49,8 @@ static bool same_key(const operator_object *self, const martlet_context *call) {
     case MARTLET_KEY_UNSIGNED: return part->integer == self->key_integer;
     case MARTLET_KEY_BYTES:
       if (PyUnicode_CheckExact(self->key) && PyUnicode_IS_COMPACT_ASCII(self->key))
-        return PyUnicode_GET_LENGTH(self->key) == part->length && !memcmp(PyUnicode_DATA(self->key), part->bytes, (size_t)part->length);
+        return PyUnicode_GET_LENGTH(self->key) == part->length &&
+               !memcmp(PyUnicode_DATA(self->key), part->bytes, (size_t)part->length);
       return false;
     default: return false;
   }
@@ -71,8 +79,12 @@ static int read_key(operator_object *self, const martlet_context *call) {
 static PyObject *place_note(operator_object *self, const martlet_context *call, const char *method) {
   PyObject *key = self->key ? errors_preview(self->key) : NULL, *note;
   if (!method) {
-    if (call->timer_domain) note = PyUnicode_FromFormat("in operator '%U', timer at %lld, key %V", self->name, (long long)call->fire_time, key, "?");
-    else note = PyUnicode_FromFormat("in operator '%U', record %lld, key %V", self->name, (long long)call->record, key, "?");
+    if (call->timer_domain)
+      note = PyUnicode_FromFormat("in operator '%U', timer at %lld, key %V", self->name, (long long)call->fire_time,
+                                  key, "?");
+    else
+      note =
+        PyUnicode_FromFormat("in operator '%U', record %lld, key %V", self->name, (long long)call->record, key, "?");
   } else note = PyUnicode_FromFormat("in operator '%U', %s()", self->name, method);
   Py_XDECREF(key);
   return note;
@@ -105,8 +117,8 @@ static int32_t fail(operator_object *self, const martlet_context *call, const ch
 /* ---- callbacks --------------------------------------------------------------------------------------- */
 
 /* open(ctx) and close(): outside of batches, so they take and give back the GIL themselves. */
-static int32_t call_outside(operator_object *self, const martlet_context *call, const operator_method *method, bool with_context,
-                            const char *name, martlet_error *error) {
+static int32_t call_outside(operator_object *self, const martlet_context *call, const operator_method *method,
+                            bool with_context, const char *name, martlet_error *error) {
   if (!method->call) return MARTLET_OK;
   PyObject *arguments[3] = {NULL, self->target, (PyObject *)self->context};
   PyObject *const *from = method->takes_self ? arguments + 1 : arguments + 2;
@@ -120,7 +132,8 @@ static int32_t call_outside(operator_object *self, const martlet_context *call, 
 static int32_t on_open(void *context, martlet_context *call, martlet_error *error) {
   operator_object *self = context;
   job_enter(self->job);
-  for (Py_ssize_t i = 0; i < self->n_states; i++) self->bindings[i] = (state_binding){martlet_context_state(call, i), self};
+  for (Py_ssize_t i = 0; i < self->n_states; i++)
+    self->bindings[i] = (state_binding){martlet_context_state(call, i), self};
   self->context->emission.output = martlet_context_output(call);
   self->context->call = call;
   int32_t status = call_outside(self, call, &self->open, true, "open", error);
@@ -145,6 +158,7 @@ static void unbind_states(operator_object *self, Py_ssize_t n) {
 
 static int32_t on_batch_begin(void *context, martlet_context *call, const martlet_batch *batch, martlet_error *error) {
   operator_object *self = context;
+  (void)call;
   (void)batch;
   job_enter(self->job);
   Py_ssize_t bound = 0;
@@ -156,7 +170,7 @@ static int32_t on_batch_begin(void *context, martlet_context *call, const martle
   return MARTLET_OK;
 failed:
   unbind_states(self, bound);
-  int32_t status = fail(self, call, "batch_begin", error);
+  int32_t status = job_fail(self->job, error);
   job_leave(self->job);
   return status;
 }
@@ -190,9 +204,11 @@ static int32_t on_event(void *context, martlet_context *call, martlet_error *err
   operator_object *self = context;
   record_object *record = read_key(self, call) < 0 ? NULL : record_for(self, call);
   if (!record) return fail(self, call, NULL, error);
-  PyObject *arguments[6] = {NULL, self->target, self->key, (PyObject *)record, self->st->zero, (PyObject *)self->context};
+  PyObject *arguments[6] = {
+    NULL, self->target, self->key, (PyObject *)record, self->st->zero, (PyObject *)self->context};
   size_t skip = self->on_event.takes_self ? 1 : 2;
-  PyObject *result = PyObject_Vectorcall(self->on_event.call, arguments + skip, (6 - skip) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+  PyObject *result =
+    PyObject_Vectorcall(self->on_event.call, arguments + skip, (6 - skip) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
   if (!result) {
     int32_t status = fail(self, call, NULL, error);
     Py_CLEAR(self->record);
@@ -209,7 +225,8 @@ static int32_t on_timer(void *context, martlet_context *call, martlet_error *err
   if (!time) return fail(self, call, NULL, error);
   PyObject *arguments[5] = {NULL, self->target, self->key, time, (PyObject *)self->context};
   size_t skip = self->on_timer.takes_self ? 1 : 2;
-  PyObject *result = PyObject_Vectorcall(self->on_timer.call, arguments + skip, (5 - skip) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+  PyObject *result =
+    PyObject_Vectorcall(self->on_timer.call, arguments + skip, (5 - skip) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
   Py_DECREF(time);
   if (!result) return fail(self, call, NULL, error);
   Py_DECREF(result);
@@ -244,7 +261,8 @@ static int read_method(PyObject *methods, Py_ssize_t i, operator_method *out) {
   return 0;
 }
 
-operator_object *operator_new(engine_state *st, job_object *job, PyObject *name, PyObject *target, PyObject *methods, PyObject *states) {
+operator_object *operator_new(engine_state *st, job_object *job, PyObject *name, PyObject *target, PyObject *methods,
+                              PyObject *states) {
   operator_object *self = (operator_object *)st->operator_type->tp_alloc(st->operator_type, 0);
   if (!self) return NULL;
   Py_ssize_t n = PyTuple_GET_SIZE(states);
@@ -270,8 +288,8 @@ operator_object *operator_new(engine_state *st, job_object *job, PyObject *name,
     self->n_states++;
     if (PyDict_SetItem(by_name, self->states[i]->name, state) < 0) goto failed;
   }
-  if (read_method(methods, 0, &self->open) < 0 || read_method(methods, 1, &self->on_event) < 0 || read_method(methods, 2, &self->on_timer) < 0 ||
-      read_method(methods, 3, &self->close) < 0)
+  if (read_method(methods, 0, &self->open) < 0 || read_method(methods, 1, &self->on_event) < 0 ||
+      read_method(methods, 2, &self->on_timer) < 0 || read_method(methods, 3, &self->close) < 0)
     goto failed;
   if (!(self->context = context_new(st, self, by_name))) goto failed;
   Py_DECREF(by_name);
@@ -320,12 +338,14 @@ static void operator_dealloc(operator_object *self) {
   free_object((PyObject *)self);
 }
 
-static PyType_Slot operator_slots[] = {{Py_tp_dealloc, operator_dealloc}, {Py_tp_traverse, operator_traverse}, {0, NULL}};
+static PyType_Slot operator_slots[] = {
+  {Py_tp_dealloc, operator_dealloc}, {Py_tp_traverse, operator_traverse}, {0, NULL}};
 
-static PyType_Spec operator_spec = {.name = "martlet._engine.Operator",
-                                    .basicsize = sizeof(operator_object),
-                                    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                                    .slots = operator_slots};
+static PyType_Spec operator_spec = {
+  .name = "martlet._engine.Operator",
+  .basicsize = sizeof(operator_object),
+  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+  .slots = operator_slots};
 
 int operator_init(PyObject *module, engine_state *st) {
   st->operator_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &operator_spec, NULL);

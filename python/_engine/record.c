@@ -3,7 +3,8 @@
 #include "cells.h"
 #include "column.h"
 
-record_object *record_new(engine_state *st, const martlet_batch *batch, int64_t row, PyObject *like_names, PyObject *like_index) {
+record_object *record_new(engine_state *st, const martlet_batch *batch, int64_t row, PyObject *like_names,
+                          PyObject *like_index) {
   record_object *self = (record_object *)st->record_type->tp_alloc(st->record_type, 0);
   if (self && rows_open(&self->rows, martlet_batch_retain(batch), row, 1, like_names, like_index) < 0) Py_CLEAR(self);
   return self;
@@ -92,7 +93,8 @@ static PyMethodDef record_methods[] = {
   {"keys", (PyCFunction)record_keys, METH_NOARGS, "The column names."},
   {"to_dict", (PyCFunction)record_to_dict, METH_NOARGS, "The record as a dict; null is None."},
   {"to_pylist", (PyCFunction)record_to_pylist, METH_NOARGS, "A list of the one record as a dict."},
-  {"__arrow_c_array__", (PyCFunction)(void (*)(void))record_export, METH_VARARGS | METH_KEYWORDS, "A batch of one row as Arrow capsules, without copying."},
+  {"__arrow_c_array__", (PyCFunction)(void (*)(void))record_export, METH_VARARGS | METH_KEYWORDS,
+   "A batch of one row as Arrow capsules, without copying."},
   {"__arrow_c_schema__", (PyCFunction)record_export_schema, METH_NOARGS, "The schema as an Arrow capsule."},
   {NULL, NULL, 0, NULL}};
 
@@ -108,10 +110,11 @@ static PyType_Slot record_slots[] = {
   {Py_sq_contains, record_contains},
   {0, NULL}};
 
-static PyType_Spec record_spec = {.name = "martlet._engine.Record",
-                                  .basicsize = sizeof(record_object),
-                                  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                                  .slots = record_slots};
+static PyType_Spec record_spec = {
+  .name = "martlet._engine.Record",
+  .basicsize = sizeof(record_object),
+  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+  .slots = record_slots};
 
 int record_init(PyObject *module, engine_state *st) {
   st->record_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &record_spec, NULL);

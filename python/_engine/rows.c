@@ -20,7 +20,8 @@ static bool same_names(const martlet_column *columns, int64_t n, PyObject *names
   return true;
 }
 
-int rows_open(rows *self, martlet_batch *batch, int64_t offset, int64_t length, PyObject *like_names, PyObject *like_index) {
+int rows_open(rows *self, martlet_batch *batch, int64_t offset, int64_t length, PyObject *like_names,
+              PyObject *like_index) {
   int64_t n = martlet_batch_num_columns(batch);
   self->columns = martlet_batch_columns(batch);
   self->offset = offset;

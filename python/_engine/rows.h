@@ -14,9 +14,10 @@ typedef struct rows {
   PyObject *index; /* dict name → position */
 } rows;
 
-/* Takes the batch (retained by the caller). `like`, which may be NULL, gives its names when they are the same. 0 or -1; on failure the
- * batch is released. */
-int rows_open(rows *self, martlet_batch *batch, int64_t offset, int64_t length, PyObject *like_names, PyObject *like_index);
+/* Takes the batch (retained by the caller). `like`, which may be NULL, gives its names when they are the same. 0 or -1;
+ * on failure the batch is released. */
+int rows_open(rows *self, martlet_batch *batch, int64_t offset, int64_t length, PyObject *like_names,
+              PyObject *like_index);
 void rows_close(rows *self);
 /* The position of the column called `name`; -1 with MissingColumnError. */
 int64_t rows_find(engine_state *st, const rows *self, PyObject *name);

@@ -15,10 +15,11 @@ int scalar_mismatch(const martlet_column *field, const scalar_target *target, Py
   return -1;
 }
 
-int scalar_out_of_range(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value, const char *why) {
+int scalar_out_of_range(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value,
+                        const char *why) {
   PyObject *preview = errors_preview(value);
-  PyErr_Format(errors_class(st, MARTLET_VALUE_RANGE), "%s '%s': %s %V %s %s", target->noun, target->name, Py_TYPE(value)->tp_name,
-               preview, "?", why, field->type_name);
+  PyErr_Format(errors_class(st, MARTLET_VALUE_RANGE), "%s '%s': %s %V %s %s", target->noun, target->name,
+               Py_TYPE(value)->tp_name, preview, "?", why, field->type_name);
   Py_XDECREF(preview);
   return -1;
 }
@@ -27,8 +28,10 @@ void scalar_release(scalar *value) {
   if (value->kind == SCALAR_BYTES && value->buffer.obj) PyBuffer_Release(&value->buffer);
 }
 
-static int integer_scalar(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value, scalar *out) {
-  /* bool is an int in Python and another type in Arrow; a flag in a number column is a mistake more often than a wish. */
+static int integer_scalar(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value,
+                          scalar *out) {
+  /* bool is an int in Python and another type in Arrow; a flag in a number column is a mistake more often than a wish.
+   */
   if (PyBool_Check(value) || !PyIndex_Check(value)) return scalar_mismatch(field, target, value, NULL);
   PyObject *number = PyNumber_Index(value);
   if (!number) return -1;
@@ -58,9 +61,11 @@ static int integer_scalar(engine_state *st, const martlet_column *field, const s
   return fits ? 0 : scalar_out_of_range(st, field, target, value, "is outside the range of");
 }
 
-static int real_scalar(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value, scalar *out) {
+static int real_scalar(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value,
+                       scalar *out) {
   PyNumberMethods *methods = Py_TYPE(value)->tp_as_number;
-  if (PyBool_Check(value) || !methods || !(methods->nb_float || methods->nb_index)) return scalar_mismatch(field, target, value, NULL);
+  if (PyBool_Check(value) || !methods || !(methods->nb_float || methods->nb_index))
+    return scalar_mismatch(field, target, value, NULL);
   double real = PyFloat_AsDouble(value);
   if (real == -1.0 && PyErr_Occurred()) {
     if (!PyErr_ExceptionMatches(PyExc_OverflowError)) return -1;
@@ -68,13 +73,15 @@ static int real_scalar(engine_state *st, const martlet_column *field, const scal
     return scalar_out_of_range(st, field, target, value, "is outside the range of");
   }
   double most = field->type == MARTLET_TYPE_FLOAT32 ? FLT_MAX : field->type == MARTLET_TYPE_FLOAT16 ? 65504.0 : DBL_MAX;
-  if (isfinite(real) && fabs(real) > most) return scalar_out_of_range(st, field, target, value, "is outside the range of");
+  if (isfinite(real) && fabs(real) > most)
+    return scalar_out_of_range(st, field, target, value, "is outside the range of");
   out->kind = SCALAR_DOUBLE;
   out->real = real;
   return 0;
 }
 
-static int text_scalar(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value, scalar *out) {
+static int text_scalar(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value,
+                       scalar *out) {
   Py_ssize_t length;
   if (!PyUnicode_Check(value)) return scalar_mismatch(field, target, value, NULL);
   const char *bytes = PyUnicode_AsUTF8AndSize(value, &length);
@@ -88,7 +95,8 @@ static int text_scalar(engine_state *st, const martlet_column *field, const scal
   return 0;
 }
 
-static int binary_scalar(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value, scalar *out) {
+static int binary_scalar(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value,
+                         scalar *out) {
   if (PyBytes_CheckExact(value)) {
     out->bytes = PyBytes_AS_STRING(value);
     out->length = (size_t)PyBytes_GET_SIZE(value);
@@ -105,7 +113,8 @@ static int binary_scalar(engine_state *st, const martlet_column *field, const sc
   return 0;
 }
 
-static int decimal_scalar(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value, scalar *out) {
+static int decimal_scalar(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value,
+                          scalar *out) {
   int32_t width = field->type == MARTLET_TYPE_DECIMAL128 ? 16 : 32;
   out->bytes = out->inline_bytes;
   out->length = (size_t)width;
@@ -119,7 +128,8 @@ static int decimal_scalar(engine_state *st, const martlet_column *field, const s
   }
 }
 
-static int temporal_scalar(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value, scalar *out) {
+static int temporal_scalar(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value,
+                           scalar *out) {
   out->kind = SCALAR_INT64;
   switch (temporal_from_python(st, field, value, &out->integer)) {
     case TEMPORAL_OK:
@@ -128,12 +138,14 @@ static int temporal_scalar(engine_state *st, const martlet_column *field, const 
     case TEMPORAL_OUT_OF_RANGE: return scalar_out_of_range(st, field, target, value, "is outside the range of");
     case TEMPORAL_MISMATCH: return scalar_mismatch(field, target, value, NULL);
     case TEMPORAL_NAIVE: return scalar_mismatch(field, target, value, "it has no time zone (tzinfo)");
-    case TEMPORAL_AWARE: return scalar_mismatch(field, target, value, "it has a time zone (tzinfo) and the type has none");
+    case TEMPORAL_AWARE:
+      return scalar_mismatch(field, target, value, "it has a time zone (tzinfo) and the type has none");
     default: return -1;
   }
 }
 
-static int interval_scalar(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value, scalar *out) {
+static int interval_scalar(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value,
+                           scalar *out) {
   long long parts[3] = {0, 0, 0};
   out->bytes = out->inline_bytes;
   if (field->type == MARTLET_TYPE_INTERVAL_DAY_TIME) {
@@ -141,9 +153,11 @@ static int interval_scalar(engine_state *st, const martlet_column *field, const 
     int64_t total;
     milliseconds.type = MARTLET_TYPE_DURATION;
     milliseconds.unit = MARTLET_UNIT_MILLI;
-    if (temporal_from_python(st, &milliseconds, value, &total) != TEMPORAL_OK) return scalar_mismatch(field, target, value, "use timedelta");
+    if (temporal_from_python(st, &milliseconds, value, &total) != TEMPORAL_OK)
+      return scalar_mismatch(field, target, value, "use timedelta");
     int64_t days = total / 86400000;
-    if (days < INT32_MIN || days > INT32_MAX) return scalar_out_of_range(st, field, target, value, "is outside the range of");
+    if (days < INT32_MIN || days > INT32_MAX)
+      return scalar_out_of_range(st, field, target, value, "is outside the range of");
     int32_t pair[2] = {(int32_t)days, (int32_t)(total % 86400000)};
     memcpy(out->inline_bytes, pair, out->length = 8);
     return 0;
@@ -167,18 +181,21 @@ static int interval_scalar(engine_state *st, const martlet_column *field, const 
   return 0;
 }
 
-int scalar_from_python(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value, scalar *out) {
+int scalar_from_python(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value,
+                       scalar *out) {
   out->kind = SCALAR_BYTES;
   out->buffer.obj = NULL;
   switch (field->type) {
     case MARTLET_TYPE_NULL:
-      return scalar_mismatch(field, target, value, "the type was inferred from None; declare it with output= or schema=");
+      return scalar_mismatch(field, target, value,
+                             "the type was inferred from None; declare it with output= or schema=");
     case MARTLET_TYPE_BOOL: {
       bool is_true = value == Py_True;
       if (!PyBool_Check(value)) {
         /* numpy's bool is no subclass of bool; it is one in every other way. */
         const char *name = Py_TYPE(value)->tp_name;
-        if (strcmp(name, "numpy.bool") && strcmp(name, "numpy.bool_")) return scalar_mismatch(field, target, value, NULL);
+        if (strcmp(name, "numpy.bool") && strcmp(name, "numpy.bool_"))
+          return scalar_mismatch(field, target, value, NULL);
         is_true = PyObject_IsTrue(value) == 1;
       }
       out->kind = SCALAR_BOOL;

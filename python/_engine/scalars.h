@@ -1,10 +1,12 @@
-/* scalars.h: a Python object as the scalar of an Arrow type: what a cell of a column and a typed state slot have in common. */
+/* scalars.h: a Python object as the scalar of an Arrow type: what a cell of a column and a typed state slot have in
+ * common. */
 #ifndef MARTLET_PY_SCALARS_H
 #define MARTLET_PY_SCALARS_H
 
 #include "engine.h"
 
-/* What a value is meant for, in messages: "column 'n'" or "state 'count'". `mismatch` is the exception class for a wrong type. */
+/* What a value is meant for, in messages: "column 'n'" or "state 'count'". `mismatch` is the exception class for a
+ * wrong type. */
 typedef struct scalar_target {
   const char *noun;
   const char *name;
@@ -26,12 +28,14 @@ typedef struct scalar {
   uint8_t inline_bytes[32];
 } scalar;
 
-/* `value` is not None and `field` is no nested type. On success the caller calls scalar_release when done with the bytes. -1 with
- * an exception otherwise. */
-int scalar_from_python(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value, scalar *out);
+/* `value` is not None and `field` is no nested type. On success the caller calls scalar_release when done with the
+ * bytes. -1 with an exception otherwise. */
+int scalar_from_python(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value,
+                       scalar *out);
 void scalar_release(scalar *value);
 /* "column 'n': expected int64, got str 'abc'". Returns -1. `hint` may be NULL. */
 int scalar_mismatch(const martlet_column *field, const scalar_target *target, PyObject *value, const char *hint);
-int scalar_out_of_range(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value, const char *why);
+int scalar_out_of_range(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value,
+                        const char *why);
 
 #endif

@@ -87,12 +87,17 @@ int schema_from_python(engine_state *st, PyObject *declared, struct ArrowSchema 
   if (arrow_has(declared, st->arrow_c_schema)) {
     if (arrow_take_schema(st, declared, out) < 0) return -1;
     if (!strcmp(out->format, "+s")) return 0;
-    PyErr_Format(errors_class(st, MARTLET_INVALID_ARGUMENT), "a schema is a struct of columns, got an Arrow type of format '%s'; use a schema or a mapping name -> type", out->format);
+    PyErr_Format(
+      errors_class(st, MARTLET_INVALID_ARGUMENT),
+      "a schema is a struct of columns, got an Arrow type of format '%s'; use a schema or a mapping name -> type",
+      out->format);
     arrow_schema_release(out);
     return -1;
   }
-  if (PyMapping_Check(declared) && PyObject_HasAttrString(declared, "items")) return fields_from_mapping(st, declared, out);
-  PyErr_Format(errors_class(st, MARTLET_INVALID_ARGUMENT), "expected a mapping name -> type or an Arrow schema, got %s", Py_TYPE(declared)->tp_name);
+  if (PyMapping_Check(declared) && PyObject_HasAttrString(declared, "items"))
+    return fields_from_mapping(st, declared, out);
+  PyErr_Format(errors_class(st, MARTLET_INVALID_ARGUMENT), "expected a mapping name -> type or an Arrow schema, got %s",
+               Py_TYPE(declared)->tp_name);
   return -1;
 }
 
@@ -178,19 +183,21 @@ static PyGetSetDef schema_getset[] = {
   {NULL, NULL, NULL, NULL, NULL}};
 
 static PyMethodDef schema_methods[] = {
-  {"__arrow_c_schema__", (PyCFunction)schema_export, METH_NOARGS, "The schema as an Arrow capsule."}, {NULL, NULL, 0, NULL}};
+  {"__arrow_c_schema__", (PyCFunction)schema_export, METH_NOARGS, "The schema as an Arrow capsule."},
+  {NULL, NULL, 0, NULL}};
 
-static PyType_Slot schema_slots[] = {
-  {Py_tp_doc, "Names and types of the columns of a batch or a stream.\n\nSchema(fields): a mapping name -> type, or any object with __arrow_c_schema__."},
-  {Py_tp_new, schema_create},
-  {Py_tp_dealloc, schema_dealloc},
-  {Py_tp_repr, schema_repr},
-  {Py_tp_richcompare, schema_compare},
-  {Py_tp_hash, schema_hash},
-  {Py_tp_getset, schema_getset},
-  {Py_tp_methods, schema_methods},
-  {Py_sq_length, schema_length},
-  {0, NULL}};
+static PyType_Slot schema_slots[] = {{Py_tp_doc,
+                                      "Names and types of the columns of a batch or a stream.\n\nSchema(fields): a "
+                                      "mapping name -> type, or any object with __arrow_c_schema__."},
+                                     {Py_tp_new, schema_create},
+                                     {Py_tp_dealloc, schema_dealloc},
+                                     {Py_tp_repr, schema_repr},
+                                     {Py_tp_richcompare, schema_compare},
+                                     {Py_tp_hash, schema_hash},
+                                     {Py_tp_getset, schema_getset},
+                                     {Py_tp_methods, schema_methods},
+                                     {Py_sq_length, schema_length},
+                                     {0, NULL}};
 
 static PyType_Spec schema_spec = {.name = "martlet._engine.Schema",
                                   .basicsize = sizeof(schema_object),

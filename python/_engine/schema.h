@@ -5,8 +5,7 @@
 #include "engine.h"
 
 typedef struct schema_object {
-  PyObject_HEAD
-  struct ArrowSchema schema;
+  PyObject_HEAD struct ArrowSchema schema;
   PyObject *names; /* tuple of interned str */
   PyObject *types; /* tuple of str, such as "timestamp[ms, UTC]" */
 } schema_object;

@@ -8,15 +8,14 @@
 #include "schema.h"
 
 struct source_object {
-  PyObject_HEAD
-  engine_state *st;
+  PyObject_HEAD engine_state *st;
   job_object *job; /* borrowed: the job owns its sources */
   PyObject *name;
   PyObject *items; /* list or tuple (all_rows), or an iterator */
   bool all_rows;
-  bool declared;   /* the schema of the rows was given */
-  bool announced;  /* the engine has the schema of the rows */
-  int64_t count;   /* items or rows read so far */
+  bool declared;  /* the schema of the rows was given */
+  bool announced; /* the engine has the schema of the rows */
+  int64_t count;  /* items or rows read so far */
   /* rows */
   struct ArrowSchema schema;
   martlet_builder *builder;
@@ -27,7 +26,9 @@ struct source_object {
   struct ArrowSchema stream_schema;
 };
 
-static int engine_failed(source_object *self, int32_t status, const martlet_error *error) { return errors_raise(self->st, status, error); }
+static int engine_failed(source_object *self, int32_t status, const martlet_error *error) {
+  return errors_raise(self->st, status, error);
+}
 
 /* ---- rows -------------------------------------------------------------------------------------------- */
 
@@ -43,7 +44,9 @@ static int open_rows(source_object *self) {
       PyTuple_SET_ITEM(names, i, name);
     }
   }
-  if (!(self->names = names) || !(self->index = schema_name_index(names)) || arrow_schema_copy(&self->schema, &copy) < 0) return -1;
+  if (!(self->names = names) || !(self->index = schema_name_index(names)) ||
+      arrow_schema_copy(&self->schema, &copy) < 0)
+    return -1;
   int32_t status = martlet_builder_create(&copy, &self->builder, &error);
   if (status == MARTLET_OK) return 0;
   self->builder = NULL;
@@ -52,7 +55,8 @@ static int open_rows(source_object *self) {
 
 static int not_a_row(source_object *self, PyObject *item) {
   PyErr_Format(errors_class(self->st, MARTLET_SOURCE_FAILED),
-               "stream '%U': item %lld is of type %s; a source gives dicts or objects of the Arrow PyCapsule interface (record batches, tables, data frames)",
+               "stream '%U': item %lld is of type %s; a source gives dicts or objects of the Arrow PyCapsule interface "
+               "(record batches, tables, data frames)",
                self->name, (long long)self->count, Py_TYPE(item)->tp_name);
   return -1;
 }
@@ -77,7 +81,8 @@ static int infer_rows(source_object *self, PyObject *const *first, Py_ssize_t n)
   int result = root ? 0 : -1;
   for (Py_ssize_t i = 0; result == 0 && i < n; i++) {
     self->count = i;
-    result = PyDict_Check(first[i]) ? infer_row(self, root, first[i]) : not_a_row(self, first[i]);
+    if (i % SOURCE_ROWS_PER_BATCH == 0 && PyErr_CheckSignals() < 0) result = -1;
+    else result = PyDict_Check(first[i]) ? infer_row(self, root, first[i]) : not_a_row(self, first[i]);
   }
   if (result == 0) result = inferred_schema(root, "", &self->schema);
   inferred_free(root);
@@ -100,7 +105,8 @@ static int append_row(source_object *self, PyObject *row) {
       PyObject *position = PyDict_GetItemWithError(self->index, name);
       if (!position) {
         if (!PyErr_Occurred())
-          PyErr_Format(errors_class(self->st, MARTLET_SCHEMA_MISMATCH), "column %R is not in the stream's schema, whose columns are %R", name, self->names);
+          PyErr_Format(errors_class(self->st, MARTLET_SCHEMA_MISMATCH),
+                       "column %R is not in the stream's schema, whose columns are %R", name, self->names);
         goto failed;
       }
       column = PyLong_AsLongLong(position);
@@ -216,7 +222,8 @@ static int next_item(source_object *self, struct ArrowArray *array, struct Arrow
     if (PyDict_Check(item)) result = next_row(self, item, array, schema);
     else if (self->declared) {
       result = -1;
-      PyErr_Format(errors_class(self->st, MARTLET_INVALID_ARGUMENT), "stream '%U': schema= is for sources of dicts; item %lld is of type %s", self->name,
+      PyErr_Format(errors_class(self->st, MARTLET_INVALID_ARGUMENT),
+                   "stream '%U': schema= is for sources of dicts; item %lld is of type %s", self->name,
                    (long long)self->count, Py_TYPE(item)->tp_name);
     } else if (arrow_has(item, self->st->arrow_c_array)) {
       result = arrow_take_array(self->st, item, array, schema);
@@ -234,10 +241,12 @@ static int next_item(source_object *self, struct ArrowArray *array, struct Arrow
 
 static void add_note(source_object *self) {
   PyObject *exception = errors_take();
-  const char *hint = PyErr_GivenExceptionMatches(exception, errors_class(self->st, MARTLET_SCHEMA_MISMATCH)) && !self->declared && self->builder
+  const char *hint = PyErr_GivenExceptionMatches(exception, errors_class(self->st, MARTLET_SCHEMA_MISMATCH)) &&
+                         !self->declared && self->builder
                        ? "; the schema was inferred from the first record, pass schema= to mt.stream to declare it"
                        : "";
-  errors_add_note(exception, PyUnicode_FromFormat("in stream '%U', record %lld%s", self->name, (long long)self->count, hint));
+  errors_add_note(exception,
+                  PyUnicode_FromFormat("in stream '%U', record %lld%s", self->name, (long long)self->count, hint));
   PyObject *record = PyLong_FromLongLong(self->count);
   errors_restore(exception);
   if (record) errors_locate(self->st, NULL, record, NULL);
@@ -250,7 +259,9 @@ static int32_t source_next(void *context, struct ArrowArray *array, struct Arrow
   array->release = NULL;
   schema->release = NULL;
   job_enter(self->job);
-  int result = PyErr_CheckSignals() < 0 ? -1 : self->all_rows ? next_rows(self, array, schema) : next_item(self, array, schema);
+  int result = PyErr_CheckSignals() < 0 ? -1
+               : self->all_rows         ? next_rows(self, array, schema)
+                                        : next_item(self, array, schema);
   if (result < 0) {
     add_note(self);
     status = job_fail(self->job, error);
@@ -262,12 +273,14 @@ static int32_t source_next(void *context, struct ArrowArray *array, struct Arrow
 static void source_destroy(void *context) { (void)context; }
 
 martlet_source source_callbacks(source_object *self) {
-  return (martlet_source){.struct_size = sizeof(martlet_source), .context = self, .next = source_next, .destroy = source_destroy};
+  return (martlet_source){
+    .struct_size = sizeof(martlet_source), .context = self, .next = source_next, .destroy = source_destroy};
 }
 
 /* ---- the object --------------------------------------------------------------------------------------- */
 
-source_object *source_new(engine_state *st, job_object *job, PyObject *name, PyObject *items, bool all_rows, PyObject *declared) {
+source_object *source_new(engine_state *st, job_object *job, PyObject *name, PyObject *items, bool all_rows,
+                          PyObject *declared) {
   source_object *self = (source_object *)st->source_type->tp_alloc(st->source_type, 0);
   if (!self) return NULL;
   self->st = st;
@@ -308,10 +321,11 @@ static void source_dealloc(source_object *self) {
 
 static PyType_Slot source_slots[] = {{Py_tp_dealloc, source_dealloc}, {Py_tp_traverse, source_traverse}, {0, NULL}};
 
-static PyType_Spec source_spec = {.name = "martlet._engine.Source",
-                                  .basicsize = sizeof(source_object),
-                                  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                                  .slots = source_slots};
+static PyType_Spec source_spec = {
+  .name = "martlet._engine.Source",
+  .basicsize = sizeof(source_object),
+  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+  .slots = source_slots};
 
 int source_init(PyObject *module, engine_state *st) {
   st->source_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &source_spec, NULL);

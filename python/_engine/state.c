@@ -1,6 +1,7 @@
 #include "state.h"
 
 #include "arrow.h"
+#include "binding.h"
 #include "decimals.h"
 #include "errors.h"
 #include "operator.h"
@@ -8,89 +9,9 @@
 #include "temporal.h"
 #include "values.h"
 
-/* ---- binding --------------------------------------------------------------------------------------- */
-
-static PyObject *thread_key(PyThreadState *thread) { return PyLong_FromVoidPtr(thread); }
-
-static void drop_binding_capsule(PyObject *capsule) { PyMem_Free(PyCapsule_GetPointer(capsule, NULL)); }
-
-static state_binding *other_binding(value_state_object *self, PyThreadState *thread) {
-  if (!self->others) return NULL;
-  PyObject *key = thread_key(thread);
-  PyObject *capsule = key ? PyDict_GetItemWithError(self->others, key) : NULL;
-  Py_XDECREF(key);
-  return capsule ? PyCapsule_GetPointer(capsule, NULL) : NULL;
+const char *state_format(value_state_object *self) {
+  return self->spec == Py_None ? NULL : PyUnicode_AsUTF8(self->spec);
 }
-
-static int add_other(value_state_object *self, PyThreadState *thread, state_binding binding) {
-  if (!self->others && !(self->others = PyDict_New())) return -1;
-  state_binding *copy = PyMem_Malloc(sizeof *copy);
-  if (!copy) {
-    PyErr_NoMemory();
-    return -1;
-  }
-  *copy = binding;
-  PyObject *capsule = PyCapsule_New(copy, NULL, drop_binding_capsule);
-  if (!capsule) {
-    PyMem_Free(copy);
-    return -1;
-  }
-  PyObject *key = thread_key(thread);
-  int result = key ? PyDict_SetItem(self->others, key, capsule) : -1;
-  Py_XDECREF(key);
-  Py_DECREF(capsule);
-  return result;
-}
-
-int state_bind(value_state_object *self, state_binding binding, state_binding *previous) {
-  PyThreadState *thread = PyThreadState_Get();
-  *previous = (state_binding){NULL, NULL};
-  if (self->is_private || !self->thread || self->thread == thread) {
-    *previous = self->binding;
-    self->thread = thread;
-    self->binding = binding;
-    return 0;
-  }
-  state_binding *other = other_binding(self, thread);
-  if (!other) return PyErr_Occurred() ? -1 : add_other(self, thread, binding);
-  *previous = *other;
-  *other = binding;
-  return 0;
-}
-
-void state_unbind(value_state_object *self, state_binding previous) {
-  PyThreadState *thread = PyThreadState_Get();
-  if (self->is_private || self->thread == thread) {
-    self->binding = previous;
-    if (!previous.handle) self->thread = NULL;
-    return;
-  }
-  state_binding *other = other_binding(self, thread);
-  if (!other) return;
-  *other = previous;
-  if (!previous.handle) {
-    PyObject *key = thread_key(thread);
-    if (!key || PyDict_DelItem(self->others, key) < 0) PyErr_Clear();
-    Py_XDECREF(key);
-  }
-}
-
-static state_binding *no_binding(value_state_object *self) {
-  PyErr_Format(errors_class(state_of((PyObject *)self), MARTLET_STATE_ACCESS),
-               "state '%U' was used outside of a callback of an operator that declares it; it is read and written inside on_event "
-               "and on_timer, as an attribute of the function or passed to apply_process_function",
-               self->name);
-  return NULL;
-}
-
-/* The binding for the running thread, or NULL with StateAccessError. */
-static inline state_binding *bound(value_state_object *self) {
-  if (self->binding.handle && (self->is_private || self->thread == PyThreadState_Get())) return &self->binding;
-  state_binding *other = self->is_private ? NULL : other_binding(self, PyThreadState_Get());
-  return other && other->handle ? other : no_binding(self);
-}
-
-const char *state_format(value_state_object *self) { return self->spec == Py_None ? NULL : PyUnicode_AsUTF8(self->spec); }
 
 /* ---- get ------------------------------------------------------------------------------------------- */
 
@@ -162,14 +83,15 @@ static PyObject *default_of(value_state_object *self) {
   PyObject *copy = NULL;
   values_buffer buffer;
   values_buffer_init(&buffer);
-  if (values_encode(st, self->name, VALUES_ANY, self->default_value, &buffer) == 0) copy = values_decode(st, buffer.data, buffer.length);
+  if (values_encode(st, self->name, VALUES_ANY, self->default_value, &buffer) == 0)
+    copy = values_decode(st, buffer.data, buffer.length);
   values_buffer_free(&buffer);
   return copy;
 }
 
 static PyObject *state_get(value_state_object *self, PyObject *unused) {
   (void)unused;
-  state_binding *binding = bound(self);
+  state_binding *binding = state_bound(self);
   if (!binding) return NULL;
   martlet_error error;
   int32_t present = 0, status;
@@ -258,21 +180,21 @@ static int set_any(value_state_object *self, state_binding *binding, PyObject *v
 }
 
 static PyObject *state_set(value_state_object *self, PyObject *value) {
-  state_binding *binding = bound(self);
+  state_binding *binding = state_bound(self);
   if (!binding || set_any(self, binding, value, VALUES_ANY) < 0) return NULL;
   Py_RETURN_NONE;
 }
 
 static PyObject *state_clear(value_state_object *self, PyObject *unused) {
   (void)unused;
-  state_binding *binding = bound(self);
+  state_binding *binding = state_bound(self);
   if (!binding || clear_bound(self, binding) < 0) return NULL;
   Py_RETURN_NONE;
 }
 
 static PyObject *state_exists(value_state_object *self, PyObject *unused) {
   (void)unused;
-  state_binding *binding = bound(self);
+  state_binding *binding = state_bound(self);
   martlet_error error;
   int32_t present = 0;
   if (!binding) return NULL;
@@ -285,8 +207,9 @@ static PyObject *state_exists(value_state_object *self, PyObject *unused) {
 /* ---- JSON ------------------------------------------------------------------------------------------ */
 
 static bool holds_text(const martlet_column *field) {
-  return field && (field->type == MARTLET_TYPE_UTF8 || field->type == MARTLET_TYPE_LARGE_UTF8 || field->type == MARTLET_TYPE_UTF8_VIEW ||
-                   field->type == MARTLET_TYPE_BINARY || field->type == MARTLET_TYPE_LARGE_BINARY || field->type == MARTLET_TYPE_BINARY_VIEW);
+  return field && (field->type == MARTLET_TYPE_UTF8 || field->type == MARTLET_TYPE_LARGE_UTF8 ||
+                   field->type == MARTLET_TYPE_UTF8_VIEW || field->type == MARTLET_TYPE_BINARY ||
+                   field->type == MARTLET_TYPE_LARGE_BINARY || field->type == MARTLET_TYPE_BINARY_VIEW);
 }
 
 static PyObject *state_get_json(value_state_object *self, PyObject *unused) {
@@ -299,18 +222,20 @@ static PyObject *state_get_json(value_state_object *self, PyObject *unused) {
 }
 
 static PyObject *state_set_json(value_state_object *self, PyObject *value) {
-  state_binding *binding = bound(self);
+  state_binding *binding = state_bound(self);
   if (!binding) return NULL;
   if (value == Py_None || !holds_text(self->field)) {
     if (set_any(self, binding, value, VALUES_JSON) < 0) return NULL;
     Py_RETURN_NONE;
   }
   PyObject *text = PyObject_CallOneArg(state_of((PyObject *)self)->json_dumps, value), *bytes = NULL;
-  bool is_text = self->field->type == MARTLET_TYPE_UTF8 || self->field->type == MARTLET_TYPE_LARGE_UTF8 || self->field->type == MARTLET_TYPE_UTF8_VIEW;
+  bool is_text = self->field->type == MARTLET_TYPE_UTF8 || self->field->type == MARTLET_TYPE_LARGE_UTF8 ||
+                 self->field->type == MARTLET_TYPE_UTF8_VIEW;
   if (!text) {
     if (!PyErr_ExceptionMatches(PyExc_TypeError)) return NULL;
     PyErr_Clear();
-    PyErr_Format(state_of((PyObject *)self)->state_type_error, "state '%U' cannot store a value of type %s as JSON", self->name, Py_TYPE(value)->tp_name);
+    PyErr_Format(state_of((PyObject *)self)->state_type_error, "state '%U' cannot store a value of type %s as JSON",
+                 self->name, Py_TYPE(value)->tp_name);
     operator_locate_error(binding->operator);
     return NULL;
   }
@@ -373,7 +298,9 @@ static PyObject *state_create(PyTypeObject *type, PyObject *args, PyObject *kwar
   static const char *const keywords[] = {"name", "dtype", "default", NULL};
   engine_state *st = PyType_GetModuleState(type);
   PyObject *name, *dtype = Py_None, *default_value = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O$O:ValueState", (char **)(void *)keywords, &name, &dtype, &default_value)) return NULL;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O$O:ValueState", (char **)(void *)keywords, &name, &dtype,
+                                   &default_value))
+    return NULL;
   PyObject *config_error = errors_class(st, MARTLET_INVALID_ARGUMENT);
   if (!PyUnicode_Check(name) || PyUnicode_GET_LENGTH(name) == 0) {
     PyErr_Format(config_error, "the name of a state is a str that is not empty, got %R", name);
@@ -395,12 +322,16 @@ static PyObject *state_create(PyTypeObject *type, PyObject *args, PyObject *kwar
   }
   if (!(self->spec = PyObject_CallOneArg(st->type_spec, dtype))) goto fail;
   if (!PyUnicode_Check(self->spec)) {
-    PyErr_Format(config_error, "state '%U': %R is no type of a single value; leave dtype out to store lists, dicts and nested values", name, dtype);
+    PyErr_Format(config_error,
+                 "state '%U': %R is no type of a single value; leave dtype out to store lists, dicts and nested values",
+                 name, dtype);
     goto fail;
   }
   if (open_type(st, self) < 0) goto fail;
   if (!type_can_be_state(self->field)) {
-    PyErr_Format(config_error, "state '%U': values of type %s cannot be state; leave dtype out to store any JSON-like value", name, self->field->type_name);
+    PyErr_Format(config_error,
+                 "state '%U': values of type %s cannot be state; leave dtype out to store any JSON-like value", name,
+                 self->field->type_name);
     goto fail;
   }
   if (check_default(st, self) < 0) goto fail;
@@ -436,10 +367,12 @@ static void state_dealloc(value_state_object *self) {
 
 static PyObject *state_repr(value_state_object *self) {
   PyObject *type = self->field ? PyUnicode_FromString(self->field->type_name) : NULL;
-  PyObject *text = type ? PyUnicode_FromFormat("ValueState(%R, %R", self->name, type) : PyUnicode_FromFormat("ValueState(%R", self->name);
+  PyObject *text = type ? PyUnicode_FromFormat("ValueState(%R, %R", self->name, type)
+                        : PyUnicode_FromFormat("ValueState(%R", self->name);
   Py_XDECREF(type);
   if (!text) return NULL;
-  PyObject *whole = self->default_value == Py_None ? PyUnicode_FromFormat("%U)", text) : PyUnicode_FromFormat("%U, default=%R)", text, self->default_value);
+  PyObject *whole = self->default_value == Py_None ? PyUnicode_FromFormat("%U)", text)
+                                                   : PyUnicode_FromFormat("%U, default=%R)", text, self->default_value);
   Py_DECREF(text);
   return whole;
 }
@@ -454,7 +387,8 @@ static PyObject *state_reduce(value_state_object *self, PyObject *unused) {
 static PyObject *state_rebuild(PyTypeObject *type, PyObject *args) {
   PyObject *name, *dtype, *default_value;
   if (!PyArg_ParseTuple(args, "OOO", &name, &dtype, &default_value)) return NULL;
-  PyObject *positional = PyTuple_Pack(2, name, dtype), *keywords = Py_BuildValue("{sO}", "default", default_value), *self = NULL;
+  PyObject *positional = PyTuple_Pack(2, name, dtype), *keywords = Py_BuildValue("{sO}", "default", default_value),
+           *self = NULL;
   if (positional && keywords) self = state_create(type, positional, keywords);
   Py_XDECREF(positional);
   Py_XDECREF(keywords);
@@ -486,10 +420,11 @@ static PyObject *state_default(value_state_object *self, void *unused) {
   return Py_NewRef(self->default_value);
 }
 
-static PyGetSetDef state_getset[] = {{"name", (getter)state_name, NULL, "The state's name, unique in its operator.", NULL},
-                                     {"dtype", (getter)state_dtype, NULL, "The declared type; None for dynamic values.", NULL},
-                                     {"default", (getter)state_default, NULL, "What get() returns when there is no value.", NULL},
-                                     {NULL, NULL, NULL, NULL, NULL}};
+static PyGetSetDef state_getset[] = {
+  {"name", (getter)state_name, NULL, "The state's name, unique in its operator.", NULL},
+  {"dtype", (getter)state_dtype, NULL, "The declared type; None for dynamic values.", NULL},
+  {"default", (getter)state_default, NULL, "What get() returns when there is no value.", NULL},
+  {NULL, NULL, NULL, NULL, NULL}};
 
 static PyMethodDef state_methods[] = {
   {"get", (PyCFunction)state_get, METH_NOARGS, "The current key's value, or the default (None) when there is none."},
@@ -497,26 +432,29 @@ static PyMethodDef state_methods[] = {
   {"clear", (PyCFunction)state_clear, METH_NOARGS, "Removes the current key's value."},
   {"exists", (PyCFunction)state_exists, METH_NOARGS, "Whether the current key has a value."},
   {"get_json", (PyCFunction)state_get_json, METH_NOARGS, "The value that set_json stored, decoded."},
-  {"set_json", (PyCFunction)state_set_json, METH_O, "Stores a JSON-serialisable value; it comes back as json.loads would give it."},
+  {"set_json", (PyCFunction)state_set_json, METH_O,
+   "Stores a JSON-serialisable value; it comes back as json.loads would give it."},
   {"__reduce__", (PyCFunction)state_reduce, METH_NOARGS, NULL},
   {"_rebuild", (PyCFunction)state_rebuild, METH_VARARGS | METH_CLASS, NULL},
   {"_private_copy", (PyCFunction)state_private_copy, METH_NOARGS, NULL},
   {NULL, NULL, 0, NULL}};
 
-static PyType_Slot state_slots[] = {
-  {Py_tp_doc,
-   "ValueState(name, dtype=None, *, default=None)\n\n"
-   "One value per key. Declared as an attribute of a process function or passed to apply_process_function; inside a callback it reads "
-   "and writes the current key's value (Flink: ValueState). dtype: int, float, bool, str, bytes, datetime, date, time, timedelta, Decimal "
-   "or an Arrow type name such as 'int32' makes a typed native slot; without it any JSON-like value is stored by value."},
-  {Py_tp_new, state_create},
-  {Py_tp_dealloc, state_dealloc},
-  {Py_tp_traverse, state_traverse},
-  {Py_tp_clear, state_tp_clear},
-  {Py_tp_repr, state_repr},
-  {Py_tp_getset, state_getset},
-  {Py_tp_methods, state_methods},
-  {0, NULL}};
+static PyType_Slot state_slots[] = {{Py_tp_doc,
+                                     "ValueState(name, dtype=None, *, default=None)\n\n"
+                                     "One value per key. Declared as an attribute of a process function or passed to "
+                                     "apply_process_function; inside a callback it reads "
+                                     "and writes the current key's value (Flink: ValueState). dtype: int, float, bool, "
+                                     "str, bytes, datetime, date, time, timedelta, Decimal "
+                                     "or an Arrow type name such as 'int32' makes a typed native slot; without it any "
+                                     "JSON-like value is stored by value."},
+                                    {Py_tp_new, state_create},
+                                    {Py_tp_dealloc, state_dealloc},
+                                    {Py_tp_traverse, state_traverse},
+                                    {Py_tp_clear, state_tp_clear},
+                                    {Py_tp_repr, state_repr},
+                                    {Py_tp_getset, state_getset},
+                                    {Py_tp_methods, state_methods},
+                                    {0, NULL}};
 
 static PyType_Spec state_spec = {.name = "martlet._engine.ValueState",
                                  .basicsize = sizeof(value_state_object),

@@ -13,15 +13,14 @@ typedef struct state_binding {
 } state_binding;
 
 typedef struct value_state_object {
-  PyObject_HEAD
-  PyObject *name;             /* str */
-  PyObject *dtype;            /* as declared; None: dynamic values */
+  PyObject_HEAD PyObject *name; /* str */
+  PyObject *dtype;              /* as declared; None: dynamic values */
   PyObject *default_value;
-  PyObject *spec;             /* Arrow format as str; None: dynamic values */
-  martlet_builder *typed;     /* holds `field`; NULL: dynamic values */
+  PyObject *spec;         /* Arrow format as str; None: dynamic values */
+  martlet_builder *typed; /* holds `field`; NULL: dynamic values */
   const martlet_column *field;
-  /* A copy that belongs to one operator is bound for every thread. A declaration that several operators may share, each on its
-   * own thread, is bound per thread: the first one inline, the others in `others` (thread state → capsule). */
+  /* A copy that belongs to one operator is bound for every thread. A declaration that several operators may share, each
+   * on its own thread, is bound per thread: the first one inline, the others in `others` (thread state → capsule). */
   int is_private;
   PyThreadState *thread;
   state_binding binding;
@@ -29,9 +28,6 @@ typedef struct value_state_object {
 } value_state_object;
 
 int state_init(PyObject *module, engine_state *st);
-/* Binds for the running thread; `*previous` is what was bound before, to be given back to state_unbind. 0 or -1. */
-int state_bind(value_state_object *self, state_binding binding, state_binding *previous);
-void state_unbind(value_state_object *self, state_binding previous);
 /* The Arrow format of the slot; NULL for dynamic values. */
 const char *state_format(value_state_object *self);
 

@@ -57,7 +57,8 @@ static bool days_in_range(int64_t days) { return days >= -719162 && days <= 2932
 
 static PyObject *out_of_python_range(engine_state *st, const martlet_column *field, int64_t raw) {
   PyErr_Format(errors_class(st, MARTLET_VALUE_RANGE),
-               "column '%s': %s value %lld lies outside of what Python's datetime can show (years 1 to 9999); cast the column to int64",
+               "column '%s': %s value %lld lies outside of what Python's datetime can show (years 1 to 9999); cast the "
+               "column to int64",
                field->name ? field->name : "", field->type_name ? field->type_name : "", (long long)raw);
   return NULL;
 }
@@ -127,7 +128,8 @@ static void split(int64_t raw, int32_t unit, int64_t *seconds, int64_t *micros) 
   int64_t per_second = units_per_second(unit);
   *seconds = floor_divide(raw, per_second);
   int64_t rest = raw - *seconds * per_second;
-  *micros = per_second > MICROS_PER_SECOND ? rest / (per_second / MICROS_PER_SECOND) : rest * (MICROS_PER_SECOND / per_second);
+  *micros =
+    per_second > MICROS_PER_SECOND ? rest / (per_second / MICROS_PER_SECOND) : rest * (MICROS_PER_SECOND / per_second);
 }
 
 static PyObject *timestamp_to_python(engine_state *st, const martlet_column *field, int64_t raw) {
@@ -165,8 +167,8 @@ PyObject *temporal_to_python(engine_state *st, const martlet_column *field, int6
     case MARTLET_TYPE_TIME64:
       split(raw, field->unit, &seconds, &micros);
       if (seconds < 0 || seconds >= SECONDS_PER_DAY) return out_of_python_range(st, field, raw);
-      return api->Time_FromTime((int)(seconds / 3600), (int)(seconds / 60 % 60), (int)(seconds % 60), (int)micros, Py_None,
-                                api->TimeType);
+      return api->Time_FromTime((int)(seconds / 3600), (int)(seconds / 60 % 60), (int)(seconds % 60), (int)micros,
+                                Py_None, api->TimeType);
     case MARTLET_TYPE_TIMESTAMP: return timestamp_to_python(st, field, raw);
     default: {
       split(raw, field->unit, &seconds, &micros);
@@ -177,34 +179,43 @@ PyObject *temporal_to_python(engine_state *st, const martlet_column *field, int6
   }
 }
 
-bool temporal_is_datetime(engine_state *st, PyObject *value) { return PyObject_TypeCheck(value, api_of(st)->DateTimeType); }
+bool temporal_is_datetime(engine_state *st, PyObject *value) {
+  return PyObject_TypeCheck(value, api_of(st)->DateTimeType);
+}
 bool temporal_is_date(engine_state *st, PyObject *value) { return PyObject_TypeCheck(value, api_of(st)->DateType); }
 bool temporal_is_time(engine_state *st, PyObject *value) { return PyObject_TypeCheck(value, api_of(st)->TimeType); }
-bool temporal_is_timedelta(engine_state *st, PyObject *value) { return PyObject_TypeCheck(value, api_of(st)->DeltaType); }
+bool temporal_is_timedelta(engine_state *st, PyObject *value) {
+  return PyObject_TypeCheck(value, api_of(st)->DeltaType);
+}
 bool temporal_is_aware(PyObject *datetime) {
   return ((_PyDateTime_BaseTZInfo *)datetime)->hastzinfo && ((PyDateTime_DateTime *)datetime)->tzinfo != Py_None;
 }
 
 static temporal_result join(int64_t seconds, int64_t micros, int32_t unit, int64_t *raw) {
   int64_t per_second = units_per_second(unit), scaled;
-  int64_t rest = per_second > MICROS_PER_SECOND ? micros * (per_second / MICROS_PER_SECOND) : micros / (MICROS_PER_SECOND / per_second);
+  int64_t rest = per_second > MICROS_PER_SECOND ? micros * (per_second / MICROS_PER_SECOND)
+                                                : micros / (MICROS_PER_SECOND / per_second);
   /* A negative number of seconds may lie just below the range while the sum lies in it. */
   if (seconds < 0) {
     seconds += 1;
     rest -= per_second;
   }
-  if (__builtin_mul_overflow(seconds, per_second, &scaled) || __builtin_add_overflow(scaled, rest, raw)) return TEMPORAL_OUT_OF_RANGE;
+  if (__builtin_mul_overflow(seconds, per_second, &scaled) || __builtin_add_overflow(scaled, rest, raw))
+    return TEMPORAL_OUT_OF_RANGE;
   return TEMPORAL_OK;
 }
 
-static temporal_result datetime_from_python(engine_state *st, const martlet_column *field, PyObject *value, int64_t *raw) {
+static temporal_result datetime_from_python(engine_state *st, const martlet_column *field, PyObject *value,
+                                            int64_t *raw) {
   PyDateTime_CAPI *api = api_of(st);
   if (!temporal_is_datetime(st, value)) return TEMPORAL_MISMATCH;
   bool aware = temporal_is_aware(value);
   if (aware && !field->timezone) return TEMPORAL_AWARE;
   if (!aware && field->timezone) return TEMPORAL_NAIVE;
-  int64_t seconds = days_from_civil(PyDateTime_GET_YEAR(value), PyDateTime_GET_MONTH(value), PyDateTime_GET_DAY(value)) * SECONDS_PER_DAY +
-                    PyDateTime_DATE_GET_HOUR(value) * 3600 + PyDateTime_DATE_GET_MINUTE(value) * 60 + PyDateTime_DATE_GET_SECOND(value);
+  int64_t seconds =
+    days_from_civil(PyDateTime_GET_YEAR(value), PyDateTime_GET_MONTH(value), PyDateTime_GET_DAY(value)) *
+      SECONDS_PER_DAY +
+    PyDateTime_DATE_GET_HOUR(value) * 3600 + PyDateTime_DATE_GET_MINUTE(value) * 60 + PyDateTime_DATE_GET_SECOND(value);
   int64_t micros = PyDateTime_DATE_GET_MICROSECOND(value);
   if (aware && ((PyDateTime_DateTime *)value)->tzinfo != api->TimeZone_UTC) {
     PyObject *offset = PyObject_CallMethod(value, "utcoffset", NULL);
@@ -237,7 +248,8 @@ temporal_result temporal_from_python(engine_state *st, const martlet_column *fie
     case MARTLET_TYPE_TIME64:
       if (!temporal_is_time(st, value)) return TEMPORAL_MISMATCH;
       if (((_PyDateTime_BaseTZInfo *)value)->hastzinfo) return TEMPORAL_AWARE;
-      return join(PyDateTime_TIME_GET_HOUR(value) * 3600 + PyDateTime_TIME_GET_MINUTE(value) * 60 + PyDateTime_TIME_GET_SECOND(value),
+      return join(PyDateTime_TIME_GET_HOUR(value) * 3600 + PyDateTime_TIME_GET_MINUTE(value) * 60 +
+                    PyDateTime_TIME_GET_SECOND(value),
                   PyDateTime_TIME_GET_MICROSECOND(value), field->unit, raw);
     case MARTLET_TYPE_TIMESTAMP: return datetime_from_python(st, field, value, raw);
     default:

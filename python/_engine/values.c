@@ -39,7 +39,11 @@ static int put(values_buffer *buffer, const void *bytes, size_t length) {
 /* A head in its shortest form: the major type and its argument, big-endian. */
 static int put_head(values_buffer *buffer, int major, uint64_t argument) {
   uint8_t head[9];
-  int extra = argument < 24 ? 0 : argument <= UINT8_MAX ? 1 : argument <= UINT16_MAX ? 2 : argument <= UINT32_MAX ? 4 : 8;
+  int extra = argument < 24            ? 0
+              : argument <= UINT8_MAX  ? 1
+              : argument <= UINT16_MAX ? 2
+              : argument <= UINT32_MAX ? 4
+                                       : 8;
   int code = extra == 0 ? (int)argument : extra == 1 ? 24 : extra == 2 ? 25 : extra == 4 ? 26 : 27;
   head[0] = (uint8_t)(major << 5 | code);
   for (int i = 0; i < extra; i++) head[1 + i] = (uint8_t)(argument >> (8 * (extra - 1 - i)));
@@ -47,7 +51,8 @@ static int put_head(values_buffer *buffer, int major, uint64_t argument) {
 }
 
 static int refuse(encoder *e, PyObject *value, const char *hint) {
-  PyErr_Format(e->st->state_type_error, "state '%U' cannot store a value of type %s%s", e->state, Py_TYPE(value)->tp_name, hint);
+  PyErr_Format(e->st->state_type_error, "state '%U' cannot store a value of type %s%s", e->state,
+               Py_TYPE(value)->tp_name, hint);
   return -1;
 }
 
@@ -57,8 +62,10 @@ static int put_text(encoder *e, PyObject *value) {
   if (!text) {
     if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) return -1;
     PyErr_Clear();
-    PyErr_Format(errors_class(e->st, MARTLET_VALUE_RANGE),
-                 "state '%U' cannot store the str %A: it contains a lone surrogate, which is not valid text; store bytes instead", e->state, value);
+    PyErr_Format(
+      errors_class(e->st, MARTLET_VALUE_RANGE),
+      "state '%U' cannot store the str %A: it contains a lone surrogate, which is not valid text; store bytes instead",
+      e->state, value);
     return -1;
   }
   return put_head(e->buffer, MAJOR_TEXT, (uint64_t)length) < 0 ? -1 : put(e->buffer, text, (size_t)length);
@@ -95,7 +102,8 @@ static int put_integer(encoder *e, PyObject *value) {
   int64_t integer = PyLong_AsLongLongAndOverflow(value, &overflow);
   if (overflow) return put_big(e, value);
   if (integer == -1 && PyErr_Occurred()) return -1;
-  return integer < 0 ? put_head(e->buffer, MAJOR_NEGATIVE, (uint64_t)~integer) : put_head(e->buffer, MAJOR_UNSIGNED, (uint64_t)integer);
+  return integer < 0 ? put_head(e->buffer, MAJOR_NEGATIVE, (uint64_t)~integer)
+                     : put_head(e->buffer, MAJOR_UNSIGNED, (uint64_t)integer);
 }
 
 static int put_real(encoder *e, double value) {
@@ -145,7 +153,8 @@ static int put_dict(encoder *e, PyObject *value) {
   if (put_head(e->buffer, MAJOR_MAP, (uint64_t)PyDict_GET_SIZE(value)) < 0) return -1;
   while (PyDict_Next(value, &at, &key, &item)) {
     int done = e->rules == VALUES_JSON ? put_json_key(e, key) : put_scalar(e, key);
-    if (done == 0 && e->rules == VALUES_ANY) return refuse(e, key, " as the key of a dict; use str, int, float, bool, bytes or None");
+    if (done == 0 && e->rules == VALUES_ANY)
+      return refuse(e, key, " as the key of a dict; use str, int, float, bool, bytes or None");
     if (done < 0 || put_value(e, item) < 0) return -1;
   }
   return 0;
@@ -163,7 +172,8 @@ static int put_value(encoder *e, PyObject *value) {
   int done = put_scalar(e, value);
   if (done) return done < 0 ? -1 : 0;
   bool json = e->rules == VALUES_JSON;
-  bool sequence = json ? PyList_Check(value) || PyTuple_Check(value) : PyList_CheckExact(value) || PyTuple_CheckExact(value);
+  bool sequence =
+    json ? PyList_Check(value) || PyTuple_Check(value) : PyList_CheckExact(value) || PyTuple_CheckExact(value);
   bool dict = json ? PyDict_Check(value) : PyDict_CheckExact(value);
   if (!sequence && !dict) {
     if (json) return refuse(e, value, ", which is not JSON; use None, bool, int, float, str, list or dict");
@@ -179,8 +189,9 @@ static int put_value(encoder *e, PyObject *value) {
     return refuse(e, value, "; it stores None, bool, int, float, str, bytes, list, tuple and dict, or declare a dtype");
   }
   if (++e->depth > VALUES_MAX_DEPTH) {
-    PyErr_Format(errors_class(e->st, MARTLET_VALUE_RANGE), "state '%U' cannot store a value nested deeper than %d levels, or containing itself",
-                 e->state, VALUES_MAX_DEPTH);
+    PyErr_Format(errors_class(e->st, MARTLET_VALUE_RANGE),
+                 "state '%U' cannot store a value nested deeper than %d levels, or containing itself", e->state,
+                 VALUES_MAX_DEPTH);
     return -1;
   }
   int result = dict ? put_dict(e, value) : put_sequence(e, value);
@@ -201,7 +212,9 @@ typedef struct decoder {
 } decoder;
 
 static PyObject *damaged(decoder *d) {
-  if (!PyErr_Occurred()) PyErr_SetString(errors_class(d->st, MARTLET_INTERNAL), "the stored bytes of a state are not a value that this version wrote");
+  if (!PyErr_Occurred())
+    PyErr_SetString(errors_class(d->st, MARTLET_INTERNAL),
+                    "the stored bytes of a state are not a value that this version wrote");
   return NULL;
 }
 
@@ -297,7 +310,8 @@ static PyObject *get_value(decoder *d) {
       if (argument > (uint64_t)(d->end - d->at)) return damaged(d);
       const char *bytes = (const char *)d->at;
       d->at += argument;
-      return major == MAJOR_TEXT ? PyUnicode_DecodeUTF8(bytes, (Py_ssize_t)argument, NULL) : PyBytes_FromStringAndSize(bytes, (Py_ssize_t)argument);
+      return major == MAJOR_TEXT ? PyUnicode_DecodeUTF8(bytes, (Py_ssize_t)argument, NULL)
+                                 : PyBytes_FromStringAndSize(bytes, (Py_ssize_t)argument);
     }
     case MAJOR_SIMPLE: {
       double real;

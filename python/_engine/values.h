@@ -1,8 +1,9 @@
-/* values.h: dynamic state values as bytes, by value: CBOR (RFC 8949) in a fixed form, so that equal values have equal bytes.
+/* values.h: dynamic state values as bytes, by value: CBOR (RFC 8949) in a fixed form, so that equal values have equal
+ * bytes.
  *
- * None, bool, int of any size (bignum tags 2 and 3), float (always 64 bits; NaN and -0.0 keep their bits), str, bytes, list, dict with
- * keys of str, int, float, bool, None or bytes (in insertion order), nested up to VALUES_MAX_DEPTH. A tuple is a tagged array
- * (VALUES_TUPLE_TAG) and comes back as a tuple.
+ * None, bool, int of any size (bignum tags 2 and 3), float (always 64 bits; NaN and -0.0 keep their bits), str, bytes,
+ * list, dict with keys of str, int, float, bool, None or bytes (in insertion order), nested up to VALUES_MAX_DEPTH. A
+ * tuple is a tagged array (VALUES_TUPLE_TAG) and comes back as a tuple.
  */
 #ifndef MARTLET_PY_VALUES_H
 #define MARTLET_PY_VALUES_H
@@ -21,7 +22,8 @@ typedef struct values_buffer {
 
 typedef enum values_rules {
   VALUES_ANY,
-  VALUES_JSON /* what json.dumps takes, as json.loads gives it back: tuples become lists, keys become str, bytes are an error */
+  VALUES_JSON /* what json.dumps takes, as json.loads gives it back: tuples become lists, keys become str, bytes are an
+                 error */
 } values_rules;
 
 static inline void values_buffer_init(values_buffer *buffer) {

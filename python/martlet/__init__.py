@@ -1,17 +1,17 @@
 """Martlet: stateful process functions over Arrow streams, on a native engine.
 
-    import martlet as mt
+import martlet as mt
 
-    class Counter(mt.ProcessFunction):
-        count = mt.ValueState("count", int)
+class Counter(mt.ProcessFunction):
+    count = mt.ValueState("count", int)
 
-        def on_event(self, key, batch, row, ctx):
-            n = (self.count.get() or 0) + 1
-            self.count.set(n)
-            ctx.emit(user_id=key, n=n)
+    def on_event(self, key, batch, row, ctx):
+        n = (self.count.get() or 0) + 1
+        self.count.set(n)
+        ctx.emit(user_id=key, n=n)
 
-    events = mt.stream([{"user_id": "a"}, {"user_id": "b"}, {"user_id": "a"}])
-    mt.apply_process_function(events, "user_id", Counter()).to_pylist()
+events = mt.stream([{"user_id": "a"}, {"user_id": "b"}, {"user_id": "a"}])
+mt.apply_process_function(events, "user_id", Counter()).to_pylist()
 """
 
 from __future__ import annotations

@@ -1,5 +1,3 @@
-"""Types of the C extension."""
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, final, overload
 
@@ -7,7 +5,6 @@ version: str
 
 @final
 class Schema:
-    """Names and types of the columns of a batch or a stream."""
     def __new__(cls, fields: Mapping[str, Any] | Any) -> Schema: ...
     @property
     def names(self) -> tuple[str, ...]: ...
@@ -22,7 +19,6 @@ class Schema:
 
 @final
 class Column:
-    """Some rows of one column, as a sequence of Python values."""
     @property
     def name(self) -> str: ...
     @property
@@ -38,7 +34,6 @@ class Column:
 
 @final
 class RecordBatch:
-    """Rows with named columns (an Arrow record batch). Immutable."""
     def __new__(cls, data: Any) -> RecordBatch: ...
     @property
     def schema(self) -> Schema: ...
@@ -61,7 +56,6 @@ class RecordBatch:
 
 @final
 class Record:
-    """One record: a view of one row of a batch, which stays valid when it is kept."""
     @property
     def schema(self) -> Schema: ...
     @property
@@ -81,7 +75,6 @@ class Record:
 
 @final
 class Context:
-    """What a callback knows of its call, its timers and its output."""
     @property
     def timestamp(self) -> int | None: ...
     @property
@@ -110,7 +103,6 @@ class Context:
 
 @final
 class ValueState:
-    """One value per key: the declaration, and inside a callback the handle to the current key's value."""
     def __new__(cls, name: str, dtype: Any = None, *, default: Any = None) -> ValueState: ...
     @property
     def name(self) -> str: ...
@@ -128,7 +120,6 @@ class ValueState:
 
 @final
 class Job:
-    """One run of a stream."""
     def __new__(cls, name: str, null_keys: int, null_timestamps: int) -> Job: ...
     def add_source(
         self, name: str, timestamp: str | None, bound_ms: int, items: Iterable[Any], all_rows: bool, schema: Any, /

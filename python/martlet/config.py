@@ -17,10 +17,12 @@ _SETTINGS = ("profile", "null_keys", "null_timestamps", "name")
 class Config:
     """Settings of one job. Immutable; one job has one config.
 
-    - `profile`: `"dev-local"`, state in memory. Defaults to the environment variable MARTLET_PROFILE, then to `"dev-local"`.
-    - `null_keys`: what becomes of a record whose key is null: `"raise"` NullKeyError, or `"drop"` it and count it in the report.
-    - `null_timestamps`: the same for a null event time: `"raise"` NullTimestampError, `"drop"`, or `"process"`: the record is
-      delivered without a timestamp and does not move the watermark.
+    - `profile`: `"dev-local"`, state in memory. Defaults to the environment variable MARTLET_PROFILE, then to
+      `"dev-local"`.
+    - `null_keys`: what becomes of a record whose key is null: `"raise"` NullKeyError, or `"drop"` it and count it in
+      the report.
+    - `null_timestamps`: the same for a null event time: `"raise"` NullTimestampError, `"drop"`, or `"process"`: the
+      record is delivered without a timestamp and does not move the watermark.
     - `name`: the job's name in messages.
 
     An unknown setting or value is a ConfigError that lists what is allowed.

@@ -27,8 +27,8 @@ __all__ = [
 class MartletError(Exception):
     """Base of every error that martlet itself raises.
 
-    Attributes: `operator` (name), `record` (its number in the operator's input, from 0) and `key` (as text); each is None when the
-    error does not belong to one.
+    Attributes: `operator` (name), `record` (its number in the operator's input, from 0) and `key` (as text); each is
+    None when the error does not belong to one.
     """
 
     operator: str | None

@@ -21,8 +21,8 @@ _NOT_CALLED = ("on_end", "on_batch", "on_left", "on_right", "on_broadcast")
 class ProcessFunction:
     """Per-record code over a keyed stream, with keyed state and timers (Flink: KeyedProcessFunction).
 
-    States are class or instance attributes; inside a callback they read and write the current key's values. One deep copy of the
-    object runs per parallel instance.
+    States are class or instance attributes; inside a callback they read and write the current key's values. One deep
+    copy of the object runs per parallel instance.
     """
 
     def open(self, ctx: Context) -> None:
@@ -58,13 +58,17 @@ def check_function(fn: object) -> None:
             _check_plain("it", fn)
             return
         raise ConfigError(
-            f"a process function is an object with on_event(key, batch, row, ctx) or a callable of these arguments, got {kind}"
+            "a process function is an object with on_event(key, batch, row, ctx) or a callable of these arguments, "
+            f"got {kind}"
         )
     if type(fn).__dict__.get("on_event", getattr(type(fn), "on_event", None)) is ProcessFunction.on_event:
         raise ConfigError(f"{kind} defines no on_event(key, batch, row, ctx)")
     for name in _NOT_CALLED:
         if callable(getattr(fn, name, None)):
-            raise ConfigError(f"{kind} defines {name}, which nothing calls; the methods of a process function are {', '.join(_METHODS)}")
+            raise ConfigError(
+                f"{kind} defines {name}, which nothing calls; the methods of a process function are "
+                f"{', '.join(_METHODS)}"
+            )
     for name in _METHODS:
         method = getattr(fn, name, None)
         if method is not None and not callable(method):
@@ -104,22 +108,28 @@ def all_states(fn: object, extra: tuple[ValueState, ...], operator: str) -> list
     by_name: dict[str, ValueState] = {}
     for state in (*attribute_states(fn).values(), *extra):
         if by_name.setdefault(state.name, state) is not state:
-            raise ConfigError(f"operator {operator!r} declares two states named {state.name!r}; names of states are unique in an operator")
+            raise ConfigError(
+                f"operator {operator!r} declares two states named {state.name!r}; names of states are unique in an "
+                "operator"
+            )
     return list(by_name.values())
 
 
-def instantiate(fn: Any, extra: tuple[ValueState, ...], operator: str) -> tuple[Any, tuple[Method, ...], tuple[ValueState, ...]]:
+def instantiate(
+    fn: Any, extra: tuple[ValueState, ...], operator: str
+) -> tuple[Any, tuple[Method, ...], tuple[ValueState, ...]]:
     """A copy of the function for one run: (copy, methods, states).
 
-    States that are attributes become handles of the copy's own. Those given as arguments stay the objects they are, since a plain
-    callable reaches them as globals.
+    States that are attributes become handles of the copy's own. Those given as arguments stay the objects they are,
+    since a plain callable reaches them as globals.
     """
     memo: dict[int, Any] = {id(state): state for state in extra}
     try:
         target = copy.deepcopy(fn, memo)
     except Exception as error:
         raise ConfigError(
-            f"operator {operator!r}: {type(fn).__name__} cannot be copied ({type(error).__name__}: {error}); make connections, locks and "
+            f"operator {operator!r}: {type(fn).__name__} cannot be copied ({type(error).__name__}: {error}); "
+            "make connections, locks and "
             "files in open(ctx) instead of __init__"
         ) from error
     states: dict[str, ValueState] = {state.name: state for state in extra}

@@ -37,7 +37,10 @@ class RunReport:
         return self.records_in / self.wall_time_s if self.wall_time_s > 0 else 0.0
 
     def __str__(self) -> str:
-        parts = [f"{self.records_in:,} records in, {self.records_out:,} out in {self.wall_time_s:.3f} s ({self.records_per_second:,.0f}/s)"]
+        parts = [
+            f"{self.records_in:,} records in, {self.records_out:,} out in {self.wall_time_s:.3f} s "
+            f"({self.records_per_second:,.0f}/s)"
+        ]
         for value, words in (
             (self.timers_fired, "timers fired"),
             (self.timers_pending, "timers pending"),

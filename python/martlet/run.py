@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -26,7 +27,9 @@ class Run:
     __slots__ = ("_first", "_job", "_report", "_schema", "_started")
 
     def __init__(self, source: SourceNode, processes: tuple[ProcessNode, ...], config: Config) -> None:
-        self._job = Job(config.name or source.name, _NULL_KEYS[config.null_keys], _NULL_TIMESTAMPS[config.null_timestamps])
+        self._job = Job(
+            config.name or source.name, _NULL_KEYS[config.null_keys], _NULL_TIMESTAMPS[config.null_timestamps]
+        )
         self._first: RecordBatch | None = None
         self._schema: Schema | None = None
         self._report: RunReport | None = None
@@ -35,7 +38,9 @@ class Run:
             self._job.add_arrow_stream(source.name, source.timestamp, source.bound_ms, source.source)
         else:
             items = [source.source] if source.kind == "array" else source.source
-            self._job.add_source(source.name, source.timestamp, source.bound_ms, items, source.kind == "rows", source.schema)
+            self._job.add_source(
+                source.name, source.timestamp, source.bound_ms, items, source.kind == "rows", source.schema
+            )
         for process in processes:
             target, methods, states = instantiate(process.fn, process.states, process.name)
             self._job.add_process(process.name, target, methods, process.key, states, process.output)
@@ -55,9 +60,9 @@ class Run:
         return Batches(self, min_rows)
 
     def _next(self, min_rows: int) -> RecordBatch | None:
-        if self._first is not None:
-            batch, self._first = self._first, None
-            return batch
+        first, self._first = self._first, None
+        if first is not None:
+            return first
         if self._report is not None:
             return None
         try:
@@ -77,10 +82,8 @@ class Run:
 
     def _close_after_failure(self) -> None:
         # The failure that is being raised is what the user must see, not one that follows from it.
-        try:
+        with contextlib.suppress(Exception):
             self._job.close()
-        except Exception:  # noqa: S110
-            pass
 
     def close(self) -> None:
         """Ends the run early. Closing twice is fine."""

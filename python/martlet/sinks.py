@@ -15,8 +15,8 @@ __all__ = ["ParquetSink"]
 class ParquetSink:
     """Writes the output to one Parquet file, through pyarrow.
 
-    The file appears under its name when the run has ended; until then it is written beside it as `<name>.partial`, which a failed
-    run removes. A run without output writes no file. `options` go to `pyarrow.parquet.ParquetWriter`.
+    The file appears under its name when the run has ended; until then it is written beside it as `<name>.partial`,
+    which a failed run removes. A run without output writes no file. `options` go to `pyarrow.parquet.ParquetWriter`.
     """
 
     min_rows = 65_536

@@ -63,9 +63,10 @@ class _Consumption:
 class Stream:
     """A stream of records: a source and the functions over it. Lazy: nothing is read until results are taken.
 
-    Iterate it for `RecordBatch`es as they come, or take everything with `to_pylist`, `to_arrow`, `to_polars`, `to_pandas` or
-    `run(sink)`; any Arrow library reads it through `__arrow_c_stream__`. Each of these runs the stream again from its source;
-    a source that can be read only once (a generator, a record batch reader) raises MartletError the second time.
+    Iterate it for `RecordBatch`es as they come, or take everything with `to_pylist`, `to_arrow`, `to_polars`,
+    `to_pandas` or `run(sink)`; any Arrow library reads it through `__arrow_c_stream__`. Each of these runs the stream
+    again from its source; a source that can be read only once (a generator, a record batch reader) raises MartletError
+    the second time.
     """
 
     __slots__ = ("_config", "_consumption", "_pending", "_processes", "_source")
@@ -86,13 +87,24 @@ class Stream:
         return KeyedStream(self, _key_columns(columns))
 
     def _process(
-        self, key: tuple[str, ...], fn: Any, states: tuple[ValueState, ...], output: Any, name: str | None, config: Config | None
+        self,
+        key: tuple[str, ...],
+        fn: Any,
+        states: tuple[ValueState, ...],
+        output: Any,
+        name: str | None,
+        config: Config | None,
     ) -> Stream:
         check_function(fn)
         for state in states:
             if not isinstance(state, ValueState):
-                raise ConfigError(f"expected a state such as ValueState('count') after the function, got {type(state).__name__} {state!r}")
-        label = _unique(_name(name) or function_name(fn), [process.name for process in self._processes], given=name is not None)
+                raise ConfigError(
+                    "expected a state such as ValueState('count') after the function, got "
+                    f"{type(state).__name__} {state!r}"
+                )
+        label = _unique(
+            _name(name) or function_name(fn), [process.name for process in self._processes], given=name is not None
+        )
         all_states(fn, states, label)
         if output is not None:
             output = Schema(output)
@@ -110,7 +122,8 @@ class Stream:
         if self._source.one_shot:
             if self._consumption.used:
                 raise MartletError(
-                    f"stream {self._source.name!r} reads a {type(self._source.source).__name__}, which can be read only once, and it "
+                    f"stream {self._source.name!r} reads a {type(self._source.source).__name__}, "
+                    "which can be read only once, and it "
                     "was; make a new stream over a new one, or use a list or a table"
                 )
             self._consumption.used = True
@@ -126,7 +139,7 @@ class Stream:
 
     @property
     def schema(self) -> Schema:
-        """Names and types of the output's columns. Unless they were declared, this starts the run and reads up to the first output."""
+        """Names and types of the output's columns. Unless declared, this runs up to the first output."""
         if self._processes and self._processes[-1].output is not None:
             declared: Schema = self._processes[-1].output
             return declared
@@ -159,12 +172,13 @@ class Stream:
         return pyarrow.table(self._collect()).to_pandas()
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """The output as an Arrow stream, produced while it is read. `requested_schema` is not honoured, as the protocol allows."""
+        """The output as an Arrow stream, produced while it is read. `requested_schema` is a wish, and is declined."""
         run = self._peeked()
         return export(run.schema(), self._until_read(run))
 
     def _until_read(self, run: Run) -> Iterator[RecordBatch]:
-        # Some readers ask for the stream only to see its schema: what they did not begin to read stays for the next one.
+        # Some readers ask for the stream only to see its schema: what they did not begin to read stays for the next
+        # one.
         if self._pending is run:
             self._pending = None
         yield from run.batches(BULK_ROWS)
@@ -172,8 +186,9 @@ class Stream:
     def run(self, sink: Any = None, config: Config | None = None) -> RunReport:
         """Runs the stream to its end and returns the report.
 
-        `sink`: a callable that takes each `RecordBatch`, or an object with `write(batch)` and, if it likes, `close()` (at the end),
-        `abort()` (on failure) and `min_rows` (rows it wants at a time, default 1). None: the output is dropped.
+        `sink`: a callable that takes each `RecordBatch`, or an object with `write(batch)` and, if it likes, `close()`
+        (at the end), `abort()` (on failure) and `min_rows` (rows it wants at a time, default 1). None: the output is
+        dropped.
         """
         write = _writer(sink)
         run = self._start(config)
@@ -192,12 +207,20 @@ class Stream:
     def explain(self) -> str:
         """The plan as text: source, functions with their keys and states, and what a failure would lose."""
         source, config = self._source, self._config or Config()
-        time = f"event time {source.timestamp!r}, out of order by up to {source.bound_ms} ms" if source.timestamp else "no event time"
+        time = (
+            f"event time {source.timestamp!r}, out of order by up to {source.bound_ms} ms"
+            if source.timestamp
+            else "no event time"
+        )
         lines = [f"stream {source.name!r}: {type(source.source).__name__}, {time}"]
         for process in self._processes:
             states = ", ".join(map(repr, all_states(process.fn, process.states, process.name))) or "none"
             output = "inferred from the first emission" if process.output is None else repr(process.output)
-            lines += [f"  process {process.name!r} by {', '.join(process.key)}", f"    states: {states}", f"    output: {output}"]
+            lines += [
+                f"  process {process.name!r} by {', '.join(process.key)}",
+                f"    states: {states}",
+                f"    output: {output}",
+            ]
         again = "can be read only once" if source.one_shot else "is read again by each run"
         lines.append(f"profile {config.profile!r}: state in memory, lost when the process ends; the source {again}")
         lines.append(f"null keys: {config.null_keys}; null timestamps: {config.null_timestamps}")
@@ -255,11 +278,13 @@ def stream(
 ) -> Stream:
     """A stream over `source`. Nothing is read until results are taken.
 
-    - `source`: anything with `__arrow_c_stream__` or `__arrow_c_array__` (pyarrow, polars, pandas, DuckDB …), an iterable of such
-      objects, or an iterable of dicts. Of a list of dicts the types are inferred over the whole list, of another iterable from the
-      first dict. Unbounded iterables are consumed as they yield.
-    - `timestamp`: the column of event times: integers (epoch milliseconds), a timestamp of any unit and zone, or a date.
-    - `watermark`: how far records may be out of order: milliseconds, "500ms", "5s", "10m", "2h", "1d" or a timedelta; default 0.
+    - `source`: anything with `__arrow_c_stream__` or `__arrow_c_array__` (pyarrow, polars, pandas, DuckDB …), an
+      iterable of such objects, or an iterable of dicts. Of a list of dicts the types are inferred over the whole list,
+      of another iterable from the first dict. Unbounded iterables are consumed as they yield.
+    - `timestamp`: the column of event times: integers (epoch milliseconds), a timestamp of any unit and zone, or a
+      date.
+    - `watermark`: how far records may be out of order: milliseconds, "500ms", "5s", "10m", "2h", "1d" or a timedelta;
+      default 0.
     - `schema`: for dicts: a mapping name -> type or an Arrow schema, in place of inference.
 
     Raises ConfigError for arguments that do not fit.
@@ -290,7 +315,8 @@ def apply_process_function(
     """Runs a process function over a stream (Flink: KeyedStream.process).
 
     - `key`: a column, a sequence of columns, or None when the stream is a `KeyedStream`.
-    - `fn`: an instance of `ProcessFunction`, any object with the same methods, or a callable `fn(key, batch, row, ctx)`.
+    - `fn`: an instance of `ProcessFunction`, any object with the same methods, or a callable `fn(key, batch, row,
+      ctx)`.
     - `states`: states beyond those that are attributes of `fn`; the object itself is the handle inside a callback.
     - `output`: a mapping name -> type or an Arrow schema; inferred from the first emission when left out.
     - `name`: the operator's name in messages; the class's or function's name when left out.
@@ -312,14 +338,15 @@ def _kind_of(source: Any) -> tuple[str, bool]:
     if isinstance(source, (Stream, KeyedStream)):
         raise ConfigError("the source is a stream already; apply functions to it directly")
     if hasattr(source, "__arrow_c_stream__"):
-        # A reader gives its batches away; a table or a frame gives them again. Readers are iterators, or know nothing of their length.
+        # A reader gives its batches away; a table or a frame gives them again. Readers are iterators, or know nothing
+        # of their length.
         return "stream", not hasattr(source, "__len__")
     if hasattr(source, "__arrow_c_array__"):
         return "array", False
     if isinstance(source, (str, bytes, bytearray, dict)) or not hasattr(source, "__iter__"):
         raise ConfigError(
-            f"a {type(source).__name__} is no source of records; use an Arrow object (a table, a data frame, a reader) or an iterable of "
-            "such objects or of dicts"
+            f"a {type(source).__name__} is no source of records; use an Arrow object (a table, a data frame, a "
+            "reader) or an iterable of such objects or of dicts"
         )
     if isinstance(source, (list, tuple)):
         return ("rows" if all(isinstance(item, dict) for item in source) else "iterable"), False
@@ -354,7 +381,9 @@ def _milliseconds(duration: object) -> int:
     elif isinstance(duration, str) and (match := _DURATION.fullmatch(duration)):
         total = float(match[1]) * _UNIT_MS[match[2]] if "." in match[1] else int(match[1]) * _UNIT_MS[match[2]]
     if total is None:
-        raise ConfigError(f"watermark={duration!r} is no duration; use milliseconds, '500ms', '5s', '10m', '2h', '1d' or a timedelta")
+        raise ConfigError(
+            f"watermark={duration!r} is no duration; use milliseconds, '500ms', '5s', '10m', '2h', '1d' or a timedelta"
+        )
     if total < 0 or total >= 2**63:
         raise ConfigError(f"watermark={duration!r} is out of range; a watermark lags by 0 ms or more")
     return int(total)

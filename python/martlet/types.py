@@ -11,8 +11,8 @@ from .errors import ConfigError
 
 __all__ = ["type_spec"]
 
-# What the extension builds an Arrow schema from: a format string, or (format, [(child name, child spec), …]), or an object with
-# __arrow_c_schema__.
+# What the extension builds an Arrow schema from: a format string, or (format, [(child name, child spec), …]), or an
+# object with __arrow_c_schema__.
 Spec = Any
 
 _PYTHON_TYPES: dict[Any, str] = {
@@ -86,10 +86,10 @@ _UNITS = {"s": "s", "ms": "m", "us": "u", "ns": "n"}
 def type_spec(dtype: object) -> Spec:
     """The Arrow format of a dtype.
 
-    `dtype`: a Python type (`int float bool str bytes`, `datetime`, `date`, `time`, `timedelta`, `Decimal`), an Arrow type name
-    (`"int32"`, `"timestamp[ms, UTC]"`, `"decimal128(10, 2)"`, `"list<int64>"`), `list[int]`, a dict name → dtype for a struct,
-    or an Arrow type object (anything with `__arrow_c_schema__`, such as `pyarrow.int64()`).
-    Raises ConfigError for anything else.
+    `dtype`: a Python type (`int float bool str bytes`, `datetime`, `date`, `time`, `timedelta`, `Decimal`), an Arrow
+    type name (`"int32"`, `"timestamp[ms, UTC]"`, `"decimal128(10, 2)"`, `"list<int64>"`), `list[int]`, a dict name →
+    dtype for a struct, or an Arrow type object (anything with `__arrow_c_schema__`, such as `pyarrow.int64()`). Raises
+    ConfigError for anything else.
     """
     if hasattr(dtype, "__arrow_c_schema__"):
         return dtype
@@ -97,7 +97,7 @@ def type_spec(dtype: object) -> Spec:
         return _named(dtype)
     if isinstance(dtype, dict):
         return "+s", [(_child_name(name), type_spec(child)) for name, child in dtype.items()]
-    arguments = getattr(dtype, "__args__", ())
+    arguments: tuple[object, ...] = getattr(dtype, "__args__", ())
     if getattr(dtype, "__origin__", None) is list and len(arguments) == 1:
         return "+l", [("item", type_spec(arguments[0]))]
     try:
@@ -129,7 +129,7 @@ def _named(name: str) -> Spec:
 
 def _unknown(dtype: object) -> ConfigError:
     return ConfigError(
-        f"{dtype!r} is no type that martlet knows; use a Python type (int, float, bool, str, bytes, datetime, date, time, "
-        "timedelta, Decimal), an Arrow type name such as 'int32', 'utf8', 'timestamp[ms, UTC]', 'decimal128(10, 2)' or "
-        "'list<int64>', or an Arrow type object such as pyarrow.int64()"
+        f"{dtype!r} is no type that martlet knows; use a Python type (int, float, bool, str, bytes, datetime, date, "
+        "time, timedelta, Decimal), an Arrow type name such as 'int32', 'utf8', 'timestamp[ms, UTC]', "
+        "'decimal128(10, 2)' or 'list<int64>', or an Arrow type object such as pyarrow.int64()"
     )

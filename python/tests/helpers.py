@@ -22,7 +22,9 @@ def rows(*keys: Any) -> list[dict[str, Any]]:
     return [{"k": key, "i": i} for i, key in enumerate(keys)]
 
 
-def run(records: Any, fn: Any, *states: Any, key: Any = "k", output: Any = None, config: Any = None, **stream: Any) -> list[dict[str, Any]]:
+def run(
+    records: Any, fn: Any, *states: Any, key: Any = "k", output: Any = None, config: Any = None, **stream: Any
+) -> list[dict[str, Any]]:
     """Applies `fn` to a stream over `records` and returns what comes out."""
     out = mt.apply_process_function(mt.stream(records, **stream), key, fn, *states, output=output, config=config)
     return out.to_pylist()

@@ -6,9 +6,10 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-import martlet as mt
 import pytest
 from helpers import rows, run
+
+import martlet as mt
 
 
 def emitting(*values: Any, **fields: Any) -> Any:
@@ -50,13 +51,15 @@ def test_more_call_sites_than_plans() -> None:
 def test_inferred_types() -> None:
     value = {
         "int": 1, "float": 1.5, "bool": True, "text": "x", "binary": b"x", "moment": dt.datetime(2024, 1, 1),
-        "aware": dt.datetime(2024, 1, 1, tzinfo=dt.timezone.utc), "day": dt.date(2024, 1, 1), "time": dt.time(1), "delta": dt.timedelta(1),
+        "aware": dt.datetime(2024, 1, 1, tzinfo=dt.UTC), "day": dt.date(2024, 1, 1),
+        "time": dt.time(1), "delta": dt.timedelta(1),
         "money": Decimal("1.25"), "list": [1, None], "nested": {"a": [{"b": "c"}]}, "none": None,
     }  # fmt: skip
     out = mt.apply_process_function(mt.stream(rows(1)), "k", emitting(value))
     assert out.to_pylist() == [value]
     assert out.schema.types[:11] == (
-        "int64", "float64", "bool", "utf8", "binary", "timestamp[us]", "timestamp[us, UTC]", "date32", "time64[us]", "duration[us]", "decimal128(38, 2)",
+        "int64", "float64", "bool", "utf8", "binary", "timestamp[us]", "timestamp[us, UTC]",
+        "date32", "time64[us]", "duration[us]", "decimal128(38, 2)",
     )  # fmt: skip
 
 
@@ -90,7 +93,11 @@ def test_an_arrow_batch_between_rows_keeps_the_order() -> None:
 
 def test_declared_output() -> None:
     pa = pytest.importorskip("pyarrow")
-    for output in ({"n": "int32", "s": str}, pa.schema([("n", pa.int32()), ("s", pa.string())]), mt.Schema({"n": "int32", "s": "utf8"})):
+    for output in (
+        {"n": "int32", "s": str},
+        pa.schema([("n", pa.int32()), ("s", pa.string())]),
+        mt.Schema({"n": "int32", "s": "utf8"}),
+    ):
         out = mt.apply_process_function(mt.stream(rows(1)), "k", emitting(n=1), output=output)
         assert out.schema.types == ("int32", "utf8")
         assert out.to_arrow().schema.names == ["n", "s"]
@@ -169,5 +176,5 @@ def test_emit_inside_of_emit_and_outside_of_callbacks() -> None:
 
 
 def test_none_first_needs_a_declaration() -> None:
-    with pytest.raises(mt.SchemaError, match="column 'n': expected null, got int 1; .*declare it with output="):
+    with pytest.raises(mt.SchemaError, match=r"column 'n': expected null, got int 1; .*declare it with output="):
         run(rows("a", "b"), lambda key, batch, row, ctx: ctx.emit(n=batch["i"] or None))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import martlet as mt
 import pytest
 from helpers import Counter, rows, run
+
+import martlet as mt
 
 COUNTED = [{"key": "a", "n": 1}, {"key": "b", "n": 1}, {"key": "a", "n": 2}]
 

@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-import martlet as mt
 import pytest
 from helpers import Counter, rows, run
+
+import martlet as mt
 
 RECORDS = [{"k": "a", "i": 0}, {"k": "b", "i": 1}, {"k": "a", "i": 2}]
 COUNTED = [{"key": "a", "n": 1}, {"key": "b", "n": 1}, {"key": "a", "n": 2}]
@@ -53,7 +54,7 @@ def test_a_list_of_dicts_is_inferred_as_a_whole() -> None:
 
 
 def test_values_without_a_common_type() -> None:
-    with pytest.raises(mt.SchemaError, match="column 'x': values of int and str .*have no common type"):
+    with pytest.raises(mt.SchemaError, match=r"column 'x': values of int and str .*have no common type"):
         mt.stream([{"x": 1}, {"x": "a"}]).to_pylist()
     with pytest.raises(mt.SchemaError, match="column 'x': a value of type object has no Arrow type"):
         mt.stream([{"x": object()}]).to_pylist()
@@ -232,6 +233,13 @@ def test_a_failed_run_leaves_no_file(tmp_path: Any) -> None:
 def test_words() -> None:
     out = mt.stream(rows("a"), timestamp="i", watermark="5s", name="clicks").key_by("k").process(Counter())
     plan = out.explain()
-    for part in ("'clicks'", "event time 'i'", "5000 ms", "process 'Counter' by k", "ValueState('count', 'int64')", "dev-local"):
+    for part in (
+        "'clicks'",
+        "event time 'i'",
+        "5000 ms",
+        "process 'Counter' by k",
+        "ValueState('count', 'int64')",
+        "dev-local",
+    ):
         assert part in plan
     assert repr(out) == "<Stream clicks -> Counter>"

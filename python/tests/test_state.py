@@ -9,11 +9,12 @@ import pickle
 from decimal import Decimal
 from typing import Any
 
-import martlet as mt
 import pytest
 from helpers import in_callback, rows, run
 
-UTC = dt.timezone.utc
+import martlet as mt
+
+UTC = dt.UTC
 
 
 def round_trip(value: Any, dtype: Any = None) -> Any:
@@ -66,7 +67,15 @@ def test_nan_in_a_float_state() -> None:
 
 @pytest.mark.parametrize(
     ("dtype", "value"),
-    [(int, 2**63), (int, -(2**63) - 1), ("int8", 128), ("uint8", -1), ("uint64", 2**64), ("float32", 1e300), ("decimal128(4, 2)", Decimal("100.00"))],
+    [
+        (int, 2**63),
+        (int, -(2**63) - 1),
+        ("int8", 128),
+        ("uint8", -1),
+        ("uint64", 2**64),
+        ("float32", 1e300),
+        ("decimal128(4, 2)", Decimal("100.00")),
+    ],
 )
 def test_out_of_range_names_state_type_value_and_key(dtype: Any, value: Any) -> None:
     with pytest.raises(mt.ValueRangeError) as caught:
@@ -78,7 +87,19 @@ def test_out_of_range_names_state_type_value_and_key(dtype: Any, value: Any) -> 
     assert caught.value.operator == "on_event"
 
 
-@pytest.mark.parametrize(("dtype", "value"), [(int, "1"), (int, True), (int, 1.0), (float, "x"), (bool, 1), (str, b""), (bytes, ""), (dt.date, dt.datetime(2024, 1, 1))])
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        (int, "1"),
+        (int, True),
+        (int, 1.0),
+        (float, "x"),
+        (bool, 1),
+        (str, b""),
+        (bytes, ""),
+        (dt.date, dt.datetime(2024, 1, 1)),
+    ],
+)
 def test_wrong_type(dtype: Any, value: Any) -> None:
     with pytest.raises(mt.StateTypeError, match=r"state 's': expected .*, got") as caught:
         round_trip(value, dtype)
@@ -87,8 +108,10 @@ def test_wrong_type(dtype: Any, value: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [0, -1, 23, 24, 255, 256, -257, 2**63, -(2**64), -(2**64) - 1, 2**200, -(2**200), 1.5, math.inf, True, False, "", "é🐎", b"", b"\0", [], [1, [2, "x", None]],
-     (), (1, (2,)), {}, {"a": 1, "b": [True, None]}, {1: "x", None: 2, 1.5: 3, b"k": 4, False: 5}, [{"deep": ({"er": [()]},)}]],
+    [0, -1, 23, 24, 255, 256, -257, 2**63, -(2**64), -(2**64) - 1, 2**200, -(2**200), 1.5, math.inf, True, False,
+     "", "é🐎", b"", b"\0", [], [1, [2, "x", None]],
+     (), (1, (2,)), {}, {"a": 1, "b": [True, None]}, {1: "x", None: 2, 1.5: 3, b"k": 4, False: 5},
+     [{"deep": ({"er": [()]},)}]],
 )  # fmt: skip
 def test_dynamic_values(value: Any) -> None:
     got = round_trip(value)
@@ -108,7 +131,9 @@ def test_dynamic_values_are_stored_by_value() -> None:
     assert in_callback(body) == {"a": [1]}
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, 1j, Decimal(1), dt.date(2024, 1, 1), {"a": object()}, {(1,): 2}, lambda: 1])
+@pytest.mark.parametrize(
+    "value", [object(), {1, 2}, 1j, Decimal(1), dt.date(2024, 1, 1), {"a": object()}, {(1,): 2}, lambda: 1]
+)
 def test_what_cannot_be_stored(value: Any) -> None:
     with pytest.raises(mt.StateTypeError, match="state 's' cannot store a value of type") as caught:
         round_trip(value)
@@ -195,7 +220,9 @@ def test_use_in_open_and_of_an_undeclared_state() -> None:
         run(rows("a"), lambda key, batch, row, ctx: ctx.state("x"))
 
 
-@pytest.mark.parametrize("state", [mt.ValueState("a"), mt.ValueState("b", int, default=3), mt.ValueState("c", "decimal128(10, 2)")])
+@pytest.mark.parametrize(
+    "state", [mt.ValueState("a"), mt.ValueState("b", int, default=3), mt.ValueState("c", "decimal128(10, 2)")]
+)
 def test_declarations_are_values(state: mt.ValueState) -> None:
     for other in (copy.deepcopy(state), copy.copy(state), pickle.loads(pickle.dumps(state))):
         assert other is not state

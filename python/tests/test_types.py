@@ -6,11 +6,12 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-import martlet as mt
 import pytest
 
+import martlet as mt
+
 pa = pytest.importorskip("pyarrow")
-UTC = dt.timezone.utc
+UTC = dt.UTC
 FIXED = dt.timezone(dt.timedelta(hours=1))
 
 CASES: list[tuple[Any, list[Any]]] = [
@@ -44,7 +45,10 @@ CASES: list[tuple[Any, list[Any]]] = [
     (pa.timestamp("us"), [dt.datetime(1969, 12, 31, 23, 59, 59, 999_999), None, dt.datetime(2024, 1, 1)]),
     (pa.timestamp("ns"), [dt.datetime(1700, 1, 1), None, dt.datetime(2024, 1, 1, 1, 1, 1, 1)]),
     (pa.timestamp("us", "UTC"), [dt.datetime(2024, 1, 1, tzinfo=UTC), None, dt.datetime(1900, 1, 1, tzinfo=UTC)]),
-    (pa.timestamp("ms", "+01:00"), [dt.datetime(2024, 1, 1, 12, tzinfo=FIXED), None, dt.datetime(1960, 1, 1, tzinfo=FIXED)]),
+    (
+        pa.timestamp("ms", "+01:00"),
+        [dt.datetime(2024, 1, 1, 12, tzinfo=FIXED), None, dt.datetime(1960, 1, 1, tzinfo=FIXED)],
+    ),
     (pa.duration("s"), [dt.timedelta(days=-1), None, dt.timedelta(seconds=5)]),
     (pa.duration("ns"), [dt.timedelta(microseconds=-1), None, dt.timedelta(days=5, microseconds=3)]),
     (pa.decimal128(38, 9), [Decimal("-1.000000001"), None, Decimal("12345678901234567890123456789.123456789")]),
@@ -137,13 +141,15 @@ def test_nanoseconds_are_floored() -> None:
 
 def test_times_that_python_cannot_show() -> None:
     table = pa.table({"t": pa.array([2**62], pa.timestamp("s"))})
-    with pytest.raises(mt.ValueRangeError, match="column 't'.*years 1 to 9999"):
+    with pytest.raises(mt.ValueRangeError, match=r"column 't'.*years 1 to 9999"):
         mt.stream(table).to_pylist()
     assert mt.stream(table).to_arrow().equals(table)
 
 
 def test_schema() -> None:
-    schema = mt.Schema({"n": int, "t": "timestamp[ms, UTC]", "xs": list[float], "s": {"a": str}, "p": pa.decimal128(5, 2)})
+    schema = mt.Schema(
+        {"n": int, "t": "timestamp[ms, UTC]", "xs": list[float], "s": {"a": str}, "p": pa.decimal128(5, 2)}
+    )
     assert schema.names == ("n", "t", "xs", "s", "p")
     assert schema.types[:2] == ("int64", "timestamp[ms, UTC]")
     assert schema == mt.Schema(pa.schema(schema))
