@@ -69,23 +69,42 @@ public func martletJobAddProcess(
   _ options: UnsafePointer<martlet_process_options>?, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
   boundary(error: error) { () throws(EngineError) in
+    // The schema is moved whatever happens. A struct that is too small may not have it.
+    let size = options?.pointee.struct_size ?? 0
+    let schema = size >= MemoryLayout<martlet_process_options>.size ? options?.pointee.output_schema : nil
+    defer {
+      schema?.pointee.release?(schema)
+      schema?.pointee.release = nil
+    }
     guard let function else { throw missing("function") }
     let callback = try CallbackFunction(moving: function.pointee)
     guard let options else { throw missing("options") }
-    try checkSize(options.pointee.struct_size, of: martlet_process_options.self)
-    // The schema is moved, so it is taken before anything else can fail.
-    let output: Schema? = if let schema = options.pointee.output_schema { try takeSchema(schema) } else { nil }
+    try checkSize(size, of: martlet_process_options.self)
+    let output: Schema? = if let schema { try takeSchema(schema) } else { nil }
     var states: [StateDescriptor] = []
-    for index in 0..<Int(options.pointee.n_states) { states.append(try stateDescriptor(options.pointee.states[index])) }
-    let keys = try (0..<Int(options.pointee.n_key_columns)).map { index throws(EngineError) in
-      guard let name = text(options.pointee.key_columns[index]) else { throw missing("a key column's name") }
-      return name
+    for spec in try array(options.pointee.states, options.pointee.n_states, "martlet_process_options.states") {
+      states.append(try stateDescriptor(spec))
+    }
+    var keys: [String] = []
+    for name in try array(options.pointee.key_columns, options.pointee.n_key_columns, "martlet_process_options.key_columns") {
+      guard let name = text(name) else { throw missing("a key column's name") }
+      keys.append(name)
     }
     try Handle.object(job, as: Job.self).addProcess(
       ProcessSpec(
         name: text(options.pointee.name) ?? "process", keyColumns: keys, states: states, outputSchema: output,
         calls: FunctionCalls(callback)))
   }
+}
+
+/// An array that a caller passed as a pointer and a count.
+private func array<Element>(
+  _ start: UnsafePointer<Element>?, _ count: Int64, _ name: String
+) throws(EngineError) -> UnsafeBufferPointer<Element> {
+  guard count >= 0, count == 0 || start != nil else {
+    throw EngineError(.invalidArgument, "\(name) is \(start == nil ? "NULL" : "set") and its count \(count)")
+  }
+  return UnsafeBufferPointer(start: start, count: Int(count))
 }
 
 private func stateDescriptor(_ spec: martlet_state_spec) throws(EngineError) -> StateDescriptor {
@@ -158,8 +177,8 @@ private func running(error: UnsafeMutablePointer<martlet_error>?, _ body: () thr
     located.record = failure.record
     located.key = failure.key
     return report(located, into: error)
-  } catch {
-    return report(EngineError(.internalError, "unexpected error: \(error)"), into: nil)
+  } catch let failure {
+    return report(EngineError(.internalError, "unexpected error: \(failure)"), into: error)
   }
 }
 

@@ -83,6 +83,7 @@ public func martletValueSetBytes(
   _ state: OpaquePointer, _ bytes: UnsafeRawPointer?, _ length: Int, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
   boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in
+    guard length == 0 || bytes != nil else { throw missing("bytes") }
     try state.setBytes(UnsafeRawBufferPointer(start: bytes, count: length))
   }
 }

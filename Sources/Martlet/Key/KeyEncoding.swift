@@ -2,8 +2,10 @@
 /// holds.
 ///
 /// Each part is a tag and a payload; a composite key is its parts one after another. Bytewise order is the natural
-/// order of the values, and no encoding is a prefix of another, in the manner of FoundationDB's tuple layer. The
-/// layout is drawn in `docs/design/keys.md`.
+/// order of the values, and no encoding is a prefix of another, so that what is stored under a key can be found by
+/// its prefix. Bytes are escaped as CockroachDB does it: 00 FF for a zero byte, 00 01 at the end. (The single 00 that
+/// ends them in FoundationDB's tuple layer would make "a" a prefix of "a\0".) The layout is drawn in
+/// `docs/design/keys.md`.
 enum KeyEncoding {
   enum Tag {
     static let bool: UInt8 = 0x10
@@ -17,6 +19,10 @@ enum KeyEncoding {
     static let utf8: UInt8 = 0x50
     static let binary: UInt8 = 0x51
   }
+
+  /// What follows a 00 within bytes, and the 00 that ends them.
+  private static let zeroByte: UInt8 = 0xFF
+  private static let end: UInt8 = 0x01
 
   /// Appends the part of class `keyClass` with this integer (as `KeyReader` gives it).
   static func append(integer: Int64, _ keyClass: KeyClass, to bytes: inout [UInt8]) {
@@ -57,9 +63,10 @@ enum KeyEncoding {
       bytes.append(keyClass == .utf8 ? Tag.utf8 : Tag.binary)
       for byte in part {
         bytes.append(byte)
-        if byte == 0 { bytes.append(0xFF) }
+        if byte == 0 { bytes.append(zeroByte) }
       }
       bytes.append(0)
+      bytes.append(end)
     case .decimal(let scale):
       bytes.append(Tag.decimal)
       bytes.append(UInt8(truncatingIfNeeded: scale) ^ 0x80)
@@ -123,8 +130,7 @@ extension KeyEncoding {
       while true {
         let byte = bytes.removeFirst()
         if byte == 0 {
-          guard bytes.first == 0xFF else { return .bytes(part) }
-          bytes.removeFirst()
+          guard bytes.removeFirst() == zeroByte else { return .bytes(part) }
         }
         part.append(byte)
       }

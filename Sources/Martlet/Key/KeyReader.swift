@@ -70,7 +70,7 @@ struct KeyReader {
     default: load(Int64.self, column, 0, selection, keys)
     }
     if column.type == Int32(MARTLET_TYPE_DATE64.rawValue) {
-      for index in 0..<selection.count { keys[index].integer = floorDivide(keys[index].integer, 86_400_000) }
+      for index in 0..<selection.count { keys[index].integer = floorDivide(keys[index].integer, millisecondsPerDay) }
     }
     markNulls(column, selection, slots)
   }
@@ -158,7 +158,7 @@ struct KeyReader {
     case .unsigned: return value ^ Int64.min
     case .date:
       let type = column.dictionary?.pointee.type ?? column.type
-      return type == Int32(MARTLET_TYPE_DATE64.rawValue) ? floorDivide(value, 86_400_000) : value
+      return type == Int32(MARTLET_TYPE_DATE64.rawValue) ? floorDivide(value, millisecondsPerDay) : value
     case .bool, .signed, .time, .duration, .timestamp, .utf8, .binary, .decimal, .null: return value
     }
   }

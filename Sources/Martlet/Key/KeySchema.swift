@@ -1,5 +1,7 @@
 import CMartlet
 
+@usableFromInline let millisecondsPerDay: Int64 = 86_400_000
+
 /// How one key column is read, ordered and encoded. The class decides identity: keys of different classes are
 /// different keys, whatever their values.
 enum KeyClass: Equatable {
@@ -30,6 +32,9 @@ struct KeySchema {
     let keyClass: KeyClass
     /// The column's type without its buffers, the value type for dictionaries; lives as long as `schema`.
     let field: UnsafePointer<martlet_column>
+
+    /// Held as days, as every date is, and shown in the column's own unit, milliseconds.
+    var isDate64: Bool { field.pointee.type == Int32(MARTLET_TYPE_DATE64.rawValue) }
   }
 
   let schema: Schema

@@ -17,7 +17,7 @@ final class KeySpace {
   private var decodedBytes: [[UInt8]]
 
   @usableFromInline
-  enum ShowMode { case integer, unsigned, bytes, decoded }
+  enum ShowMode { case integer, unsigned, days, bytes, decoded }
 
   init(_ schema: KeySchema) {
     self.schema = schema
@@ -31,6 +31,7 @@ final class KeySpace {
     }
     showsDirectly =
       switch schema.form {
+      case .integer where schema.parts[0].isDate64: .days
       case .integer: schema.parts[0].keyClass == .unsigned ? .unsigned : .integer
       case .bytes: .bytes
       case .encoded: .decoded
@@ -71,6 +72,7 @@ final class KeySpace {
     switch showsDirectly {
     case .integer: parts.pointee.integer = key.integer
     case .unsigned: parts.pointee.integer = key.integer ^ Int64.min
+    case .days: parts.pointee.integer = key.integer &* millisecondsPerDay
     case .bytes:
       parts.pointee.bytes = key.bytes.assumingMemoryBound(to: UInt8.self)
       parts.pointee.length = Int64(key.count)
@@ -95,7 +97,8 @@ final class KeySpace {
     for (index, part) in schema.parts.enumerated() {
       switch KeyEncoding.decodePart(part.keyClass, from: &rest) {
       case .integer(let value):
-        parts[index].integer = part.keyClass == .unsigned ? value ^ Int64.min : value
+        parts[index].integer =
+          part.keyClass == .unsigned ? value ^ Int64.min : part.isDate64 ? value &* millisecondsPerDay : value
       case .bytes(let value):
         decodedBytes[index] = value
         decodedBytes[index].withUnsafeBufferPointer {

@@ -107,7 +107,9 @@ public final class Context {
   /// registration changes nothing. A time that has passed fires at the next advance of the watermark, or, from within
   /// `onTimer`, in the same pass.
   public func registerEventTimeTimer(_ time: Int64) throws(EngineError) {
-    try currentTimers("register").register(slot: raw.pointee.slot, time: time, depth: chainDepth)
+    // Only a timer that is due already can fire in this pass and so be part of an endless chain.
+    let depth = time <= raw.pointee.watermark ? chainDepth : 0
+    try currentTimers("register").register(slot: raw.pointee.slot, time: time, depth: depth)
   }
 
   /// Takes back a timer of the current key; nothing happens if there is none at that time.

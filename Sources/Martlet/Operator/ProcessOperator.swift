@@ -122,6 +122,7 @@ final class ProcessOperator: Operator {
   @usableFromInline
   func skipNullKey() throws {
     count.nullKeys += 1
+    context.raw.pointee.slot = Slot.none
     guard nullKeys == .raise else { return }
     let columns = keyColumns.map { "'\($0)'" }.joined(separator: ", ")
     throw EngineError(
@@ -169,7 +170,7 @@ final class ProcessOperator: Operator {
       raw.pointee.timestamp = due.time
       raw.pointee.fire_time = due.time
       parts.keys.show(slot: due.slot)
-      guard due.depth < ProcessOperator.longestTimerChain else { throw endlessTimers(due) }
+      guard due.depth < longestTimerChain else { throw endlessTimers(due) }
       context.chainDepth = due.depth + 1
       count.timersFired &+= 1
       try calls.onTimer(key, due.time, context)
@@ -179,12 +180,12 @@ final class ProcessOperator: Operator {
   }
 
   /// How many timers may lead to one another within one pass before it is taken for a loop.
-  private static let longestTimerChain: UInt32 = 1_000_000
+  var longestTimerChain: UInt32 = 1_000_000
 
   private func endlessTimers(_ due: TimerQueue.Due) -> EngineError {
     EngineError(
       .timerLoop,
-      "timers that on_timer registered for its own key led to one another \(ProcessOperator.longestTimerChain) times while "
+      "timers that on_timer registered for its own key led to one another \(longestTimerChain) times while "
         + "the watermark stood at \(context.raw.pointee.watermark), the last one at \(due.time); register only times after "
         + "ctx.watermark, and stop a periodic timer when ctx.watermark shows the end of the input")
   }

@@ -9,9 +9,18 @@ struct EventTimeColumn {
     case per(Int64)
   }
 
+  /// How far a read came.
+  struct Times {
+    /// The rows that were read: all, or those before the one that `failure` is about.
+    var count: Int
+    var sawNull = false
+    var failure: EngineError?
+  }
+
   let name: String
   let column: Int
   private let scale: Scale
+  private let isUnsigned: Bool
 
   init(_ name: String, in schema: Schema) throws(EngineError) {
     guard let column = schema.index(of: name) else {
@@ -21,6 +30,7 @@ struct EventTimeColumn {
     self.name = name
     self.column = column
     let type = schema.fields[column].type
+    isUnsigned = type.valueType == .uint64
     switch type.valueType {
     case .int8, .int16, .int32, .int64, .uint8, .uint16, .uint32, .uint64, .date64, .null: scale = .times(1)
     case .date32: scale = .times(86_400_000)
@@ -35,43 +45,53 @@ struct EventTimeColumn {
     }
   }
 
-  /// Writes the times of `count` rows from `start`, `EventTime.none` for nulls; true if there was a null.
-  func read(
-    _ batch: RecordBatch, start: Int, count: Int, into times: UnsafeMutablePointer<Int64>
-  ) throws(EngineError) -> Bool {
+  /// Writes the times of `count` rows from `start`, `EventTime.none` for nulls. A time that milliseconds in 64 bits cannot
+  /// express ends the read.
+  func read(_ batch: RecordBatch, start: Int, count: Int, into times: UnsafeMutablePointer<Int64>) -> Times {
     let cells = batch.columns[column]
     let hasNulls = cells.null_count > 0 || cells.dictionary != nil || cells.type == Int32(MARTLET_TYPE_NULL.rawValue)
-    if !hasNulls, cells.width == 8, cells.type != Int32(MARTLET_TYPE_UINT64.rawValue) {
+    if !hasNulls, cells.width == 8, !isUnsigned {
       let values = cells.values.unsafelyUnwrapped.assumingMemoryBound(to: Int64.self) + Int(cells.offset) + start
       switch scale {
-      case .times(1): times.update(from: values, count: count)
-      case .times(let factor): for row in 0..<count { times[row] = try scaled(values[row], factor, start + row) }
-      case .per(let divisor): for row in 0..<count { times[row] = floorDivide(values[row], divisor) }
+      case .times(1):
+        times.update(from: values, count: count)
+        return Times(count: count)
+      case .per(let divisor):
+        for row in 0..<count { times[row] = floorDivide(values[row], divisor) }
+        return Times(count: count)
+      case .times: break
       }
-      return false
     }
-    var sawNull = false
+    var result = Times(count: count)
     for row in 0..<count {
       if cells.isNull(start + row) {
         times[row] = EventTime.none
-        sawNull = true
+        result.sawNull = true
         continue
       }
-      let value = cells.int64(start + row)
-      switch scale {
-      case .times(let factor): times[row] = try scaled(value, factor, start + row)
-      case .per(let divisor): times[row] = floorDivide(value, divisor)
+      guard let time = milliseconds(cells.int64(start + row)) else {
+        result.count = row
+        result.failure = tooLarge(cells.int64(start + row))
+        return result
       }
-    }
-    return sawNull
-  }
-
-  private func scaled(_ value: Int64, _ factor: Int64, _ row: Int) throws(EngineError) -> Int64 {
-    let (result, overflow) = value.multipliedReportingOverflow(by: factor)
-    guard !overflow else {
-      throw EngineError(
-        .valueRange, "timestamp column '\(name)': \(value) in row \(row) is beyond what milliseconds in 64 bits can express")
+      times[row] = time
     }
     return result
+  }
+
+  private func milliseconds(_ value: Int64) -> Int64? {
+    if isUnsigned, value < 0 { return nil }
+    switch scale {
+    case .per(let divisor): return floorDivide(value, divisor)
+    case .times(let factor):
+      let (result, overflow) = value.multipliedReportingOverflow(by: factor)
+      return overflow ? nil : result
+    }
+  }
+
+  private func tooLarge(_ value: Int64) -> EngineError {
+    let text = isUnsigned ? "\(UInt64(bitPattern: value))" : "\(value)"
+    return EngineError(
+      .valueRange, "timestamp column '\(name)': \(text) is beyond what milliseconds in 64 bits can express")
   }
 }

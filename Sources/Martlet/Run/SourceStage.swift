@@ -20,7 +20,7 @@ final class SourceStage {
   private var times = UnsafeMutablePointer<Int64>.blocks(SourceStage.chunkRows)
   private var rows = UnsafeMutablePointer<Int32>.blocks(SourceStage.chunkRows)
   private let marks = UnsafeMutablePointer<WatermarkMark>.allocate(capacity: SourceStage.chunkRows)
-  /// A null timestamp that is to be raised once the rows before it are through.
+  /// About a timestamp, to be raised once the rows before it are through.
   private var pendingError: EngineError?
 
   private(set) var recordsIn: Int64 = 0
@@ -92,8 +92,10 @@ final class SourceStage {
         batch: batch, selection: RowSelection(start: start, count: count), timestamps: nil,
         marks: UnsafeBufferPointer(start: nil, count: 0), firstRecord: firstRecord)
     }
-    let sawNull = try eventTime.read(batch, start: start, count: count, into: times)
-    let selection = sawNull ? select(start, count) : RowSelection(start: start, count: count)
+    let read = eventTime.read(batch, start: start, count: count, into: times)
+    pendingError = read.failure
+    pendingError?.record = firstRecord + Int64(start + read.count)
+    let selection = read.sawNull ? select(start, read.count) : RowSelection(start: start, count: read.count)
     return Chunk(
       batch: batch, selection: selection, timestamps: times, marks: markWatermarks(selection.count),
       firstRecord: firstRecord)
