@@ -14,11 +14,7 @@ static PyObject *key_part(engine_state *st, const martlet_key_part *part) {
     case MARTLET_KEY_INTEGER:
       switch (field->type) {
         case MARTLET_TYPE_BOOL: return PyBool_FromLong(part->integer != 0);
-        case MARTLET_TYPE_DATE64: { /* a key's date counts days, whatever the column counts */
-          martlet_column days = *field;
-          days.type = MARTLET_TYPE_DATE32;
-          return temporal_to_python(st, &days, part->integer);
-        }
+        case MARTLET_TYPE_DATE64:
         case MARTLET_TYPE_DATE32:
         case MARTLET_TYPE_TIME32:
         case MARTLET_TYPE_TIME64:

@@ -6,7 +6,7 @@ import copy
 import inspect
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from ._engine import Context, Record, ValueState
 from .errors import ConfigError
@@ -23,7 +23,26 @@ class ProcessFunction:
 
     States are class or instance attributes; inside a callback they read and write the current key's values. One deep
     copy of the object runs per parallel instance.
+
+    A state written in the class body becomes an attribute of every instance (`fn.count`, not `Counter.count`).
     """
+
+    # CPython reads an instance attribute without a lookup only while the class has none of that name. With the states
+    # left in the class body, the counter of the README takes 153 ns a record instead of 126 (CPython 3.11).
+    _declared_states: ClassVar[dict[str, ValueState]] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._declared_states = {name: value for name, value in vars(cls).items() if isinstance(value, ValueState)}
+        for name in cls._declared_states:
+            delattr(cls, name)
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        self = super().__new__(cls)
+        for name, state in _inherited_states(cls).items():
+            # In a class with __slots__ and no __dict__ the state can only live in a slot of its own.
+            setattr(self, name, state)
+        return self
 
     def open(self, ctx: Context) -> None:
         """Called once before the first record. There is no current key here."""
@@ -37,6 +56,16 @@ class ProcessFunction:
 
     def close(self) -> None:
         """Called once after the last record, also when the run failed."""
+
+
+def _inherited_states(cls: type) -> dict[str, ValueState]:
+    """The states declared in the bodies of a class and its bases, less those that a subclass replaced."""
+    states: dict[str, ValueState] = {}
+    for base in reversed(cls.__mro__):
+        for name in vars(base):
+            states.pop(name, None)
+        states.update(vars(base).get("_declared_states", {}))
+    return states
 
 
 Method = tuple[Callable[..., Any] | None, bool]
@@ -142,6 +171,10 @@ def instantiate(
         except AttributeError:
             handle = state  # __slots__ leave no room for a handle: the class attribute itself is the handle
         states[state.name] = handle
+    if target is not fn and type(getattr(target, "__dict__", None)) is dict:
+        # deepcopy leaves a dict that shares its keys with the class, which the interpreter's quick attribute read does
+        # not take; one with keys of its own saves 40 of 160 ns a record (CPython 3.11).
+        object.__setattr__(target, "__dict__", {**vars(target)})
     return target, _methods(target), tuple(states.values())
 
 
