@@ -6,19 +6,19 @@ int live_arrays = 0;
 void check_int(const char *file, int line, const char *what, int64_t actual, int64_t expected) {
   if (actual == expected) return;
   fprintf(stderr, "%s:%d: %s is %" PRId64 ", not %" PRId64 "\n", file, line, what, actual, expected);
-  abort();
+  _Exit(1);
 }
 
 void check_ok(const char *file, int line, const char *what, int32_t status, const martlet_error *error) {
   if (status == MARTLET_OK) return;
   fprintf(stderr, "%s:%d: %s failed with %d: %s\n", file, line, what, status, error->message);
-  abort();
+  _Exit(1);
 }
 
 void check_fails(const char *file, int line, const char *what, int32_t status, int32_t expected, const martlet_error *error, const char *text) {
   if (status == expected && error->status == expected && strstr(error->message, text) != NULL) return;
   fprintf(stderr, "%s:%d: %s gave %d (%s), not %d with '%s'\n", file, line, what, status, status ? error->message : "", expected, text);
-  abort();
+  _Exit(1);
 }
 
 /* ---- schemas ----------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@
   do { \
     if (!(condition)) { \
       fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
-      abort(); \
+      _Exit(1); \
     } \
   } while (0)
 
