@@ -15,8 +15,8 @@ private func port(_ output: OpaquePointer) -> OutputPort { Handle.object(output,
 public func martletOutputRow(
   _ output: OpaquePointer, _ batch: OpaquePointer, _ row: Int64, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in
-    try port(output).emit(Handle.object(batch, as: RecordBatch.self), row: Int(row))
+  boundary(output, as: OutputPort.self, error: error) { output throws(EngineError) in
+    try output.emit(Unmanaged.fromOpaque(UnsafeRawPointer(batch)), row: Int(row))
   }
 }
 
@@ -52,7 +52,7 @@ public func martletOutputAppender(_ output: OpaquePointer, _ column: Int64) -> O
 
 @_cdecl("martlet_output_end_row")
 public func martletOutputEndRow(_ output: OpaquePointer, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try port(output).endRow() }
+  boundary(output, as: OutputPort.self, error: error) { output throws(EngineError) in try output.endRow() }
 }
 
 @_cdecl("martlet_output_cancel_row")

@@ -10,21 +10,21 @@ public func martletContextState(_ call: UnsafePointer<martlet_context>, _ index:
 }
 
 /// The engine's side of a call.
-@inline(__always)
 func engine(_ call: UnsafePointer<martlet_context>) -> Context {
   Unmanaged<Context>.fromOpaque(call.pointee.engine).takeUnretainedValue()
 }
 
+/// The same as a handle for `boundary`.
 @inline(__always)
-private func handle(_ state: OpaquePointer) -> StateHandle { Handle.object(state, as: StateHandle.self) }
+func engineHandle(_ call: UnsafePointer<martlet_context>) -> OpaquePointer { OpaquePointer(call.pointee.engine) }
 
 @_cdecl("martlet_value_get_int64")
 public func martletValueGetInt64(
   _ state: OpaquePointer, _ value: UnsafeMutablePointer<Int64>, _ present: UnsafeMutablePointer<Int32>,
   _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in
-    let stored = try handle(state).getInteger()
+  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in
+    let stored = try state.getInteger()
     if let stored { value.pointee = stored }
     present.pointee = stored == nil ? 0 : 1
   }
@@ -34,14 +34,14 @@ public func martletValueGetInt64(
 public func martletValueSetInt64(
   _ state: OpaquePointer, _ value: Int64, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try handle(state).setInteger(value) }
+  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in try state.setInteger(value) }
 }
 
 @_cdecl("martlet_value_set_uint64")
 public func martletValueSetUInt64(
   _ state: OpaquePointer, _ value: UInt64, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try handle(state).setUnsigned(value) }
+  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in try state.setUnsigned(value) }
 }
 
 @_cdecl("martlet_value_get_double")
@@ -49,8 +49,8 @@ public func martletValueGetDouble(
   _ state: OpaquePointer, _ value: UnsafeMutablePointer<Double>, _ present: UnsafeMutablePointer<Int32>,
   _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in
-    let stored = try handle(state).getDouble()
+  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in
+    let stored = try state.getDouble()
     if let stored { value.pointee = stored }
     present.pointee = stored == nil ? 0 : 1
   }
@@ -60,7 +60,7 @@ public func martletValueGetDouble(
 public func martletValueSetDouble(
   _ state: OpaquePointer, _ value: Double, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try handle(state).setDouble(value) }
+  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in try state.setDouble(value) }
 }
 
 @_cdecl("martlet_value_get_bytes")
@@ -68,8 +68,8 @@ public func martletValueGetBytes(
   _ state: OpaquePointer, _ bytes: UnsafeMutablePointer<UnsafePointer<UInt8>?>, _ length: UnsafeMutablePointer<Int>,
   _ present: UnsafeMutablePointer<Int32>, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in
-    let stored = try handle(state).getBytes()
+  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in
+    let stored = try state.getBytes()
     if let stored {
       bytes.pointee = stored.baseAddress?.assumingMemoryBound(to: UInt8.self)
       length.pointee = stored.count
@@ -82,9 +82,9 @@ public func martletValueGetBytes(
 public func martletValueSetBytes(
   _ state: OpaquePointer, _ bytes: UnsafeRawPointer?, _ length: Int, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in
+  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in
     guard length == 0 || bytes != nil else { throw missing("bytes") }
-    try handle(state).setBytes(UnsafeRawBufferPointer(start: bytes, count: length))
+    try state.setBytes(UnsafeRawBufferPointer(start: bytes, count: length))
   }
 }
 
@@ -92,10 +92,10 @@ public func martletValueSetBytes(
 public func martletValueExists(
   _ state: OpaquePointer, _ present: UnsafeMutablePointer<Int32>, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in present.pointee = try handle(state).exists() ? 1 : 0 }
+  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in present.pointee = try state.exists() ? 1 : 0 }
 }
 
 @_cdecl("martlet_value_clear")
 public func martletValueClear(_ state: OpaquePointer, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try handle(state).clear() }
+  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in try state.clear() }
 }

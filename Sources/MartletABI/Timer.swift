@@ -7,14 +7,14 @@ import Martlet
 public func martletRegisterEventTimeTimer(
   _ call: UnsafePointer<martlet_context>, _ time: Int64, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try engine(call).registerEventTimeTimer(time) }
+  boundary(engineHandle(call), as: Context.self, error: error) { context throws(EngineError) in try context.registerEventTimeTimer(time) }
 }
 
 @_cdecl("martlet_delete_event_time_timer")
 public func martletDeleteEventTimeTimer(
   _ call: UnsafePointer<martlet_context>, _ time: Int64, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try engine(call).deleteEventTimeTimer(time) }
+  boundary(engineHandle(call), as: Context.self, error: error) { context throws(EngineError) in try context.deleteEventTimeTimer(time) }
 }
 
 @_cdecl("martlet_stable_hash")

@@ -9,7 +9,7 @@
 /// try context.emit()
 /// ```
 public final class OutputColumn<Value: ColumnValue>: AnyOutputColumn {
-  @usableFromInline var builder: Unmanaged<Value.Builder>?
+  @exclusivity(unchecked) @usableFromInline var builder: Unmanaged<Value.Builder>?
 
   public init(_ name: String) { super.init(name: name, dataType: Value.dataType) }
 

@@ -6,9 +6,9 @@ import CMartlet
 final class KeySpace {
   @usableFromInline let slots: SlotAllocator
   private let schema: KeySchema
-  private var reader: KeyReader
-  private var integers = IntegerKeyTable()
-  private var byteStrings = BytesKeyTable()
+  @exclusivity(unchecked) private var reader: KeyReader
+  @exclusivity(unchecked) private var integers = IntegerKeyTable()
+  @exclusivity(unchecked) private var byteStrings = BytesKeyTable()
 
   /// What `martlet_context.key` points to.
   @usableFromInline let parts: UnsafeMutablePointer<martlet_key_part>

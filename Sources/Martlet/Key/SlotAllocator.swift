@@ -38,18 +38,18 @@ final class SlotAllocator {
   static let freeMark = UInt32.max
 
   /// The slots handed out so far, free ones included: the size every column needs.
-  @usableFromInline private(set) var slotCount = 0
+  @exclusivity(unchecked) @usableFromInline private(set) var slotCount = 0
   /// Per slot: how many states and timers it has, or `freeMark`.
-  @usableFromInline private(set) var live: UnsafeMutablePointer<UInt32>
+  @exclusivity(unchecked) @usableFromInline private(set) var live: UnsafeMutablePointer<UInt32>
   /// Per slot, the key; which of the two is used is the key table's affair. The other stays unallocated.
-  private(set) var integerKeys: UnsafeMutablePointer<Int64>
-  private(set) var byteKeys: UnsafeMutablePointer<InlineBytes>
+  @exclusivity(unchecked) private(set) var integerKeys: UnsafeMutablePointer<Int64>
+  @exclusivity(unchecked) private(set) var byteKeys: UnsafeMutablePointer<InlineBytes>
   private let holdsBytes: Bool
 
-  private(set) var capacity = 256
-  private var freeSlots: [UInt32] = []
+  @exclusivity(unchecked) private(set) var capacity = 256
+  @exclusivity(unchecked) private var freeSlots: [UInt32] = []
   /// Slots to look at when the chunk ends: new ones, and those whose count fell to 0.
-  private var candidates: [UInt32] = []
+  @exclusivity(unchecked) private var candidates: [UInt32] = []
 
   init(holdsBytes: Bool) {
     self.holdsBytes = holdsBytes

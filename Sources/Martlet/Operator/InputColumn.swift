@@ -6,7 +6,7 @@ import CMartlet
 /// must exist and hold the type, or an integer type where `Int64` is asked for; anything else stops the job with
 /// `.schemaMismatch` before the first record.
 public final class InputColumn<Value: InputValue>: AnyInputColumn {
-  @usableFromInline var column: UnsafePointer<martlet_column>?
+  @exclusivity(unchecked) @usableFromInline var column: UnsafePointer<martlet_column>?
 
   override public init(_ name: String) { super.init(name) }
 

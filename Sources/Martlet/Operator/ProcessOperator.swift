@@ -6,7 +6,7 @@ final class ProcessOperator: Operator {
   let name: String
   let output: OutputBuilder
   var forwardedMarks: [WatermarkMark] = []
-  var forwardsWatermarks = false
+  @exclusivity(unchecked) var forwardsWatermarks = false
   @usableFromInline let context: Context
 
   private let calls: FunctionCalls
@@ -14,12 +14,12 @@ final class ProcessOperator: Operator {
   private let descriptors: [StateDescriptor]
   private let handles: FunctionHandles
   private let nullKeys: NullPolicy
-  private var parts: Parts?
-  private var marks = UnsafeBufferPointer<WatermarkMark>(start: nil, count: 0)
-  private var markIndex = 0
+  @exclusivity(unchecked) private var parts: Parts?
+  @exclusivity(unchecked) private var marks = UnsafeBufferPointer<WatermarkMark>(start: nil, count: 0)
+  @exclusivity(unchecked) private var markIndex = 0
   private let nextMark: UnsafeMutablePointer<Int>
   private var scratch = ChunkScratch()
-  private var count = OperatorCounters()
+  @exclusivity(unchecked) private var count = OperatorCounters()
   private var boundBatch: ObjectIdentifier?
 
   /// What depends on the input's schema and exists from `open` to `close`.
@@ -90,7 +90,8 @@ final class ProcessOperator: Operator {
     try located { () throws(EngineError) in try handles.bindInputs(chunk.batch) }
     boundBatch = ObjectIdentifier(chunk.batch)
     setMarks(chunk.marks)
-    let loop = RecordLoop(self, chunk, parts.keys, scratch.keys, scratch.slots, nextMark: nextMark)
+    let loop = RecordLoop(self, chunk, parts.keys, scratch.keys, scratch.slots, nextMark: nextMark,
+      prefetch: parts.states.prefetch)
     try enclosed(chunk.batch) { try calls.run(loop) }
     parts.keys.reclaim()
   }

@@ -28,6 +28,16 @@ private nonisolated(unsafe) let emptyBuffer: UnsafeRawPointer = {
   return UnsafeRawPointer(block)
 }()
 
+/// A bound, far beyond what memory can hold, that keeps sums of lengths and offsets from overflowing, whatever a producer
+/// writes into them.
+enum ArrowExtent {
+  private static let limit: Int64 = 1 << 48
+
+  static func isSound(_ array: ArrowArray) -> Bool {
+    (0..<limit).contains(array.length) && (0..<limit).contains(array.offset)
+  }
+}
+
 /// How the buffers of a column are laid out.
 enum BufferKind {
   case none, bits, fixed, offsets32, offsets64, views, nested
@@ -73,11 +83,12 @@ extension martlet_column {
   mutating func resolve(_ source: UnsafePointer<ArrowArray>, parentOffset: Int, rows: Int) throws(EngineError) {
     let array = source.pointee
     guard array.release != nil else { throw malformed("its Arrow array was released or moved") }
-    guard array.length >= 0, array.offset >= 0 else {
-      throw malformed("length \(array.length) and offset \(array.offset) may not be negative")
+    guard ArrowExtent.isSound(array) else {
+      throw malformed("its length \(array.length) or offset \(array.offset) is negative or out of bounds")
     }
-    guard array.length >= Int64(parentOffset) + Int64(rows) else {
-      throw malformed("it has \(array.length) rows where \(parentOffset + rows) are needed")
+    let (end, overflow) = parentOffset.addingReportingOverflow(rows)
+    guard !overflow, array.length >= Int64(end) else {
+      throw malformed("it has \(array.length) rows where \(rows) are needed from row \(parentOffset) on")
     }
     let kind = bufferKind
     let isList = kind == .offsets32 && n_children == 1 || kind == .offsets64 && n_children == 1
@@ -91,6 +102,9 @@ extension martlet_column {
     }
     length = Int64(rows)
     offset = array.offset + Int64(parentOffset)
+    guard !(offset + length).multipliedReportingOverflow(by: Int64(max(1, width))).overflow else {
+      throw malformed("\(length) rows from \(offset) on are out of bounds")
+    }
     try resolveBuffers(array, kind, isList)
     try resolveNulls(array, kind)
     try resolveChildren(array, isList)
@@ -166,10 +180,7 @@ extension martlet_column {
         try child(position).pointee.resolve(source, parentOffset: Int(offset), rows: Int(length))
       case MARTLET_TYPE_FIXED_LIST:
         let items = Int(width)
-        let (start, startOverflow) = Int(offset).multipliedReportingOverflow(by: items)
-        let (count, countOverflow) = Int(length).multipliedReportingOverflow(by: items)
-        guard !startOverflow, !countOverflow else { throw malformed("\(length) rows of \(items) items are too many") }
-        try child(position).pointee.resolve(source, parentOffset: start, rows: count)
+        try child(position).pointee.resolve(source, parentOffset: Int(offset) * items, rows: Int(length) * items)
       default:
         try child(position).pointee.resolve(source, parentOffset: 0, rows: Int(max(0, source.pointee.length)))
         let last = offsetBounds.1

@@ -115,10 +115,10 @@ final class BufferOwner: @unchecked Sendable {
     guard array.release != nil else {
       throw EngineError(.invalidArgument, "the Arrow array was already released or moved; pass one that is still live")
     }
-    guard array.length >= 0, array.offset >= 0 else {
+    guard ArrowExtent.isSound(array) else {
       throw EngineError(
         .schemaMismatch,
-        "the Arrow array has length \(array.length) and offset \(array.offset); neither may be negative")
+        "the Arrow array has length \(array.length) and offset \(array.offset); one is negative or out of bounds")
     }
     guard array.length <= Int32.max else {
       throw EngineError(

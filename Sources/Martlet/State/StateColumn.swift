@@ -8,8 +8,8 @@ public class StateColumn {
   let descriptor: StateDescriptor
   final let slots: SlotAllocator
   /// Per slot: 1 while the state is set.
-  fileprivate(set) final var present: UnsafeMutablePointer<UInt8>
-  fileprivate(set) final var capacity = 256
+  @exclusivity(unchecked) fileprivate(set) final var present: UnsafeMutablePointer<UInt8>
+  @exclusivity(unchecked) fileprivate(set) final var capacity = 256
 
   fileprivate init(_ descriptor: StateDescriptor, _ slots: SlotAllocator) {
     self.descriptor = descriptor
@@ -40,6 +40,9 @@ public class StateColumn {
 
   fileprivate func grow(from old: Int) {}
 
+  /// Where the values lie, if they lie side by side.
+  var prefetch: StatePrefetch? { nil }
+
   /// Forgets the value of `slot`, if there is one.
   func clear(_ slot: UInt32) {
     guard present[Int(slot)] != 0 else { return }
@@ -65,7 +68,7 @@ public class StateColumn {
 
 /// Values of a fixed width, side by side.
 final class FixedStateColumn<Value: BitwiseCopyable>: StateColumn {
-  private(set) var values: UnsafeMutablePointer<Value>
+  @exclusivity(unchecked) private(set) var values: UnsafeMutablePointer<Value>
 
   override init(_ descriptor: StateDescriptor, _ slots: SlotAllocator) {
     values = .blocks(256)
@@ -75,6 +78,10 @@ final class FixedStateColumn<Value: BitwiseCopyable>: StateColumn {
   deinit { values.freeBlocks() }
 
   fileprivate override func grow(from old: Int) { values.growBlocks(to: capacity) }
+
+  override var prefetch: StatePrefetch? {
+    StatePrefetch(present: present, values: values, stride: MemoryLayout<Value>.stride)
+  }
 
   @inline(__always)
   func get(_ slot: UInt32) -> Value? { isSet(slot) ? values[Int(slot)] : nil }
@@ -90,7 +97,7 @@ final class FixedStateColumn<Value: BitwiseCopyable>: StateColumn {
 
 /// Byte strings: short ones inline, long ones in a block each.
 final class BytesStateColumn: StateColumn {
-  private var values: UnsafeMutablePointer<InlineBytes>
+  @exclusivity(unchecked) private var values: UnsafeMutablePointer<InlineBytes>
 
   override init(_ descriptor: StateDescriptor, _ slots: SlotAllocator) {
     values = .zeroedBlocks(256)
@@ -105,6 +112,10 @@ final class BytesStateColumn: StateColumn {
   fileprivate override func grow(from old: Int) {
     values.growBlocks(to: capacity)
     (values + old).update(repeating: .empty, count: capacity - old)
+  }
+
+  override var prefetch: StatePrefetch? {
+    StatePrefetch(present: present, values: values, stride: MemoryLayout<InlineBytes>.stride)
   }
 
   /// The bytes, valid until the next write to this slot.

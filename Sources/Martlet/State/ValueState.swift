@@ -17,8 +17,9 @@ import CMartlet
 /// Using it outside of a callback is a programming error and stops the program with a message.
 public final class ValueState<Value: StateValue>: AnyState {
   public let name: String
-  @usableFromInline var access: Value.Access?
-  @usableFromInline var cursor: UnsafePointer<martlet_context>?
+  // Exempt from the run-time check for overlapping access: loaded as a whole, and no access calls out.
+  @exclusivity(unchecked) @usableFromInline var access: Value.Access?
+  @exclusivity(unchecked) @usableFromInline var cursor: UnsafePointer<martlet_context>?
   private weak var column: StateColumn?
 
   public init(_ name: String) { self.name = name }

@@ -21,17 +21,17 @@ final class TimerQueue {
   }
 
   let keys: KeySpace
-  private var store = TimerStore()
-  private var index = TimerIndex()
-  private var buckets = TimerBuckets()
-  private var run: [UInt32] = []
-  private var late: [UInt32] = []
-  private var frontier: UInt64 = 0
-  private var sequence: UInt64 = 0
-  private(set) var count = 0
+  @exclusivity(unchecked) private var store = TimerStore()
+  @exclusivity(unchecked) private var index = TimerIndex()
+  @exclusivity(unchecked) private var buckets = TimerBuckets()
+  @exclusivity(unchecked) private var run: [UInt32] = []
+  @exclusivity(unchecked) private var late: [UInt32] = []
+  @exclusivity(unchecked) private var frontier: UInt64 = 0
+  @exclusivity(unchecked) private var sequence: UInt64 = 0
+  @exclusivity(unchecked) private(set) var count = 0
   /// The first pending timer of each slot, plus one; its timers are a doubly linked list.
-  private var heads: UnsafeMutablePointer<UInt32>
-  private var headCapacity = 256
+  @exclusivity(unchecked) private var heads: UnsafeMutablePointer<UInt32>
+  @exclusivity(unchecked) private var headCapacity = 256
 
   init(keys: KeySpace) {
     self.keys = keys

@@ -24,7 +24,9 @@ import Testing
 
   @Test func shortChild() {
     let error = importing(.int32, three) { $0.pointee.length = 2 }
-    #expect(error?.kind == .schemaMismatch && error.says("column 'x' (int32): it has 2 rows where 3"))
+    #expect(
+      error?.kind == .schemaMismatch && error.says("column 'x' (int32): it has 2 rows where 3 are needed from row 0 on")
+    )
   }
 
   @Test func wrongBufferCounts() {
@@ -80,6 +82,16 @@ import Testing
       UnsafeMutableRawPointer(mutating: array.pointee.buffers[1]!).storeBytes(of: -4, toByteOffset: 16, as: Int32.self)
     }
     #expect(error.says("its offsets run from 0 to -4"))
+    for huge: Int64 in [.max, .max - 1, 1 << 48] {
+      for type in [DataType.int32, .bool, .fixedSizeBinary(1)] {
+        #expect(importing(type, [.null]) { $0.pointee.offset = huge }?.kind == .schemaMismatch)
+        #expect(importing(type, [.null]) { $0.pointee.length = huge }?.kind == .schemaMismatch)
+      }
+    }
+    let wide = DataType.fixedSizeList(Field("item", .null), 100_000)
+    #expect(
+      importing(.structure([Field("w", wide)]), []) { $0.pointee.children[0]!.pointee.offset = 1 << 47 }?.kind
+        == .schemaMismatch)
     // A wrong null count cannot be larger than the array: it is counted again.
     #expect(importing(.int32, three) { $0.pointee.null_count = 9 } == nil)
   }

@@ -1,17 +1,13 @@
 import BenchSupport
+import Martlet
+
+// Usage: MartletBenchmarks [memory] [counters] [timers] [allocations]; all of them without arguments.
+let wanted = CommandLine.arguments.dropFirst()
+func isWanted(_ name: String) -> Bool { wanted.isEmpty || wanted.contains(name) }
 
 let records = 1_000_000
-
-for cardinality in [1_000, 100_000, 1_000_000] {
-  let integers = IntegerLoop(IntegerKeys(count: records, cardinality: cardinality))
-  let strings = StringLoop(StringKeys(count: records, cardinality: cardinality))
-  integers.run()
-  integers.check()
-  strings.run()
-  strings.check()
-  let timings = try Contest([
-    .init("C loop, int keys", run: integers.run),
-    .init("C loop, string keys", run: strings.run),
-  ]).run()
-  report("Running count, \(cardinality) keys", records: records, peer: "C loop, int keys", timings)
-}
+// First, while nothing else has touched memory.
+if isWanted("memory") { try reportMemory() }
+if isWanted("counters") { try reportCounters(records: records) }
+if isWanted("timers") { try reportTimers(records: records) }
+if isWanted("allocations") { try reportAllocations(records: records) }

@@ -1,0 +1,305 @@
+#include "job.h"
+
+#include "arrow.h"
+#include "batch.h"
+#include "errors.h"
+#include "operator.h"
+#include "schema.h"
+#include "source.h"
+
+/* ---- the GIL and failures of callbacks --------------------------------------------------------------- */
+
+void job_enter(job_object *self) {
+  if (self->depth++ == 0 && self->released) PyEval_RestoreThread(self->thread);
+}
+
+void job_leave(job_object *self) {
+  if (--self->depth == 0 && self->released) self->thread = PyEval_SaveThread();
+}
+
+int32_t job_fail(job_object *self, martlet_error *error) {
+  errors_describe(error);
+  PyObject *exception = errors_take();
+  /* The first failure is the cause; one that follows from closing is not. */
+  if (!self->pending) self->pending = exception;
+  else Py_XDECREF(exception);
+  return MARTLET_CALLBACK_FAILED;
+}
+
+/* Raises what a failed engine call stands for: the callback's own exception if there is one. Returns -1. */
+static int raise_failure(job_object *self, int32_t status, const martlet_error *error) {
+  if (self->pending && (status == MARTLET_CALLBACK_FAILED || status == MARTLET_SOURCE_FAILED)) {
+    errors_restore(self->pending);
+    self->pending = NULL;
+    return -1;
+  }
+  return errors_raise(state_of((PyObject *)self), status, error);
+}
+
+static int check_usable(job_object *self) {
+  engine_state *st = state_of((PyObject *)self);
+  if (self->running) {
+    PyErr_SetString(
+      errors_class(st, MARTLET_BUSY),
+      "the stream is running: it was used again from inside one of its own callbacks or from another thread");
+    return -1;
+  }
+  if (!self->job) {
+    PyErr_SetString(errors_class(st, MARTLET_CLOSED), "the run is closed; iterate the stream again to start a new one");
+    return -1;
+  }
+  return 0;
+}
+
+/* ---- building ----------------------------------------------------------------------------------------- */
+
+static PyObject *job_create(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+  static const char *const keywords[] = {"name", "null_keys", "null_timestamps", NULL};
+  martlet_job_options options = {.struct_size = sizeof options};
+  martlet_error error;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sii", (char **)(void *)keywords, &options.name, &options.null_keys,
+                                   &options.null_timestamps))
+    return NULL;
+  job_object *self = (job_object *)type->tp_alloc(type, 0);
+  if (!self) return NULL;
+  if (!(self->parts = PyList_New(0))) goto failed;
+  int32_t status = martlet_job_create(&options, &self->job, &error);
+  if (status == MARTLET_OK) return (PyObject *)self;
+  self->job = NULL;
+  errors_raise(PyType_GetModuleState(type), status, &error);
+failed:
+  Py_DECREF(self);
+  return NULL;
+}
+
+static int stream_options(PyObject *name, PyObject *timestamp, long long bound, martlet_stream_options *out) {
+  *out = (martlet_stream_options){.struct_size = sizeof *out, .max_out_of_orderness = bound};
+  if (!(out->name = PyUnicode_AsUTF8(name))) return -1;
+  return timestamp == Py_None || (out->timestamp = PyUnicode_AsUTF8(timestamp)) ? 0 : -1;
+}
+
+static PyObject *job_add_source(job_object *self, PyObject *args) {
+  engine_state *st = state_of((PyObject *)self);
+  PyObject *name, *timestamp, *items, *declared;
+  long long bound;
+  int all_rows;
+  martlet_stream_options options;
+  martlet_error error;
+  if (check_usable(self) < 0 ||
+      !PyArg_ParseTuple(args, "UOLOpO", &name, &timestamp, &bound, &items, &all_rows, &declared) ||
+      stream_options(name, timestamp, bound, &options) < 0)
+    return NULL;
+  source_object *source = source_new(st, self, name, items, all_rows, declared);
+  if (!source) return NULL;
+  int result = PyList_Append(self->parts, (PyObject *)source);
+  Py_DECREF(source);
+  if (result < 0) return NULL;
+  martlet_source callbacks = source_callbacks(source);
+  int32_t status = martlet_job_add_source(self->job, &callbacks, &options, &error);
+  if (status == MARTLET_OK) Py_RETURN_NONE;
+  errors_raise(st, status, &error);
+  return NULL;
+}
+
+static PyObject *job_add_arrow_stream(job_object *self, PyObject *args) {
+  engine_state *st = state_of((PyObject *)self);
+  PyObject *name, *timestamp, *object;
+  long long bound;
+  struct ArrowArrayStream stream;
+  martlet_stream_options options;
+  martlet_error error;
+  if (check_usable(self) < 0 || !PyArg_ParseTuple(args, "UOLO", &name, &timestamp, &bound, &object) ||
+      stream_options(name, timestamp, bound, &options) < 0 || arrow_take_stream(st, object, &stream) < 0)
+    return NULL;
+  int32_t status = martlet_job_add_arrow_stream(self->job, &stream, &options, &error);
+  if (status == MARTLET_OK) Py_RETURN_NONE;
+  errors_raise(st, status, &error);
+  return NULL;
+}
+
+static PyObject *job_add_process(job_object *self, PyObject *args) {
+  engine_state *st = state_of((PyObject *)self);
+  PyObject *name, *target, *methods, *keys, *states, *output;
+  if (check_usable(self) < 0 || !PyArg_ParseTuple(args, "UOO!O!O!O", &name, &target, &PyTuple_Type, &methods,
+                                                  &PyTuple_Type, &keys, &PyTuple_Type, &states, &output))
+    return NULL;
+  Py_ssize_t n_keys = PyTuple_GET_SIZE(keys), n_states = PyTuple_GET_SIZE(states);
+  martlet_error error;
+  struct ArrowSchema schema = {.release = NULL};
+  martlet_process_options options = {.struct_size = sizeof options, .n_key_columns = n_keys, .n_states = n_states};
+  const char **key_columns = PyMem_Calloc((size_t)n_keys + 1, sizeof *key_columns);
+  martlet_state_spec *specs = PyMem_Calloc((size_t)n_states + 1, sizeof *specs);
+  int result = -1;
+  operator_object *operator = operator_new(st, self, name, target, methods, states);
+  if (!operator || !key_columns || !specs) {
+    if (!PyErr_Occurred()) PyErr_NoMemory();
+    goto done;
+  }
+  if (!(options.name = PyUnicode_AsUTF8(name))) goto done;
+  for (Py_ssize_t i = 0; i < n_keys; i++)
+    if (!(key_columns[i] = PyUnicode_AsUTF8(PyTuple_GET_ITEM(keys, i)))) goto done;
+  for (Py_ssize_t i = 0; i < n_states; i++) {
+    value_state_object *state = operator->states[i];
+    specs[i] = (martlet_state_spec){.struct_size = sizeof specs[i],
+                                    .kind = MARTLET_STATE_VALUE,
+                                    .name = PyUnicode_AsUTF8(state->name),
+                                    .format = state_format(state)};
+    if (!specs[i].name) goto done;
+  }
+  if (output != Py_None && schema_from_python(st, output, &schema) < 0) goto done;
+  if (PyList_Append(self->parts, (PyObject *)operator) < 0) goto done;
+  options.key_columns = key_columns;
+  options.states = specs;
+  options.output_schema = schema.release ? &schema : NULL;
+  martlet_process_function callbacks = operator_callbacks(operator);
+  int32_t status = martlet_job_add_process(self->job, &callbacks, &options, &error);
+  result = status == MARTLET_OK ? 0 : errors_raise(st, status, &error);
+done:
+  arrow_schema_release(&schema);
+  PyMem_Free((void *)key_columns);
+  PyMem_Free(specs);
+  Py_XDECREF(operator);
+  return result < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* ---- running ------------------------------------------------------------------------------------------ */
+
+static PyObject *job_next(job_object *self, PyObject *min_rows) {
+  engine_state *st = state_of((PyObject *)self);
+  martlet_batch *batch = NULL;
+  martlet_error error;
+  long long rows = PyLong_AsLongLong(min_rows);
+  if ((rows == -1 && PyErr_Occurred()) || check_usable(self) < 0 || PyErr_CheckSignals() < 0) return NULL;
+  self->running = 1;
+  self->opened = 1;
+  self->released = 1;
+  self->depth = 0;
+  Py_INCREF(self);
+  self->thread = PyEval_SaveThread();
+  int32_t status = martlet_job_next(self->job, rows, &batch, &error);
+  PyEval_RestoreThread(self->thread);
+  self->released = 0;
+  self->running = 0;
+  PyObject *result = NULL;
+  if (status != MARTLET_OK) raise_failure(self, status, &error);
+  else if (!batch) result = Py_NewRef(Py_None);
+  else {
+    result = batch_new(st, batch, (batch_object *)self->last);
+    if (result) Py_XSETREF(self->last, Py_NewRef(result));
+  }
+  Py_DECREF(self);
+  return result;
+}
+
+static int close_job(job_object *self) {
+  martlet_error error;
+  if (!self->job) return 0;
+  /* The user's close() runs in here, with the GIL held. */
+  self->running = 1;
+  int32_t status = martlet_job_close(self->job, &error);
+  self->running = 0;
+  return status == MARTLET_OK || status == MARTLET_CLOSED ? 0 : raise_failure(self, status, &error);
+}
+
+static PyObject *job_close(job_object *self, PyObject *unused) {
+  (void)unused;
+  if (!self->job) Py_RETURN_NONE;
+  if (check_usable(self) < 0) return NULL;
+  Py_CLEAR(self->pending);
+  return close_job(self) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *job_report(job_object *self, PyObject *unused) {
+  (void)unused;
+  martlet_report r = {.struct_size = sizeof r};
+  martlet_error error;
+  if (check_usable(self) < 0) return NULL;
+  int32_t status = martlet_job_report(self->job, &r, &error);
+  if (status != MARTLET_OK) {
+    errors_raise(state_of((PyObject *)self), status, &error);
+    return NULL;
+  }
+  return Py_BuildValue("{sLsLsLsLsLsLsLsLsLsLsLsL}", "records_in", (long long)r.records_in, "records_out",
+                       (long long)r.records_out, "batches_in", (long long)r.batches_in, "batches_out",
+                       (long long)r.batches_out, "null_keys", (long long)r.null_keys, "null_timestamps",
+                       (long long)r.null_timestamps, "late", (long long)r.late, "timers_fired",
+                       (long long)r.timers_fired, "timers_pending", (long long)r.timers_pending, "keys",
+                       (long long)r.keys, "state_bytes", (long long)r.state_bytes, "watermark", (long long)r.watermark);
+}
+
+static PyObject *job_output_schema(job_object *self, PyObject *unused) {
+  (void)unused;
+  engine_state *st = state_of((PyObject *)self);
+  struct ArrowSchema schema = {.release = NULL};
+  martlet_error error;
+  if (check_usable(self) < 0) return NULL;
+  int32_t status = martlet_job_output_schema(self->job, &schema, &error);
+  if (status == MARTLET_OK) return schema.release ? schema_new(st, &schema) : Py_NewRef(Py_None);
+  errors_raise(st, status, &error);
+  return NULL;
+}
+
+/* ---- the object --------------------------------------------------------------------------------------- */
+
+static int job_traverse(job_object *self, visitproc visit, void *arg) {
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(self->parts);
+  Py_VISIT(self->pending);
+  return 0;
+}
+
+/* The engine job goes first: it borrows the parts. */
+static void free_job(job_object *self) {
+  if (!self->job) return;
+  PyObject *exception = errors_take();
+  if (close_job(self) < 0) PyErr_WriteUnraisable((PyObject *)self);
+  martlet_job *job = self->job;
+  self->job = NULL;
+  martlet_job_free(job);
+  if (exception) errors_restore(exception);
+}
+
+static int job_clear(job_object *self) {
+  free_job(self);
+  Py_CLEAR(self->parts);
+  Py_CLEAR(self->pending);
+  Py_CLEAR(self->last);
+  return 0;
+}
+
+static void job_dealloc(job_object *self) {
+  PyObject_GC_UnTrack(self);
+  job_clear(self);
+  free_object((PyObject *)self);
+}
+
+static PyMethodDef job_methods[] = {
+  {"add_source", (PyCFunction)job_add_source, METH_VARARGS,
+   "add_source(name, timestamp, bound_ms, items, all_rows, schema)"},
+  {"add_arrow_stream", (PyCFunction)job_add_arrow_stream, METH_VARARGS,
+   "add_arrow_stream(name, timestamp, bound_ms, object)"},
+  {"add_process", (PyCFunction)job_add_process, METH_VARARGS,
+   "add_process(name, target, methods, keys, states, output)"},
+  {"next", (PyCFunction)job_next, METH_O, "next(min_rows): the next output batch, or None at the end."},
+  {"close", (PyCFunction)job_close, METH_NOARGS, "Calls close() of every function and drops the state."},
+  {"report", (PyCFunction)job_report, METH_NOARGS, "The counters as a dict."},
+  {"output_schema", (PyCFunction)job_output_schema, METH_NOARGS, "The output's schema, or None while it is not known."},
+  {NULL, NULL, 0, NULL}};
+
+static PyType_Slot job_slots[] = {{Py_tp_doc, "One run of a stream."},
+                                  {Py_tp_new, job_create},
+                                  {Py_tp_dealloc, job_dealloc},
+                                  {Py_tp_traverse, job_traverse},
+                                  {Py_tp_clear, job_clear},
+                                  {Py_tp_methods, job_methods},
+                                  {0, NULL}};
+
+static PyType_Spec job_spec = {.name = "martlet._engine.Job",
+                               .basicsize = sizeof(job_object),
+                               .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+                               .slots = job_slots};
+
+int job_init(PyObject *module, engine_state *st) {
+  st->job_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &job_spec, NULL);
+  return st->job_type ? PyModule_AddType(module, st->job_type) : -1;
+}

@@ -1,0 +1,349 @@
+#include "operator.h"
+
+#include "binding.h"
+#include "decimals.h"
+#include "errors.h"
+#include "job.h"
+#include "temporal.h"
+
+/* ---- keys -------------------------------------------------------------------------------------------- */
+
+static PyObject *key_part(engine_state *st, const martlet_key_part *part) {
+  const martlet_column *field = part->field;
+  switch (part->kind) {
+    case MARTLET_KEY_INTEGER:
+      switch (field->type) {
+        case MARTLET_TYPE_BOOL: return PyBool_FromLong(part->integer != 0);
+        case MARTLET_TYPE_DATE64:
+        case MARTLET_TYPE_DATE32:
+        case MARTLET_TYPE_TIME32:
+        case MARTLET_TYPE_TIME64:
+        case MARTLET_TYPE_TIMESTAMP:
+        case MARTLET_TYPE_DURATION: return temporal_to_python(st, field, part->integer);
+        default: return PyLong_FromLongLong(part->integer);
+      }
+    case MARTLET_KEY_UNSIGNED: return PyLong_FromUnsignedLongLong((uint64_t)part->integer);
+    case MARTLET_KEY_DECIMAL: return decimal_to_python(st, part->bytes, (int32_t)part->length, field->scale);
+    default:
+      switch (field->type) {
+        case MARTLET_TYPE_UTF8:
+        case MARTLET_TYPE_LARGE_UTF8:
+        case MARTLET_TYPE_UTF8_VIEW:
+          return PyUnicode_DecodeUTF8((const char *)part->bytes, (Py_ssize_t)part->length, NULL);
+        default: return PyBytes_FromStringAndSize((const char *)part->bytes, (Py_ssize_t)part->length);
+      }
+  }
+}
+
+/* Whether the key object of the last call is also this call's. By value: a slot may have been given to another key
+ * meanwhile. */
+static bool same_key(const operator_object *self, const martlet_context *call) {
+  const martlet_key_part *part = call->key;
+  if (!self->key || call->key_parts != 1) return false;
+  switch (part->kind) {
+    case MARTLET_KEY_INTEGER:
+    case MARTLET_KEY_UNSIGNED: return part->integer == self->key_integer;
+    case MARTLET_KEY_BYTES:
+      if (PyUnicode_CheckExact(self->key) && PyUnicode_IS_COMPACT_ASCII(self->key))
+        return PyUnicode_GET_LENGTH(self->key) == part->length &&
+               !memcmp(PyUnicode_DATA(self->key), part->bytes, (size_t)part->length);
+      return false;
+    default: return false;
+  }
+}
+
+static int read_key(operator_object *self, const martlet_context *call) {
+  if (same_key(self, call)) return 0;
+  PyObject *key;
+  if (call->key_parts == 1) key = key_part(self->st, call->key);
+  else {
+    key = PyTuple_New((Py_ssize_t)call->key_parts);
+    for (int64_t i = 0; key && i < call->key_parts; i++) {
+      PyObject *part = key_part(self->st, &call->key[i]);
+      if (!part) Py_CLEAR(key);
+      else PyTuple_SET_ITEM(key, (Py_ssize_t)i, part);
+    }
+  }
+  Py_XSETREF(self->key, key);
+  if (!key) return -1;
+  self->key_integer = call->key->integer;
+  return 0;
+}
+
+/* ---- failures ---------------------------------------------------------------------------------------- */
+
+static PyObject *place_note(operator_object *self, const martlet_context *call, const char *method) {
+  PyObject *key = self->key ? errors_preview(self->key) : NULL, *note;
+  if (!method) {
+    if (call->timer_domain)
+      note = PyUnicode_FromFormat("in operator '%U', timer at %lld, key %V", self->name, (long long)call->fire_time,
+                                  key, "?");
+    else
+      note =
+        PyUnicode_FromFormat("in operator '%U', record %lld, key %V", self->name, (long long)call->record, key, "?");
+  } else note = PyUnicode_FromFormat("in operator '%U', %s()", self->name, method);
+  Py_XDECREF(key);
+  return note;
+}
+
+void operator_locate_error(operator_object *self) {
+  if (!self || !PyErr_ExceptionMatches(self->st->martlet_error)) return;
+  PyObject *exception = errors_take();
+  const martlet_context *call = self->context->call;
+  bool in_call = call && self->context->in_batch;
+  PyObject *record = in_call && !call->timer_domain ? PyLong_FromLongLong(call->record) : NULL;
+  PyObject *key = in_call && self->key ? errors_preview(self->key) : NULL;
+  errors_restore(exception);
+  errors_locate(self->st, self->name, record, key);
+  Py_XDECREF(record);
+  Py_XDECREF(key);
+}
+
+/* Hands the current exception to the job. A MartletError shows its place by itself, every other gets a note. */
+static int32_t fail(operator_object *self, const martlet_context *call, const char *method, martlet_error *error) {
+  operator_locate_error(self);
+  if (!PyErr_ExceptionMatches(self->st->martlet_error)) {
+    PyObject *exception = errors_take();
+    errors_add_note(exception, place_note(self, call, method));
+    errors_restore(exception);
+  }
+  return job_fail(self->job, error);
+}
+
+/* ---- callbacks --------------------------------------------------------------------------------------- */
+
+/* open(ctx) and close(): outside of batches, so they take and give back the GIL themselves. */
+static int32_t call_outside(operator_object *self, const martlet_context *call, const operator_method *method,
+                            bool with_context, const char *name, martlet_error *error) {
+  if (!method->call) return MARTLET_OK;
+  PyObject *arguments[3] = {NULL, self->target, (PyObject *)self->context};
+  PyObject *const *from = method->takes_self ? arguments + 1 : arguments + 2;
+  size_t n = (size_t)method->takes_self + (with_context ? 1 : 0);
+  PyObject *result = PyObject_Vectorcall(method->call, from, n | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+  if (!result) return fail(self, call, name, error);
+  Py_DECREF(result);
+  return MARTLET_OK;
+}
+
+static int32_t on_open(void *context, martlet_context *call, martlet_error *error) {
+  operator_object *self = context;
+  job_enter(self->job);
+  for (Py_ssize_t i = 0; i < self->n_states; i++)
+    self->bindings[i] = (state_binding){martlet_context_state(call, i), self};
+  self->context->emission.output = martlet_context_output(call);
+  self->context->call = call;
+  int32_t status = call_outside(self, call, &self->open, true, "open", error);
+  job_leave(self->job);
+  return status;
+}
+
+static int32_t on_close(void *context, martlet_context *call, martlet_error *error) {
+  operator_object *self = context;
+  job_enter(self->job);
+  int32_t status = call_outside(self, call, &self->close, false, "close", error);
+  context_end(self->context);
+  Py_CLEAR(self->record);
+  Py_CLEAR(self->key);
+  job_leave(self->job);
+  return status;
+}
+
+static void unbind_states(operator_object *self, Py_ssize_t n) {
+  while (n-- > 0) state_unbind(self->states[n], self->previous[n]);
+}
+
+static int32_t on_batch_begin(void *context, martlet_context *call, const martlet_batch *batch, martlet_error *error) {
+  operator_object *self = context;
+  (void)call;
+  (void)batch;
+  job_enter(self->job);
+  Py_ssize_t bound = 0;
+  if (PyErr_CheckSignals() < 0) goto failed;
+  for (; bound < self->n_states; bound++)
+    if (state_bind(self->states[bound], self->bindings[bound], &self->previous[bound]) < 0) goto failed;
+  self->context->in_batch = 1;
+  self->entered = 1;
+  return MARTLET_OK;
+failed:
+  unbind_states(self, bound);
+  int32_t status = job_fail(self->job, error);
+  job_leave(self->job);
+  return status;
+}
+
+static void on_batch_end(void *context, martlet_context *call) {
+  operator_object *self = context;
+  (void)call;
+  if (!self->entered) return;
+  self->entered = 0;
+  self->context->in_batch = 0;
+  unbind_states(self, self->n_states);
+  job_leave(self->job);
+}
+
+/* The view for this call: the one of the last call moved on, if the user did not keep it. */
+static record_object *record_for(operator_object *self, const martlet_context *call) {
+  record_object *record = self->record;
+  if (record && record->rows.batch == call->batch) {
+    record->rows.offset = call->row;
+    return record;
+  }
+  Py_CLEAR(self->record);
+  record = record_new(self->st, call->batch, call->row, self->names, self->index);
+  if (!record) return NULL;
+  Py_XSETREF(self->names, Py_NewRef(record->rows.names));
+  Py_XSETREF(self->index, Py_NewRef(record->rows.index));
+  return self->record = record;
+}
+
+static int32_t on_event(void *context, martlet_context *call, martlet_error *error) {
+  operator_object *self = context;
+  record_object *record = read_key(self, call) < 0 ? NULL : record_for(self, call);
+  if (!record) return fail(self, call, NULL, error);
+  PyObject *arguments[6] = {
+    NULL, self->target, self->key, (PyObject *)record, self->st->zero, (PyObject *)self->context};
+  size_t skip = self->on_event.takes_self ? 1 : 2;
+  PyObject *result =
+    PyObject_Vectorcall(self->on_event.call, arguments + skip, (6 - skip) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+  if (!result) {
+    int32_t status = fail(self, call, NULL, error);
+    Py_CLEAR(self->record);
+    return status;
+  }
+  Py_DECREF(result);
+  if (Py_REFCNT(record) != 1) Py_CLEAR(self->record); /* kept: it stays as it is, and belongs to the user now */
+  return MARTLET_OK;
+}
+
+static int32_t on_timer(void *context, martlet_context *call, martlet_error *error) {
+  operator_object *self = context;
+  PyObject *time = read_key(self, call) < 0 ? NULL : PyLong_FromLongLong(call->fire_time);
+  if (!time) return fail(self, call, NULL, error);
+  PyObject *arguments[5] = {NULL, self->target, self->key, time, (PyObject *)self->context};
+  size_t skip = self->on_timer.takes_self ? 1 : 2;
+  PyObject *result =
+    PyObject_Vectorcall(self->on_timer.call, arguments + skip, (5 - skip) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+  Py_DECREF(time);
+  if (!result) return fail(self, call, NULL, error);
+  Py_DECREF(result);
+  return MARTLET_OK;
+}
+
+/* The job owns the operator and outlives the engine's use of it. */
+static void on_destroy(void *context) { (void)context; }
+
+martlet_process_function operator_callbacks(operator_object *self) {
+  return (martlet_process_function){
+    .struct_size = sizeof(martlet_process_function),
+    .context = self,
+    .open = on_open,
+    .batch_begin = on_batch_begin,
+    .on_event = on_event,
+    .on_timer = self->on_timer.call ? on_timer : NULL,
+    .batch_end = on_batch_end,
+    .close = on_close,
+    .destroy = on_destroy,
+  };
+}
+
+/* ---- the object -------------------------------------------------------------------------------------- */
+
+static int read_method(PyObject *methods, Py_ssize_t i, operator_method *out) {
+  PyObject *callable;
+  int takes_self;
+  if (!PyArg_ParseTuple(PyTuple_GET_ITEM(methods, i), "Op", &callable, &takes_self)) return -1;
+  out->call = callable == Py_None ? NULL : Py_NewRef(callable);
+  out->takes_self = takes_self;
+  return 0;
+}
+
+operator_object *operator_new(engine_state *st, job_object *job, PyObject *name, PyObject *target, PyObject *methods,
+                              PyObject *states) {
+  operator_object *self = (operator_object *)st->operator_type->tp_alloc(st->operator_type, 0);
+  if (!self) return NULL;
+  Py_ssize_t n = PyTuple_GET_SIZE(states);
+  self->st = st;
+  self->job = job;
+  self->name = Py_NewRef(name);
+  self->target = Py_NewRef(target);
+  self->states = PyMem_Calloc((size_t)n + 1, sizeof *self->states);
+  self->bindings = PyMem_Calloc((size_t)n + 1, sizeof *self->bindings);
+  self->previous = PyMem_Calloc((size_t)n + 1, sizeof *self->previous);
+  PyObject *by_name = PyDict_New();
+  if (!self->states || !self->bindings || !self->previous || !by_name) {
+    PyErr_NoMemory();
+    goto failed;
+  }
+  for (Py_ssize_t i = 0; i < n; i++) {
+    PyObject *state = PyTuple_GET_ITEM(states, i);
+    if (!Py_IS_TYPE(state, st->value_state_type)) {
+      PyErr_Format(PyExc_TypeError, "expected a ValueState, got %s", Py_TYPE(state)->tp_name);
+      goto failed;
+    }
+    self->states[i] = (value_state_object *)Py_NewRef(state);
+    self->n_states++;
+    if (PyDict_SetItem(by_name, self->states[i]->name, state) < 0) goto failed;
+  }
+  if (read_method(methods, 0, &self->open) < 0 || read_method(methods, 1, &self->on_event) < 0 ||
+      read_method(methods, 2, &self->on_timer) < 0 || read_method(methods, 3, &self->close) < 0)
+    goto failed;
+  if (!(self->context = context_new(st, self, by_name))) goto failed;
+  Py_DECREF(by_name);
+  return self;
+failed:
+  Py_XDECREF(by_name);
+  Py_DECREF(self);
+  return NULL;
+}
+
+static int operator_traverse(operator_object *self, visitproc visit, void *arg) {
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(self->target);
+  Py_VISIT(self->open.call);
+  Py_VISIT(self->on_event.call);
+  Py_VISIT(self->on_timer.call);
+  Py_VISIT(self->close.call);
+  for (Py_ssize_t i = 0; i < self->n_states; i++) Py_VISIT(self->states[i]);
+  Py_VISIT(self->context);
+  Py_VISIT(self->key);
+  return 0;
+}
+
+/* No tp_clear: the callbacks use these fields until the job has freed the engine job, which is what breaks a cycle. */
+static void operator_dealloc(operator_object *self) {
+  PyObject_GC_UnTrack(self);
+  if (self->context) {
+    context_end(self->context);
+    self->context->operator = NULL;
+  }
+  for (Py_ssize_t i = 0; i < self->n_states; i++) Py_DECREF(self->states[i]);
+  PyMem_Free(self->states);
+  PyMem_Free(self->bindings);
+  PyMem_Free(self->previous);
+  Py_XDECREF(self->open.call);
+  Py_XDECREF(self->on_event.call);
+  Py_XDECREF(self->on_timer.call);
+  Py_XDECREF(self->close.call);
+  Py_XDECREF(self->context);
+  Py_XDECREF(self->record);
+  Py_XDECREF(self->names);
+  Py_XDECREF(self->index);
+  Py_XDECREF(self->key);
+  Py_XDECREF(self->target);
+  Py_XDECREF(self->name);
+  free_object((PyObject *)self);
+}
+
+static PyType_Slot operator_slots[] = {
+  {Py_tp_dealloc, operator_dealloc}, {Py_tp_traverse, operator_traverse}, {0, NULL}};
+
+static PyType_Spec operator_spec = {
+  .name = "martlet._engine.Operator",
+  .basicsize = sizeof(operator_object),
+  .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+  .slots = operator_slots};
+
+int operator_init(PyObject *module, engine_state *st) {
+  st->operator_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &operator_spec, NULL);
+  return st->operator_type ? 0 : -1;
+}

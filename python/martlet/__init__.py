@@ -1,0 +1,77 @@
+"""Martlet: stateful process functions over Arrow streams, on a native engine.
+
+import martlet as mt
+
+class Counter(mt.ProcessFunction):
+    count = mt.ValueState("count", int)
+
+    def on_event(self, key, batch, row, ctx):
+        n = (self.count.get() or 0) + 1
+        self.count.set(n)
+        ctx.emit(user_id=key, n=n)
+
+events = mt.stream([{"user_id": "a"}, {"user_id": "b"}, {"user_id": "a"}])
+mt.apply_process_function(events, "user_id", Counter()).to_pylist()
+"""
+
+from __future__ import annotations
+
+from . import errors
+from ._engine import Column, Context, Record, RecordBatch, Schema, ValueState
+from ._engine import version as __version__
+from .config import Config
+from .errors import (
+    BusyError,
+    ClosedError,
+    ConfigError,
+    EngineError,
+    KeyTypeError,
+    MartletError,
+    MissingColumnError,
+    NullKeyError,
+    NullTimestampError,
+    SchemaError,
+    SourceError,
+    StateAccessError,
+    StateTypeError,
+    TimerError,
+    ValueRangeError,
+)
+from .functions import ProcessFunction
+from .report import RunReport
+from .sinks import ParquetSink
+from .stream import KeyedStream, Stream, apply_process_function, stream
+
+__all__ = [
+    "BusyError",
+    "ClosedError",
+    "Column",
+    "Config",
+    "ConfigError",
+    "Context",
+    "EngineError",
+    "KeyTypeError",
+    "KeyedStream",
+    "MartletError",
+    "MissingColumnError",
+    "NullKeyError",
+    "NullTimestampError",
+    "ParquetSink",
+    "ProcessFunction",
+    "Record",
+    "RecordBatch",
+    "RunReport",
+    "Schema",
+    "SchemaError",
+    "SourceError",
+    "StateAccessError",
+    "StateTypeError",
+    "Stream",
+    "TimerError",
+    "ValueRangeError",
+    "ValueState",
+    "__version__",
+    "apply_process_function",
+    "errors",
+    "stream",
+]

@@ -1,0 +1,54 @@
+"""What a run did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["RunReport"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """Counters of a finished run. Times are epoch milliseconds."""
+
+    records_in: int
+    records_out: int
+    batches_in: int
+    batches_out: int
+    null_keys: int
+    """Records dropped because their key was null."""
+    null_timestamps: int
+    """Records whose event time was null: dropped, or delivered without one."""
+    late: int
+    """Records at or behind the watermark, delivered all the same."""
+    timers_fired: int
+    timers_pending: int
+    keys: int
+    """Keys that hold state or timers at the end."""
+    state_bytes: int
+    """Memory of keys, state and timers at the end."""
+    watermark: int
+    """Of the last operator; 2**63 - 1 at the end of a bounded input."""
+    wall_time_s: float
+
+    @property
+    def records_per_second(self) -> float:
+        """Input records per second of wall time."""
+        return self.records_in / self.wall_time_s if self.wall_time_s > 0 else 0.0
+
+    def __str__(self) -> str:
+        parts = [
+            f"{self.records_in:,} records in, {self.records_out:,} out in {self.wall_time_s:.3f} s "
+            f"({self.records_per_second:,.0f}/s)"
+        ]
+        for value, words in (
+            (self.timers_fired, "timers fired"),
+            (self.timers_pending, "timers pending"),
+            (self.late, "late"),
+            (self.null_keys, "null keys dropped"),
+            (self.null_timestamps, "null timestamps"),
+        ):
+            if value:
+                parts.append(f"{value:,} {words}")
+        parts.append(f"{self.keys:,} keys, {self.state_bytes:,} bytes of state")
+        return "; ".join(parts)
