@@ -128,7 +128,8 @@ final class ProcessOperator: Operator {
     let columns = keyColumns.map { "'\($0)'" }.joined(separator: ", ")
     throw EngineError(
       .nullKey,
-      "the key (\(columns)) is null; filter such records out, or set null_keys=\"drop\" to leave them out and count them")
+      "the key (\(columns)) is null; filter such records out, or set null_keys=\"drop\" to leave them out and count them"
+    )
   }
 
   // MARK: - Watermarks and timers
