@@ -23,7 +23,9 @@ public func martletJobCreate(
       throw EngineError(.invalidArgument, "martlet_job_options.null_timestamps is not a martlet_null_policy")
     }
     out.pointee = Handle.new(
-      Job(name: text(options.pointee.name) ?? "job", nullKeys: nullKeys, nullTimestamps: nullTimestamps))
+      Job(
+        name: text(options.pointee.name) ?? "job", nullKeys: nullKeys, nullTimestamps: nullTimestamps,
+        clock: options.pointee.clock.map { Handle.object($0, as: ManualClock.self) } ?? Clock.system))
   }
 }
 

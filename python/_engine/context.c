@@ -66,6 +66,12 @@ static PyObject *context_watermark(context_object *self, void *unused) {
   return call ? PyLong_FromLongLong(call->watermark) : NULL;
 }
 
+static PyObject *context_processing_time(context_object *self, void *unused) {
+  (void)unused;
+  martlet_context *call = call_of(self);
+  return call ? PyLong_FromLongLong(martlet_processing_time(call)) : NULL;
+}
+
 static PyObject *context_key(context_object *self, void *unused) {
   (void)unused;
   if (!call_of(self)) return NULL;
@@ -177,6 +183,7 @@ static PyGetSetDef context_getset[] = {
    "Event time in epoch milliseconds: the record's, or the timer's in on_timer; None when there is none.", NULL},
   {"watermark", (getter)context_watermark, NULL,
    "The event-time watermark in epoch milliseconds; -2**63 before the first, 2**63 - 1 at the end of the input.", NULL},
+  {"processing_time", (getter)context_processing_time, NULL, "The time of the job's clock now, in epoch milliseconds.", NULL},
   {"key", (getter)context_key, NULL, "The current key; None outside of one.", NULL},
   {"is_late", (getter)context_is_late, NULL, "Whether the record's timestamp is at or behind the watermark.", NULL},
   {"timer_domain", (getter)context_timer_domain, NULL,

@@ -2,6 +2,7 @@
 
 #include "arrow.h"
 #include "batch.h"
+#include "clock.h"
 #include "errors.h"
 #include "operator.h"
 #include "schema.h"
@@ -54,15 +55,17 @@ static int check_usable(job_object *self) {
 /* ---- building ----------------------------------------------------------------------------------------- */
 
 static PyObject *job_create(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-  static const char *const keywords[] = {"name", "null_keys", "null_timestamps", NULL};
+  static const char *const keywords[] = {"name", "null_keys", "null_timestamps", "clock", NULL};
+  PyObject *clock = Py_None;
   martlet_job_options options = {.struct_size = sizeof options};
   martlet_error error;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sii", (char **)(void *)keywords, &options.name, &options.null_keys,
-                                   &options.null_timestamps))
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sii|O", (char **)(void *)keywords, &options.name, &options.null_keys,
+                                   &options.null_timestamps, &clock) ||
+      clock_of(PyType_GetModuleState(type), clock, &options.clock) < 0)
     return NULL;
   job_object *self = (job_object *)type->tp_alloc(type, 0);
   if (!self) return NULL;
-  if (!(self->parts = PyList_New(0))) goto failed;
+  if (!(self->parts = PyList_New(0)) || PyList_Append(self->parts, clock) < 0) goto failed;
   int32_t status = martlet_job_create(&options, &self->job, &error);
   if (status == MARTLET_OK) return (PyObject *)self;
   self->job = NULL;

@@ -28,7 +28,10 @@ class Run:
 
     def __init__(self, source: SourceNode, processes: tuple[ProcessNode, ...], config: Config) -> None:
         self._job = Job(
-            config.name or source.name, _NULL_KEYS[config.null_keys], _NULL_TIMESTAMPS[config.null_timestamps]
+            config.name or source.name,
+            _NULL_KEYS[config.null_keys],
+            _NULL_TIMESTAMPS[config.null_timestamps],
+            config.clock,
         )
         self._first: RecordBatch | None = None
         self._schema: Schema | None = None

@@ -229,6 +229,18 @@ typedef struct martlet_key_part {
   int64_t length;
 } martlet_key_part;
 
+/* ---- clocks ------------------------------------------------------------------------------------ */
+
+/* Processing time that stands still until it is set: for tests, and for runs that must give the same result every time.
+ * May be used from any thread. */
+typedef struct martlet_clock martlet_clock;
+
+int32_t martlet_clock_create(int64_t start_ms, martlet_clock **out, martlet_error *error); /* new (martlet_clock_free) */
+void martlet_clock_free(martlet_clock *clock); /* NULL allowed */
+int64_t martlet_clock_now(const martlet_clock *clock);
+/* MARTLET_INVALID_ARGUMENT for a time before the one it shows. */
+int32_t martlet_clock_advance(martlet_clock *clock, int64_t time_ms, martlet_error *error);
+
 /* ---- process functions ------------------------------------------------------------------------- */
 
 typedef struct martlet_state martlet_state;   /* a state handle; borrowed from the context */
@@ -276,6 +288,9 @@ typedef struct martlet_process_function {
   int32_t (*close)(void *context, martlet_context *call, martlet_error *error);
   void (*destroy)(void *context);
 } martlet_process_function;
+
+/* The job's clock now. */
+int64_t martlet_processing_time(const martlet_context *call);
 
 /* Event-time timers of the current key. One per key and time: registering it twice fires once. */
 int32_t martlet_register_event_time_timer(martlet_context *call, int64_t time_ms, martlet_error *error);
@@ -368,6 +383,7 @@ typedef struct martlet_job_options {
   const char *name;
   int32_t null_keys;       /* martlet_null_policy */
   int32_t null_timestamps; /* martlet_null_policy */
+  martlet_clock *clock;    /* borrowed until the job is freed; NULL: the system's clock */
 } martlet_job_options;
 
 typedef struct martlet_report {

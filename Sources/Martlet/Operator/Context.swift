@@ -9,6 +9,7 @@ public final class Context {
   /// The main output.
   public let output: OutputBuilder
   let operatorName: String
+  let clock: Clock
   private var timers: TimerQueue?
   /// The declared states, for bindings. Empty while the operator is not open.
   package private(set) var states: [StateHandle] = []
@@ -17,9 +18,10 @@ public final class Context {
   /// How many timers, each registered by the one before, led to the current callback within one pass.
   var chainDepth: UInt32 = 0
 
-  init(operatorName: String, output: OutputBuilder) {
+  init(operatorName: String, output: OutputBuilder, clock: Clock = .system) {
     self.operatorName = operatorName
     self.output = output
+    self.clock = clock
     raw = .allocate(capacity: 1)
     raw.initialize(to: martlet_context())
     raw.pointee.parallelism = 1
@@ -73,6 +75,9 @@ public final class Context {
   /// The current watermark: `EventTime.min` before the first, `EventTime.max` at the end of the input.
   @inlinable
   public var watermark: Int64 { raw.pointee.watermark }
+
+  /// The job's clock, in milliseconds since the Unix epoch.
+  public var processingTime: Int64 { clock.now() }
 
   /// Whether the record's timestamp is not after the watermark.
   @inlinable

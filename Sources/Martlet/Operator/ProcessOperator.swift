@@ -30,7 +30,7 @@ final class ProcessOperator: Operator {
     let schema: Schema?
   }
 
-  init(_ spec: ProcessSpec, nullKeys: NullPolicy) throws(EngineError) {
+  init(_ spec: ProcessSpec, nullKeys: NullPolicy, clock: Clock = .system) throws(EngineError) {
     try StateTable.checkNames(spec.states)
     name = spec.name
     keyColumns = spec.keyColumns
@@ -39,7 +39,7 @@ final class ProcessOperator: Operator {
     calls = spec.calls
     self.nullKeys = nullKeys
     output = OutputBuilder()
-    context = Context(operatorName: spec.name, output: output)
+    context = Context(operatorName: spec.name, output: output, clock: clock)
     nextMark = .allocate(capacity: 1)
     nextMark.initialize(to: .max)
     if let schema = try spec.declaredOutput() { try output.declare(schema) }

@@ -18,6 +18,7 @@ public final class Job {
   public let name: String
   private let nullKeys: NullPolicy
   private let nullTimestamps: NullPolicy
+  private let clock: Clock
   private var source: SourceStage?
   private var operators: [any Operator] = []
   private var openedOperators = 0
@@ -30,10 +31,13 @@ public final class Job {
   /// Only for a chain without operators: the rows of the source as they are.
   private let passThrough = OutputBuilder()
 
-  public init(name: String = "job", nullKeys: NullPolicy = .raise, nullTimestamps: NullPolicy = .raise) {
+  public init(
+    name: String = "job", nullKeys: NullPolicy = .raise, nullTimestamps: NullPolicy = .raise, clock: Clock = .system
+  ) {
     self.name = name
     self.nullKeys = nullKeys
     self.nullTimestamps = nullTimestamps
+    self.clock = clock
   }
 
   deinit { try? close() }
@@ -65,7 +69,7 @@ public final class Job {
     guard !spec.keyColumns.isEmpty else {
       throw EngineError(.invalidArgument, "operator '\(spec.name)': name at least one key column")
     }
-    let next = try ProcessOperator(spec, nullKeys: nullKeys)
+    let next = try ProcessOperator(spec, nullKeys: nullKeys, clock: clock)
     if let previous = operators.last {
       previous.output.recordsTimestamps = true
       previous.forwardsWatermarks = true
