@@ -22,10 +22,17 @@ public func martletJobCreate(
     guard let nullTimestamps = NullPolicy(rawValue: options.pointee.null_timestamps) else {
       throw EngineError(.invalidArgument, "martlet_job_options.null_timestamps is not a martlet_null_policy")
     }
-    out.pointee = Handle.new(
-      Job(
-        name: text(options.pointee.name) ?? "job", nullKeys: nullKeys, nullTimestamps: nullTimestamps,
-        clock: options.pointee.clock.map { Handle.object($0, as: ManualClock.self) } ?? Clock.system))
+    guard let atEnd = TimersAtEnd(rawValue: options.pointee.timers_at_end) else {
+      throw EngineError(.invalidArgument, "martlet_job_options.timers_at_end is not a martlet_timers_at_end")
+    }
+    let job = Job(
+      name: text(options.pointee.name) ?? "job", nullKeys: nullKeys, nullTimestamps: nullTimestamps,
+      clock: options.pointee.clock.map { Handle.object($0, as: ManualClock.self) } ?? Clock.system, atEnd: atEnd)
+    if let poll = options.pointee.poll {
+      let lifetime = CallbackLifetime(options.pointee.poll_context, nil)
+      job.poll = { if poll(lifetime.context, lifetime.error) != 0 { throw lifetime.failure() } }
+    }
+    out.pointee = Handle.new(job)
   }
 }
 
@@ -154,7 +161,8 @@ public func martletJobReport(
       batches_in: counts.batchesIn, batches_out: counts.batchesOut, null_keys: counts.nullKeys,
       null_timestamps: counts.nullTimestamps, late: counts.late, timers_fired: counts.timersFired,
       timers_pending: counts.timersPending, keys: counts.keys, state_bytes: counts.stateBytes,
-      watermark: counts.watermark)
+      watermark: counts.watermark, processing_timers_fired: counts.processingTimersFired,
+      processing_timers_pending: counts.processingTimersPending)
   }
 }
 

@@ -13,7 +13,8 @@ __all__ = ["Config"]
 _PROFILES = ("dev-local",)
 _NULL_KEYS = ("raise", "drop")
 _NULL_TIMESTAMPS = ("raise", "drop", "process")
-_SETTINGS = ("profile", "null_keys", "null_timestamps", "name", "clock")
+_AT_END = ("fire", "drop", "keep")
+_SETTINGS = ("profile", "null_keys", "null_timestamps", "name", "clock", "at_end")
 
 
 class Config:
@@ -28,17 +29,21 @@ class Config:
     - `name`: the job's name in messages.
     - `clock`: where processing time comes from: None or `"system"` for the system's clock, or a `mt.ManualClock()`, which
       stands still until its `advance_to(ms)` is called.
+    - `at_end`: what becomes of processing-time timers that are pending when a bounded input ends (event-time timers
+      always fire): `"fire"` fires them in order of time, with `ctx.processing_time` showing the time of each;
+      `"drop"` forgets them; `"keep"` leaves them pending, counted in the report.
 
     An unknown setting or value is a ConfigError that lists what is allowed.
     """
 
-    __slots__ = ("clock", "name", "null_keys", "null_timestamps", "profile")
+    __slots__ = ("at_end", "clock", "name", "null_keys", "null_timestamps", "profile")
 
     profile: str
     null_keys: str
     null_timestamps: str
     name: str | None
     clock: ManualClock | None
+    at_end: str
 
     def __init__(
         self,
@@ -48,6 +53,7 @@ class Config:
         null_timestamps: str = "raise",
         name: str | None = None,
         clock: ManualClock | str | None = None,
+        at_end: str = "fire",
         **unknown: object,
     ) -> None:
         if unknown:
@@ -65,6 +71,7 @@ class Config:
         if clock not in (None, "system") and not isinstance(clock, ManualClock):
             raise ConfigError(f"clock={clock!r} is not a clock; use 'system' or mt.ManualClock()")
         put(self, "clock", None if isinstance(clock, str) else clock)
+        put(self, "at_end", _one_of("at_end", at_end, _AT_END))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Config is immutable: make a new one to change {name!r}")
@@ -73,7 +80,7 @@ class Config:
         return _rebuild, self._values()
 
     def _values(self) -> tuple[object, ...]:
-        return self.profile, self.null_keys, self.null_timestamps, self.name, self.clock
+        return self.profile, self.null_keys, self.null_timestamps, self.name, self.clock, self.at_end
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Config) and self._values() == other._values()

@@ -15,7 +15,8 @@ struct RecordLoop {
   @usableFromInline let keys: KeySpace
   @usableFromInline let keyRefs: UnsafePointer<KeyRef>
   @usableFromInline let slots: UnsafePointer<UInt32>
-  /// The position of the next watermark; `Int.max` when there are no more.
+  /// The position of the next watermark; `Int.max` when there are no more. While processing-time timers are pending it is the
+  /// next position whatever comes there, so that the clock is looked at after every record; without any this costs nothing.
   @usableFromInline let nextMark: UnsafePointer<Int>
   @usableFromInline let owner: ProcessOperator
   /// Set while the states are too large for the cache: the values of a row further down are fetched ahead.
@@ -56,7 +57,7 @@ struct RecordLoop {
     let key = Key(raw.pointee.key, Int(raw.pointee.key_parts))
     let handle = OpaquePointer(batch.toOpaque())
     for index in 0..<selection.count {
-      if !arePlain, index == nextMark.pointee { try owner.passMarks(at: index) }
+      if index >= nextMark.pointee { try owner.passMarks(at: index) }
       if let prefetch, index &+ StatePrefetch.distance < selection.count {
         prefetch.fetch(slots[index &+ StatePrefetch.distance])
       }
@@ -95,19 +96,22 @@ package struct FunctionCalls {
   let run: (RecordLoop) throws -> Void
   let onTimer: (Key, Int64, Context) throws -> Void
   let didProcess: (Context) -> Void
+  /// nil if the function does not want to know of the end of its keys.
+  let onEnd: ((Key, Context) throws -> Void)?
   let close: (Context) throws -> Void
 
   @usableFromInline
   init(
     open: @escaping (Context) throws -> Void, willProcess: @escaping (RecordBatch?, Context) throws -> Void,
     run: @escaping (RecordLoop) throws -> Void, onTimer: @escaping (Key, Int64, Context) throws -> Void,
-    didProcess: @escaping (Context) -> Void, close: @escaping (Context) throws -> Void
+    didProcess: @escaping (Context) -> Void, onEnd: ((Key, Context) throws -> Void)?, close: @escaping (Context) throws -> Void
   ) {
     self.open = open
     self.willProcess = willProcess
     self.run = run
     self.onTimer = onTimer
     self.didProcess = didProcess
+    self.onEnd = onEnd
     self.close = close
   }
 
@@ -122,6 +126,7 @@ package struct FunctionCalls {
       run: { try $0.run(box.function) },
       onTimer: { try box.function.pointee.onTimer(key: $0, fireTime: $1, context: $2) },
       didProcess: { box.function.pointee.didProcess(context: $0) },
+      onEnd: FunctionCalls.onEnd(box),
       close: { try box.function.pointee.close(context: $0) })
   }
 }
