@@ -55,7 +55,7 @@ final class ProcessOperator: Operator {
     }
     let keys = KeySpace(schema)
     let parts = Parts(
-      keys: keys, states: StateTable(descriptors, keys.slots), timers: TimerQueue(keys: keys), schema: inputSchema)
+      keys: keys, states: StateTable(descriptors, keys.slots, StateTime(.system, UnsafePointer(context.raw))), timers: TimerQueue(keys: keys), schema: inputSchema)
     self.parts = parts
     context.bind(
       keys: keys, timers: parts.timers,
@@ -92,6 +92,7 @@ final class ProcessOperator: Operator {
     setMarks(chunk.marks)
     let loop = RecordLoop(self, chunk, parts.keys, scratch.keys, scratch.slots, nextMark: nextMark)
     try enclosed(chunk.batch) { try calls.run(loop) }
+    parts.states.sweep(afterRows: rows)
     parts.keys.reclaim()
   }
 
