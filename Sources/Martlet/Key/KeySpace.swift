@@ -5,10 +5,10 @@ import CMartlet
 @usableFromInline
 final class KeySpace {
   @usableFromInline let slots: SlotAllocator
-  private let schema: KeySchema
-  @exclusivity(unchecked) private var reader: KeyReader
-  @exclusivity(unchecked) private var integers = IntegerKeyTable()
-  @exclusivity(unchecked) private var byteStrings = BytesKeyTable()
+  let schema: KeySchema
+  @exclusivity(unchecked) var reader: KeyReader
+  @exclusivity(unchecked) var integers = IntegerKeyTable()
+  @exclusivity(unchecked) var byteStrings = BytesKeyTable()
 
   /// What `martlet_context.key` points to.
   @usableFromInline let parts: UnsafeMutablePointer<martlet_key_part>

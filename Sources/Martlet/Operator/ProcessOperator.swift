@@ -10,11 +10,11 @@ final class ProcessOperator: Operator {
   @usableFromInline let context: Context
 
   private let calls: FunctionCalls
-  private let keyColumns: [String]
-  private let descriptors: [StateDescriptor]
+  let keyColumns: [String]
+  let descriptors: [StateDescriptor]
   private let handles: FunctionHandles
   private let nullKeys: NullPolicy
-  @exclusivity(unchecked) private var parts: Parts?
+  @exclusivity(unchecked) private(set) var parts: Parts?
   @exclusivity(unchecked) private var marks = UnsafeBufferPointer<WatermarkMark>(start: nil, count: 0)
   @exclusivity(unchecked) private var markIndex = 0
   private let nextMark: UnsafeMutablePointer<Int>
@@ -23,7 +23,7 @@ final class ProcessOperator: Operator {
   private var boundBatch: ObjectIdentifier?
 
   /// What depends on the input's schema and exists from `open` to `close`.
-  private struct Parts {
+  struct Parts {
     let keys: KeySpace
     let states: StateTable
     let timers: TimerService
@@ -54,14 +54,20 @@ final class ProcessOperator: Operator {
       try KeySchema(inputSchema == nil ? [] : keyColumns, in: inputSchema ?? Schema([]))
     }
     let keys = KeySpace(schema)
+    let states = StateTable(descriptors, keys.slots, StateTime(context.clock, UnsafePointer(context.raw)))
     let parts = Parts(
-      keys: keys, states: StateTable(descriptors, keys.slots, StateTime(.system, UnsafePointer(context.raw))), timers: TimerQueue(keys: keys), schema: inputSchema)
+      keys: keys, states: states, timers: TimerService(keys: keys, clock: context.clock), schema: inputSchema)
     self.parts = parts
     context.bind(
       keys: keys, timers: parts.timers,
       states: parts.states.columns.map { StateHandle($0, cursor: context.raw) })
     handles.bind(parts.states, context, output)
     try calling { try calls.open(context) }
+  }
+
+  /// After the state columns moved in memory.
+  func rebindStates() {
+    if let parts { handles.bind(parts.states, context, output) }
   }
 
   func close() throws {

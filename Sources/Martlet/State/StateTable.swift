@@ -58,6 +58,9 @@ final class StateTable {
     for column in columns { column.sweep(budget: budget) }
   }
 
+  /// How to fetch the first state's values ahead; nil while they fit the cache anyway.
+  var prefetch: StatePrefetch? { nil }
+
   var memoryBytes: Int { columns.reduce(0) { $0 + $1.memoryBytes } }
 
   /// Throws `.invalidArgument` if two states have one name.

@@ -1,0 +1,184 @@
+import CMartlet
+
+/// What to restore of a snapshot, and how.
+struct RestoreOptions {
+  /// Only keys of these groups; nil: all.
+  var groups: KeyGroupRange?
+  /// Names of states that the function no longer declares and that need not be kept.
+  var forgetting: Set<String> = []
+}
+
+extension ProcessOperator {
+  /// All state and timers, between two records. `kept` is what `restore` gave.
+  func snapshot(records: Int64, _ kept: KeptStates) -> [UInt8] {
+    guard let parts else { preconditionFailure("snapshot before open") }
+    var writer = SnapshotWriter(
+      SnapshotHeader(
+        operatorName: name, keyColumns: keyColumns, schema: parts.schema, states: descriptors + kept.descriptors,
+        watermark: context.watermark, processingTime: context.clock.now(), records: records))
+    var orphans = kept.keys[...]
+    func addOrphans(before key: [UInt8]?) {
+      while let orphan = orphans.first, key.map({ orphan.lexicographicallyPrecedes($0) }) ?? true {
+        writer.add(SnapshotKey(key: orphan, entries: keptEntries(kept, orphan)))
+        orphans.removeFirst()
+      }
+    }
+    for slot in parts.keys.liveSlotsInKeyOrder() {
+      var key = SnapshotKey(key: parts.keys.canonicalBytes(of: slot))
+      addOrphans(before: key.key)
+      if orphans.first == key.key { orphans.removeFirst() }
+      for (number, column) in parts.states.columns.enumerated() {
+        var bytes: [UInt8] = []
+        column.encodeEntries(of: slot, into: &bytes)
+        if !bytes.isEmpty { key.entries.append((number, bytes)) }
+      }
+      key.entries += keptEntries(kept, key.key)
+      key.timers = parts.timers.pending(slot: slot).map {
+        PendingTimer($0.domain, $0.timer.time, name: parts.timers.names.text($0.timer.name))
+      }
+      writer.add(key)
+    }
+    addOrphans(before: nil)
+    return writer.finish()
+  }
+
+  private func keptEntries(_ kept: KeptStates, _ key: [UInt8]) -> [(state: Int, bytes: [UInt8])] {
+    kept.entries(of: key).map { (descriptors.count + $0.state, $0.bytes) }
+  }
+
+  /// Fills the operator, just opened, from a snapshot. A state that the snapshot does not have stays empty; one that the function no
+  /// longer has is kept, and returned. Throws `.snapshotMismatch` where the two do not fit, `.snapshotInvalid` for a
+  /// broken snapshot; the operator is of no use then.
+  func restore(_ reader: SnapshotReader, _ options: RestoreOptions) throws(EngineError) -> KeptStates {
+    guard let parts else { preconditionFailure("restore before open") }
+    do throws(EngineError) {
+      try checkKey(reader.header, parts.keys.schema)
+      var kept = KeptStates()
+      let places = try self.places(reader.header.states, options, &kept)
+      try restoreKeys(reader, options.groups, places, &kept, parts)
+      context.raw.pointee.watermark = reader.header.watermark
+      return kept
+    } catch {
+      throw context.located(error)
+    }
+  }
+
+  /// Where a state of the snapshot goes.
+  private enum Place {
+    case column(Int)
+    case kept(Int)
+    case nowhere
+  }
+
+  private func places(
+    _ states: [StateDescriptor], _ options: RestoreOptions, _ kept: inout KeptStates
+  ) throws(EngineError) -> [Place] {
+    for name in options.forgetting.sorted() {
+      if descriptors.contains(where: { $0.name == name }) {
+        throw EngineError(
+          .invalidArgument, "state '\(name)' is to be forgotten, and the function declares it; only states it has no more can be")
+      }
+      guard states.contains(where: { $0.name == name }) else {
+        throw EngineError(.invalidArgument, "state '\(name)' is to be forgotten, and the snapshot has none of that name")
+      }
+    }
+    var places: [Place] = []
+    for state in states {
+      if let column = descriptors.firstIndex(where: { $0.name == state.name }) {
+        try state.checkContinues(as: descriptors[column])
+        places.append(.column(column))
+      } else if options.forgetting.contains(state.name) {
+        places.append(.nowhere)
+      } else {
+        places.append(.kept(kept.add(state)))
+      }
+    }
+    return places
+  }
+
+  private func restoreKeys(
+    _ source: SnapshotReader, _ groups: KeyGroupRange?, _ places: [Place], _ kept: inout KeptStates, _ parts: Parts
+  ) throws(EngineError) {
+    var reader = source
+    var moved = false
+    while let key = try reader.next() {
+      guard groups?.owns(key.key) ?? true else { continue }
+      guard let slot = parts.keys.intern(canonical: key.key) else {
+        throw EngineError(.snapshotInvalid, "the snapshot holds a key that is not one of its own key types; restore from another one")
+      }
+      if parts.states.reserve() { moved = true }
+      for (state, bytes) in key.entries {
+        switch places[state] {
+        case .column(let number): try restore(bytes, slot, parts.states.columns[number])
+        case .kept(let number): kept.add(bytes, state: number, of: key.key)
+        case .nowhere: break
+        }
+      }
+      for timer in key.timers {
+        try parts.timers.restore(
+          TimerService.Entry(domain: timer.domain, slot: slot, time: timer.time, name: timer.name))
+      }
+    }
+    if moved { rebindStates() }
+    parts.keys.reclaim()
+  }
+
+  private func restore(_ bytes: [UInt8], _ slot: UInt32, _ column: StateColumn) throws(EngineError) {
+    let result: Result<Void, EngineError> = bytes.withUnsafeBytes { bytes in
+      do throws(EngineError) { return .success(try column.restoreEntries(slot, bytes)) } catch { return .failure(error) }
+    }
+    do { try result.get() } catch { throw EngineError(.snapshotInvalid, error.message) }
+  }
+
+  private func checkKey(_ header: SnapshotHeader, _ schema: KeySchema) throws(EngineError) {
+    guard let old = header.schema else { return }
+    guard header.keyColumns.count == schema.parts.count else {
+      throw EngineError(
+        .snapshotMismatch,
+        "the snapshot has a key of \(header.keyColumns.count) columns (\(header.keyColumns.joined(separator: ", "))), the function is "
+          + "keyed by \(schema.parts.count) (\(keyColumns.joined(separator: ", "))); key it as it was")
+    }
+    for (name, part) in zip(header.keyColumns, schema.parts) {
+      let type = schema.schema.fields[part.column].type
+      guard let column = old.index(of: name) else { throw SnapshotFormat.malformed(at: 0) }
+      let oldType = old.fields[column].type
+      guard KeyClass(oldType.valueType) == part.keyClass else {
+        throw EngineError(
+          .snapshotMismatch,
+          "the key column '\(part.name)' is \(type), and was \(oldType) ('\(name)') in the snapshot; a key keeps its type, so cast the "
+            + "column")
+      }
+    }
+  }
+}
+
+extension StateDescriptor {
+  /// Throws `.snapshotMismatch` unless what was stored as this state can be read as `now`.
+  fileprivate func checkContinues(as now: StateDescriptor) throws(EngineError) {
+    guard kind == now.kind, type == now.type else {
+      throw EngineError(
+        .snapshotMismatch,
+        "state '\(name)' is a \(now.fullType) and was a \(fullType) in the snapshot; declare it as it was, or give the new one another "
+          + "name")
+    }
+    if let old = ttl, let new = now.ttl, old.domain != new.domain {
+      throw EngineError(
+        .snapshotMismatch,
+        "the TTL of state '\(name)' counts \(new.domain.words) and counted \(old.domain.words) in the snapshot; keep its time, or give "
+          + "the new one another name")
+    }
+  }
+
+  private var fullType: String {
+    switch kind {
+    case .map(let key): "\(kind.noun) of \(key) to \(type)"
+    case .reducing(.custom): "\(kind.noun) of \(type)"
+    case .reducing(let reducer): "\(kind.noun) (\(reducer)) of \(type)"
+    case .value, .list, .aggregating: "\(kind.noun) of \(type)"
+    }
+  }
+}
+
+extension StateTTL.Domain {
+  fileprivate var words: String { self == .event ? "event time" : "processing time" }
+}
