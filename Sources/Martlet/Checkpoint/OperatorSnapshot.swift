@@ -42,20 +42,30 @@ extension ProcessOperator {
     return writer.finish()
   }
 
+  /// The snapshot of an operator that is not open yet: no keys, since nothing is known of them.
+  func emptySnapshot(watermark: Int64, _ kept: KeptStates) -> [UInt8] {
+    var writer = SnapshotWriter(
+      SnapshotHeader(
+        operatorName: name, keyColumns: keyColumns, schema: nil, states: descriptors + kept.descriptors,
+        watermark: watermark, processingTime: context.clock.now(), records: 0))
+    return writer.finish()
+  }
+
   private func keptEntries(_ kept: KeptStates, _ key: [UInt8]) -> [(state: Int, bytes: [UInt8])] {
     kept.entries(of: key).map { (descriptors.count + $0.state, $0.bytes) }
   }
 
-  /// Fills the operator, just opened, from a snapshot. A state that the snapshot does not have stays empty; one that the function no
+  /// Fills the operator, just opened (or not, if the snapshot has no keys), from a snapshot. A state that the snapshot does not have stays empty; one that the function no
   /// longer has is kept, and returned. Throws `.snapshotMismatch` where the two do not fit, `.snapshotInvalid` for a
   /// broken snapshot; the operator is of no use then.
   func restore(_ reader: SnapshotReader, _ options: RestoreOptions) throws(EngineError) -> KeptStates {
-    guard let parts else { preconditionFailure("restore before open") }
     do throws(EngineError) {
-      try checkKey(reader.header, parts.keys.schema)
       var kept = KeptStates()
       let places = try self.places(reader.header.states, options, &kept)
-      try restoreKeys(reader, options.groups, places, &kept, parts)
+      if let parts {
+        try checkKey(reader.header, parts.keys.schema)
+        try restoreKeys(reader, options.groups, places, &kept, parts)
+      }
       context.raw.pointee.watermark = reader.header.watermark
       return kept
     } catch {

@@ -17,9 +17,9 @@ public final class Job {
 
   public let name: String
   private let nullKeys: NullPolicy
-  private let nullTimestamps: NullPolicy
+  let nullTimestamps: NullPolicy
   let clock: Clock
-  private let atEnd: TimersAtEnd
+  let atEnd: TimersAtEnd
   /// Called every now and then while the job waits for its source; what it throws stops the job.
   package var poll: () throws -> Void = {}
   private(set) var source: SourceStage?
@@ -85,6 +85,18 @@ public final class Job {
 
   private func requireBuilding() throws(EngineError) {
     guard case .building = state else { throw EngineError(.closed, "job '\(name)' has started; build a new one") }
+  }
+
+  /// Gives the operator of a job that has one and has not begun to somebody else to drive. The job is closed.
+  func handOver() throws(EngineError) -> ProcessOperator {
+    try requireBuilding()
+    guard operators.count == 1, let only = operators[0] as? ProcessOperator else {
+      throw EngineError(
+        .invalidArgument, "job '\(name)' has \(operators.count) functions; a harness drives one, so add exactly one")
+    }
+    operators = []
+    state = .closed
+    return only
   }
 
   // MARK: - Running
