@@ -29,7 +29,7 @@ public struct OutputRow: Hashable, Sendable, ExpressibleByArrayLiteral {
   public var timestamp: RowTime?
 
   public enum RowTime: Hashable, Sendable {
-    case none
+    case absent
     case at(Int64)
   }
 
@@ -101,7 +101,7 @@ extension Harness {
       let time = times.values[row]
       return OutputRow(
         (0..<batch.schema.fields.count).map { HarnessRow.value(batch, $0, row) },
-        at: timestamps ? (time == EventTime.none ? .none : .at(time)) : nil)
+        at: timestamps ? (time == EventTime.none ? .absent : .at(time)) : nil)
     }
   }
 

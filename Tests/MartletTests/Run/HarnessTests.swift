@@ -46,7 +46,7 @@ import Testing
     try harness.push("ann", 5, timestamp: 12)
     #expect(try harness.output(timestamps: true) == [OutputRow(["ann", 1], at: .at(12))])
     try harness.push("ann", 5, timestamp: .none)
-    #expect(try harness.output(timestamps: true) == [OutputRow(["ann", 2], at: OutputRow.RowTime.none)])
+    #expect(try harness.output(timestamps: true) == [OutputRow(["ann", 2], at: .absent)])
     #expect(try harness.output() == [])
     #expect(try harness.at("ann") { function.count.get() } == 2)
     #expect(try harness.at("ann") { function.seen.get() } == ["ann", "ann"])
