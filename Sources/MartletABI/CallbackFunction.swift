@@ -4,9 +4,10 @@ import Martlet
 /// A process function behind function pointers. The record loop is specialised for it, so a record costs one indirect call.
 struct CallbackFunction: EndOfInputFunction {
   private let table: martlet_process_function
-  private let onEventPointer: @convention(c) (
-    UnsafeMutableRawPointer?, UnsafeMutablePointer<martlet_context>?, UnsafeMutablePointer<martlet_error>?
-  ) -> Int32
+  private let onEventPointer:
+    @convention(c) (
+      UnsafeMutableRawPointer?, UnsafeMutablePointer<martlet_context>?, UnsafeMutablePointer<martlet_error>?
+    ) -> Int32
   private let error: UnsafeMutablePointer<martlet_error>
   /// Destroys the callback's context with the last copy of this struct.
   private let lifetime: CallbackLifetime
@@ -15,7 +16,9 @@ struct CallbackFunction: EndOfInputFunction {
   init(moving table: martlet_process_function) throws(EngineError) {
     lifetime = CallbackLifetime(table.context, table.destroy)
     guard table.struct_size >= MemoryLayout<martlet_process_function>.size else {
-      throw EngineError(.invalidArgument, "martlet_process_function.struct_size is too small: set it to sizeof(martlet_process_function)")
+      throw EngineError(
+        .invalidArgument,
+        "martlet_process_function.struct_size is too small: set it to sizeof(martlet_process_function)")
     }
     guard let onEvent = table.on_event else {
       throw EngineError(.invalidArgument, "martlet_process_function.on_event is NULL")

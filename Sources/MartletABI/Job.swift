@@ -16,7 +16,8 @@ public func martletJobCreate(
     }
     try checkSize(options.pointee.struct_size, of: martlet_job_options.self)
     guard let nullKeys = NullPolicy(rawValue: options.pointee.null_keys), nullKeys != .process else {
-      throw EngineError(.invalidArgument, "martlet_job_options.null_keys must be MARTLET_NULLS_RAISE or MARTLET_NULLS_DROP")
+      throw EngineError(
+        .invalidArgument, "martlet_job_options.null_keys must be MARTLET_NULLS_RAISE or MARTLET_NULLS_DROP")
     }
     guard let nullTimestamps = NullPolicy(rawValue: options.pointee.null_timestamps) else {
       throw EngineError(.invalidArgument, "martlet_job_options.null_timestamps is not a martlet_null_policy")
@@ -95,7 +96,9 @@ public func martletJobAddProcess(
       states.append(try stateDescriptor(spec))
     }
     var keys: [String] = []
-    for name in try array(options.pointee.key_columns, options.pointee.n_key_columns, "martlet_process_options.key_columns") {
+    for name in try array(
+      options.pointee.key_columns, options.pointee.n_key_columns, "martlet_process_options.key_columns")
+    {
       guard let name = text(name) else { throw missing("a key column's name") }
       keys.append(name)
     }

@@ -52,7 +52,7 @@ def process(records: Any, fn: Any) -> mt.Stream:
 
 
 def threads() -> int:
-    return len(os.listdir("/proc/self/task"))
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def wait_for(condition: Any) -> None:

@@ -40,6 +40,9 @@ public class StateColumn {
 
   fileprivate func grow(from old: Int) {}
 
+  /// Where the values lie, if they lie side by side.
+  var prefetch: StatePrefetch? { nil }
+
   /// Forgets the value of `slot`, if there is one.
   func clear(_ slot: UInt32) {
     guard present[Int(slot)] != 0 else { return }
@@ -76,6 +79,10 @@ final class FixedStateColumn<Value: BitwiseCopyable>: StateColumn {
 
   fileprivate override func grow(from old: Int) { values.growBlocks(to: capacity) }
 
+  override var prefetch: StatePrefetch? {
+    StatePrefetch(present: present, values: values, stride: MemoryLayout<Value>.stride)
+  }
+
   @inline(__always)
   func get(_ slot: UInt32) -> Value? { isSet(slot) ? values[Int(slot)] : nil }
 
@@ -105,6 +112,10 @@ final class BytesStateColumn: StateColumn {
   fileprivate override func grow(from old: Int) {
     values.growBlocks(to: capacity)
     (values + old).update(repeating: .empty, count: capacity - old)
+  }
+
+  override var prefetch: StatePrefetch? {
+    StatePrefetch(present: present, values: values, stride: MemoryLayout<InlineBytes>.stride)
   }
 
   /// The bytes, valid until the next write to this slot.

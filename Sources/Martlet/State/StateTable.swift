@@ -19,6 +19,12 @@ final class StateTable {
     return moved
   }
 
+  /// How to fetch the first state's values ahead; nil while they fit the cache anyway.
+  var prefetch: StatePrefetch? {
+    guard slots.slotCount > StatePrefetch.smallestTable, let first = columns.first else { return nil }
+    return first.prefetch
+  }
+
   var memoryBytes: Int { columns.reduce(0) { $0 + $1.memoryBytes } }
 
   /// Throws `.invalidArgument` if two states have one name.
