@@ -3,10 +3,11 @@ import Martlet
 
 /// A source behind a function pointer.
 final class CallbackSource: Source {
-  private typealias Next = @convention(c) (
-    UnsafeMutableRawPointer?, UnsafeMutablePointer<ArrowArray>?, UnsafeMutablePointer<ArrowSchema>?,
-    UnsafeMutablePointer<martlet_error>?
-  ) -> Int32
+  private typealias Next =
+    @convention(c) (
+      UnsafeMutableRawPointer?, UnsafeMutablePointer<ArrowArray>?, UnsafeMutablePointer<ArrowSchema>?,
+      UnsafeMutablePointer<martlet_error>?
+    ) -> Int32
 
   private let nextPointer: Next
   private let nextInBackgroundPointer: Next?

@@ -27,8 +27,8 @@ class Config:
     - `null_timestamps`: the same for a null event time: `"raise"` NullTimestampError, `"drop"`, or `"process"`: the
       record is delivered without a timestamp and does not move the watermark.
     - `name`: the job's name in messages.
-    - `clock`: where processing time comes from: None or `"system"` for the system's clock, or a `mt.ManualClock()`, which
-      stands still until its `advance_to(ms)` is called.
+    - `clock`: where processing time comes from: None or `"system"` for the system's clock, or a `mt.ManualClock()`,
+      which stands still until its `advance_to(ms)` is called.
     - `at_end`: what becomes of processing-time timers that are pending when a bounded input ends (event-time timers
       always fire): `"fire"` fires them in order of time, with `ctx.processing_time` showing the time of each;
       `"drop"` forgets them; `"keep"` leaves them pending, counted in the report.

@@ -85,6 +85,8 @@ struct TimerIndex: ~Copyable {
 
   /// Calls `body` with every timer, in no order.
   func forEach(_ body: (UInt32) -> Void) {
-    for position in 0..<bucketCount where buckets[position].nodePlusOne != 0 { body(buckets[position].nodePlusOne &- 1) }
+    for position in 0..<bucketCount where buckets[position].nodePlusOne != 0 {
+      body(buckets[position].nodePlusOne &- 1)
+    }
   }
 }

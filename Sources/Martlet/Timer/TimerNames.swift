@@ -24,7 +24,8 @@ final class TimerNames {
     guard names.count < Int(UInt16.max) else {
       throw EngineError(
         .valueRange,
-        "more than 65535 timer names; a name is a kind of timer and each key has its own, so it need not contain the key")
+        "more than 65535 timer names; a name is a kind of timer and each key has its own, so it need not contain the key"
+      )
     }
     let copy = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: text.count + 1)
     _ = copy.initialize(from: text)

@@ -97,7 +97,8 @@ import Testing
   }
 
   @Test func atTheEnd() throws {
-    #expect(try run([(0, ["b", "a"])], .fire).text == "b:event@0 a:event@0 a:10@10 b:10@10 a:15@15 b:15@15 a:20@20 b:20@20")
+    #expect(
+      try run([(0, ["b", "a"])], .fire).text == "b:event@0 a:event@0 a:10@10 b:10@10 a:15@15 b:15@15 a:20@20 b:20@20")
     #expect(try run([(0, ["a"])], .drop).text == "a:event@0")
     let (text, report) = try run([(0, ["a"])], .keep)
     #expect(text == "a:event@0")
