@@ -110,7 +110,7 @@ public func martletJobAddProcess(
 }
 
 /// An array that a caller passed as a pointer and a count.
-private func array<Element>(
+func array<Element>(
   _ start: UnsafePointer<Element>?, _ count: Int64, _ name: String
 ) throws(EngineError) -> UnsafeBufferPointer<Element> {
   guard count >= 0, count == 0 || start != nil else {
@@ -165,7 +165,7 @@ public func martletJobOutputSchema(
 }
 
 /// As `boundary` for calls that run callbacks: whatever they throw has a status.
-private func running(error: UnsafeMutablePointer<martlet_error>?, _ body: () throws -> Void) -> Int32 {
+func running(error: UnsafeMutablePointer<martlet_error>?, _ body: () throws -> Void) -> Int32 {
   do {
     try body()
     return 0

@@ -16,7 +16,7 @@
 
 #include "martlet.h"
 
-#define MARTLET_STATUS_COUNT 15
+#define MARTLET_STATUS_COUNT 18
 
 typedef struct engine_state {
   /* Exception classes of martlet.errors: by martlet_status, then those without a status of their own. */
@@ -34,6 +34,7 @@ typedef struct engine_state {
   PyTypeObject *operator_type;
   PyTypeObject *source_type;
   PyTypeObject *job_type;
+  PyTypeObject *harness_type;
   PyTypeObject *clock_type;
   PyTypeObject *timer_type;
 

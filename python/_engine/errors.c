@@ -16,13 +16,16 @@ static const char *const status_class_names[MARTLET_STATUS_COUNT] = {
   [MARTLET_SOURCE_FAILED] = "SourceError",
   [MARTLET_UNSUPPORTED_TYPE] = "SchemaError",
   [MARTLET_INTERNAL] = "EngineError",
+  [MARTLET_SNAPSHOT_INVALID] = "SnapshotError",
+  [MARTLET_SNAPSHOT_MISMATCH] = "SnapshotMismatchError",
 };
 
 int errors_init(engine_state *st) {
   PyObject *module = PyImport_ImportModule("martlet.errors");
   if (!module) return -1;
   for (int i = 0; i < MARTLET_STATUS_COUNT; i++) {
-    st->status_errors[i] = PyObject_GetAttrString(module, status_class_names[i]);
+    const char *name = status_class_names[i] ? status_class_names[i] : status_class_names[MARTLET_INTERNAL];
+    st->status_errors[i] = PyObject_GetAttrString(module, name);
     if (!st->status_errors[i]) goto fail;
   }
   st->martlet_error = PyObject_GetAttrString(module, "MartletError");

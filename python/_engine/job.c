@@ -36,8 +36,7 @@ static int32_t job_poll(void *context, martlet_error *error) {
   return status;
 }
 
-/* Raises what a failed engine call stands for: the callback's own exception if there is one. Returns -1. */
-static int raise_failure(job_object *self, int32_t status, const martlet_error *error) {
+int job_raise(job_object *self, int32_t status, const martlet_error *error) {
   if (self->pending && (status == MARTLET_CALLBACK_FAILED || status == MARTLET_SOURCE_FAILED)) {
     errors_restore(self->pending);
     self->pending = NULL;
@@ -46,7 +45,7 @@ static int raise_failure(job_object *self, int32_t status, const martlet_error *
   return errors_raise(state_of((PyObject *)self), status, error);
 }
 
-static int check_usable(job_object *self) {
+int job_check_usable(job_object *self) {
   engine_state *st = state_of((PyObject *)self);
   if (self->running) {
     PyErr_SetString(
@@ -99,7 +98,7 @@ static PyObject *job_add_source(job_object *self, PyObject *args) {
   int all_rows;
   martlet_stream_options options;
   martlet_error error;
-  if (check_usable(self) < 0 ||
+  if (job_check_usable(self) < 0 ||
       !PyArg_ParseTuple(args, "UOLOpO", &name, &timestamp, &bound, &items, &all_rows, &declared) ||
       stream_options(name, timestamp, bound, &options) < 0)
     return NULL;
@@ -122,7 +121,7 @@ static PyObject *job_add_arrow_stream(job_object *self, PyObject *args) {
   struct ArrowArrayStream stream;
   martlet_stream_options options;
   martlet_error error;
-  if (check_usable(self) < 0 || !PyArg_ParseTuple(args, "UOLO", &name, &timestamp, &bound, &object) ||
+  if (job_check_usable(self) < 0 || !PyArg_ParseTuple(args, "UOLO", &name, &timestamp, &bound, &object) ||
       stream_options(name, timestamp, bound, &options) < 0 || arrow_take_stream(st, object, &stream) < 0)
     return NULL;
   int32_t status = martlet_job_add_arrow_stream(self->job, &stream, &options, &error);
@@ -134,7 +133,7 @@ static PyObject *job_add_arrow_stream(job_object *self, PyObject *args) {
 static PyObject *job_add_process(job_object *self, PyObject *args) {
   engine_state *st = state_of((PyObject *)self);
   PyObject *name, *target, *methods, *keys, *states, *output;
-  if (check_usable(self) < 0 || !PyArg_ParseTuple(args, "UOO!O!O!O", &name, &target, &PyTuple_Type, &methods,
+  if (job_check_usable(self) < 0 || !PyArg_ParseTuple(args, "UOO!O!O!O", &name, &target, &PyTuple_Type, &methods,
                                                   &PyTuple_Type, &keys, &PyTuple_Type, &states, &output))
     return NULL;
   Py_ssize_t n_keys = PyTuple_GET_SIZE(keys), n_states = PyTuple_GET_SIZE(states);
@@ -183,7 +182,7 @@ static PyObject *job_next(job_object *self, PyObject *min_rows) {
   martlet_batch *batch = NULL;
   martlet_error error;
   long long rows = PyLong_AsLongLong(min_rows);
-  if ((rows == -1 && PyErr_Occurred()) || check_usable(self) < 0 || PyErr_CheckSignals() < 0) return NULL;
+  if ((rows == -1 && PyErr_Occurred()) || job_check_usable(self) < 0 || PyErr_CheckSignals() < 0) return NULL;
   self->running = 1;
   self->opened = 1;
   self->released = 1;
@@ -195,7 +194,7 @@ static PyObject *job_next(job_object *self, PyObject *min_rows) {
   self->released = 0;
   self->running = 0;
   PyObject *result = NULL;
-  if (status != MARTLET_OK) raise_failure(self, status, &error);
+  if (status != MARTLET_OK) job_raise(self, status, &error);
   else if (!batch) result = Py_NewRef(Py_None);
   else {
     result = batch_new(st, batch, (batch_object *)self->last);
@@ -212,13 +211,13 @@ static int close_job(job_object *self) {
   self->running = 1;
   int32_t status = martlet_job_close(self->job, &error);
   self->running = 0;
-  return status == MARTLET_OK || status == MARTLET_CLOSED ? 0 : raise_failure(self, status, &error);
+  return status == MARTLET_OK || status == MARTLET_CLOSED ? 0 : job_raise(self, status, &error);
 }
 
 static PyObject *job_close(job_object *self, PyObject *unused) {
   (void)unused;
   if (!self->job) Py_RETURN_NONE;
-  if (check_usable(self) < 0) return NULL;
+  if (job_check_usable(self) < 0) return NULL;
   Py_CLEAR(self->pending);
   return close_job(self) < 0 ? NULL : Py_NewRef(Py_None);
 }
@@ -227,7 +226,7 @@ static PyObject *job_report(job_object *self, PyObject *unused) {
   (void)unused;
   martlet_report r = {.struct_size = sizeof r};
   martlet_error error;
-  if (check_usable(self) < 0) return NULL;
+  if (job_check_usable(self) < 0) return NULL;
   int32_t status = martlet_job_report(self->job, &r, &error);
   if (status != MARTLET_OK) {
     errors_raise(state_of((PyObject *)self), status, &error);
@@ -248,7 +247,7 @@ static PyObject *job_output_schema(job_object *self, PyObject *unused) {
   engine_state *st = state_of((PyObject *)self);
   struct ArrowSchema schema = {.release = NULL};
   martlet_error error;
-  if (check_usable(self) < 0) return NULL;
+  if (job_check_usable(self) < 0) return NULL;
   int32_t status = martlet_job_output_schema(self->job, &schema, &error);
   if (status == MARTLET_OK) return schema.release ? schema_new(st, &schema) : Py_NewRef(Py_None);
   errors_raise(st, status, &error);

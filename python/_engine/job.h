@@ -24,5 +24,9 @@ void job_leave(job_object *self);
 /* Keeps the current exception (cleared) as the cause of the failure that the callback now reports; describes it in
  * `error`. Returns MARTLET_CALLBACK_FAILED. */
 int32_t job_fail(job_object *self, martlet_error *error);
+/* Raises what a failed engine call stands for: the callback's own exception if there is one. Returns -1. */
+int job_raise(job_object *self, int32_t status, const martlet_error *error);
+/* BusyError while it runs, ClosedError once it is gone. 0 or -1. */
+int job_check_usable(job_object *self);
 
 #endif

@@ -6,6 +6,7 @@
 #include "engine.h"
 #include "errors.h"
 #include "export.h"
+#include "harness.h"
 #include "job.h"
 #include "operator.h"
 #include "record.h"
@@ -69,7 +70,7 @@ static int module_exec(PyObject *module) {
 #define EACH_OBJECT(DO)                                                                                           \
   DO(martlet_error)                                                                                               \
   DO(missing_column_error) DO(state_type_error) DO(schema_type) DO(batch_type) DO(column_type) DO(record_type)    \
-    DO(context_type) DO(value_state_type) DO(operator_type) DO(source_type) DO(job_type) DO(clock_type) DO(timer_type) DO(decimal) DO(timezone) \
+    DO(context_type) DO(value_state_type) DO(operator_type) DO(source_type) DO(job_type) DO(harness_type) DO(clock_type) DO(timer_type) DO(decimal) DO(timezone) \
       DO(zone_info) DO(zones) DO(type_spec) DO(json_dumps) DO(json_loads) DO(zero) DO(arrow_c_array)              \
         DO(arrow_c_stream) DO(arrow_c_schema) DO(operator_str) DO(record_str) DO(key_str)
 

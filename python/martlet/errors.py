@@ -16,6 +16,8 @@ __all__ = [
     "NullKeyError",
     "NullTimestampError",
     "SchemaError",
+    "SnapshotError",
+    "SnapshotMismatchError",
     "SourceError",
     "StateAccessError",
     "StateTypeError",
@@ -106,6 +108,14 @@ class ClosedError(MartletError, RuntimeError):
 
 class SourceError(MartletError, RuntimeError):
     """The source gave something that is no record or batch, or an Arrow stream reported an error."""
+
+
+class SnapshotError(MartletError, ValueError):
+    """Bytes that are no whole, sound snapshot of a format that this version reads: restore from another one."""
+
+
+class SnapshotMismatchError(SnapshotError):
+    """A snapshot of a function with other keys or states. Declare what the message names as it was."""
 
 
 class EngineError(MartletError, RuntimeError):
