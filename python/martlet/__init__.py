@@ -17,7 +17,19 @@ mt.apply_process_function(events, "user_id", Counter()).to_pylist()
 from __future__ import annotations
 
 from . import errors
-from ._engine import Column, Context, Record, RecordBatch, Schema, ValueState
+from ._engine import (
+    AggregatingState,
+    Column,
+    Context,
+    ListState,
+    MapState,
+    Record,
+    RecordBatch,
+    ReducingState,
+    Schema,
+    State,
+    ValueState,
+)
 from ._engine import version as __version__
 from .config import Config
 from .errors import (
@@ -41,8 +53,11 @@ from .functions import ProcessFunction
 from .report import RunReport
 from .sinks import ParquetSink
 from .stream import KeyedStream, Stream, apply_process_function, stream
+from .ttl import TTL
 
 __all__ = [
+    "TTL",
+    "AggregatingState",
     "BusyError",
     "ClosedError",
     "Column",
@@ -52,6 +67,8 @@ __all__ = [
     "EngineError",
     "KeyTypeError",
     "KeyedStream",
+    "ListState",
+    "MapState",
     "MartletError",
     "MissingColumnError",
     "NullKeyError",
@@ -60,10 +77,12 @@ __all__ = [
     "ProcessFunction",
     "Record",
     "RecordBatch",
+    "ReducingState",
     "RunReport",
     "Schema",
     "SchemaError",
     "SourceError",
+    "State",
     "StateAccessError",
     "StateTypeError",
     "Stream",
