@@ -93,17 +93,27 @@ void state_free(state_object *self) {
   free_object((PyObject *)self);
 }
 
-static PyObject *argument_text(PyObject *arguments, PyObject *options) {
+/* A declared type by its Arrow name, everything else as it is. */
+static PyObject *one_argument(state_object *self, PyObject *argument) {
+  const item_type *key = self->kind == MARTLET_STATE_MAP ? state_map_key(self) : NULL;
+  const martlet_column *field = argument == self->value.dtype    ? self->value.field
+                                : key && argument == key->dtype ? key->field
+                                                                : NULL;
+  return field ? PyUnicode_FromFormat("'%s'", field->type_name) : PyObject_Repr(argument);
+}
+
+static PyObject *argument_text(state_object *self, PyObject *arguments, PyObject *options) {
   PyObject *parts = PyList_New(0), *key, *value, *text = NULL, *comma = NULL;
   Py_ssize_t at = 0;
   for (Py_ssize_t i = 0; parts && i < PyTuple_GET_SIZE(arguments); i++) {
-    PyObject *argument = PyTuple_GET_ITEM(arguments, i);
-    PyObject *part = PyType_Check(argument) ? PyType_GetName((PyTypeObject *)argument) : PyObject_Repr(argument);
+    PyObject *part = one_argument(self, PyTuple_GET_ITEM(arguments, i));
     if (!part || PyList_Append(parts, part) < 0) Py_CLEAR(parts);
     Py_XDECREF(part);
   }
   while (parts && PyDict_Next(options, &at, &key, &value)) {
-    PyObject *part = PyUnicode_FromFormat("%U=%R", key, value);
+    PyObject *argument = one_argument(self, value);
+    PyObject *part = argument ? PyUnicode_FromFormat("%U=%U", key, argument) : NULL;
+    Py_XDECREF(argument);
     if (!part || PyList_Append(parts, part) < 0) Py_CLEAR(parts);
     Py_XDECREF(part);
   }
@@ -116,7 +126,7 @@ static PyObject *argument_text(PyObject *arguments, PyObject *options) {
 /* As it was written. */
 static PyObject *state_repr(state_object *self) {
   if (!self->arguments || !self->options) return PyUnicode_FromFormat("<state '%U'>", self->name);
-  PyObject *kind = PyType_GetName(Py_TYPE(self)), *text = kind ? argument_text(self->arguments, self->options) : NULL;
+  PyObject *kind = PyType_GetName(Py_TYPE(self)), *text = kind ? argument_text(self, self->arguments, self->options) : NULL;
   PyObject *whole = text ? PyUnicode_FromFormat("%U(%U)", kind, text) : NULL;
   Py_XDECREF(kind);
   Py_XDECREF(text);
