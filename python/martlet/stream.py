@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import itertools
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ._engine import RecordBatch, Schema, State
 from .config import Config
+from .durations import milliseconds
 from .errors import ConfigError, MartletError
 from .functions import all_states, check_function, function_name
 from .report import RunReport

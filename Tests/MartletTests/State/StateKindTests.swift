@@ -128,24 +128,24 @@ import Testing
     let rig = try rig(.map(.typed(.int64)))
     let map = rig.handle()
     let empty = rig.table.memoryBytes
-    var keys = (0..<50_000).map { Int64($0) }
+    var keys = (0..<20_000).map { Int64($0) }
     var random = SeededGenerator(7)
     if order == 1 { keys.reverse() }
     if order == 2 { keys.shuffle(using: &random) }
     for key in keys { try map.put(StateCell(word: key), StateCell(word: -key)) }
     #expect(try map.entryCount() == keys.count)
-    if order == 0 { #expect(rig.table.memoryBytes < 50_000 * 20, "keys in order fill their leaves") }
+    if order == 0 { #expect(rig.table.memoryBytes < 20_000 * 20, "keys in order fill their leaves") }
     var next: Int64 = 17
-    try map.forEachEntry(from: StateCell(word: 17), to: StateCell(word: 40_000)) { key, value in
+    try map.forEachEntry(from: StateCell(word: 17), to: StateCell(word: 15_000)) { key, value in
       #expect(key.word == next && value.word == -next)
       next += 1
       return true
     }
-    #expect(next == 40_000)
+    #expect(next == 15_000)
     keys.shuffle(using: &random)
     for (index, key) in keys.enumerated() {
       #expect(try map.remove(StateCell(word: key)))
-      if index == keys.count * 9 / 10 { #expect(rig.table.memoryBytes < 50_000 * 12) }
+      if index == keys.count * 9 / 10 { #expect(rig.table.memoryBytes < 20_000 * 12) }
     }
     #expect(try map.entryCount() == 0 && rig.slots.live[0] == 0 && rig.table.memoryBytes == empty)
   }

@@ -30,7 +30,7 @@ import Testing
     var model = StateModel(ttl: ttl)
     var now: Int64 = 0
     // Few keys at first, so that maps stay small, then many, so that they grow into trees.
-    for step in 0..<6_000 {
+    for step in 0..<3_000 {
       if Int.random(in: 0..<20, using: &random) == 0 {
         now += Int64.random(in: 0...30, using: &random)
         try rig.clock.advance(to: now)
@@ -41,7 +41,7 @@ import Testing
       let before = model
       rig.table.beginCall()
       for _ in 0..<Int.random(in: 1...6, using: &random) {
-        try perform(rig, &model, now, keys: step < 1_000 ? 12 : 2_000, &random)
+        try perform(rig, &model, now, keys: step < 800 ? 12 : 2_000, &random)
       }
       // (That a read refreshed a TTL is not taken back, so the model would have to know more than the rules.)
       if ttl?.refreshesOnRead != true, Int.random(in: 0..<4, using: &random) == 0 {
