@@ -107,6 +107,17 @@ public func martletHarnessTake(
   }
 }
 
+@_cdecl("martlet_harness_schema")
+public func martletHarnessSchema(
+  _ harness: OpaquePointer, _ out: UnsafeMutablePointer<ArrowSchema>?, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  boundary(error: error) { () throws(EngineError) in
+    guard let out else { throw missing("out") }
+    out.pointee = ArrowSchema()
+    handle(harness).harness.inputSchema?.export(into: out)
+  }
+}
+
 @_cdecl("martlet_harness_key_schema")
 public func martletHarnessKeySchema(
   _ harness: OpaquePointer, _ out: UnsafeMutablePointer<ArrowSchema>?, _ error: UnsafeMutablePointer<martlet_error>?

@@ -147,14 +147,24 @@ static PyObject *harness_take(harness_object *self, PyObject *unused) {
   return pair;
 }
 
-static PyObject *harness_key_schema(harness_object *self, PyObject *unused) {
-  (void)unused;
+static PyObject *schema_of(harness_object *self,
+                           int32_t (*get)(const martlet_harness *, struct ArrowSchema *, martlet_error *)) {
   struct ArrowSchema schema;
   martlet_error error;
   if (check_usable(self) < 0) return NULL;
-  int32_t status = martlet_harness_key_schema(self->harness, &schema, &error);
+  int32_t status = get(self->harness, &schema, &error);
   if (status != MARTLET_OK) return finished(self, status, &error);
   return schema.release ? schema_new(state_of((PyObject *)self), &schema) : Py_NewRef(Py_None);
+}
+
+static PyObject *harness_schema(harness_object *self, PyObject *unused) {
+  (void)unused;
+  return schema_of(self, martlet_harness_schema);
+}
+
+static PyObject *harness_key_schema(harness_object *self, PyObject *unused) {
+  (void)unused;
+  return schema_of(self, martlet_harness_key_schema);
 }
 
 /* inspect(key, body): body(ctx) with that key current; None, without a call, for a key that holds nothing. */
@@ -285,6 +295,7 @@ static PyMethodDef harness_methods[] = {
   {"end", (PyCFunction)harness_end, METH_NOARGS, "The end of the input."},
   {"close", (PyCFunction)harness_close, METH_NOARGS, "Calls close() of the function."},
   {"take", (PyCFunction)harness_take, METH_NOARGS, "(batch, timestamps) emitted since the last call, or None."},
+  {"schema", (PyCFunction)harness_schema, METH_NOARGS, "The input's schema, or None while it is not known."},
   {"key_schema", (PyCFunction)harness_key_schema, METH_NOARGS, "The key columns' schema, or None while it is not known."},
   {"inspect", (PyCFunction)harness_inspect, METH_VARARGS, "inspect(key, body): body(ctx) with that key current."},
   {"snapshot", (PyCFunction)harness_snapshot, METH_NOARGS, "All state, timers and times as bytes."},

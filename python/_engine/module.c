@@ -61,7 +61,7 @@ static int module_exec(PyObject *module) {
     return -1;
   if (schema_init(module, st) < 0 || column_init(module, st) < 0 || batch_init(module, st) < 0 ||
       record_init(module, st) < 0 || context_init(module, st) < 0 || state_init(module, st) < 0 ||
-      operator_init(module, st) < 0 || source_init(module, st) < 0 || job_init(module, st) < 0 ||
+      operator_init(module, st) < 0 || source_init(module, st) < 0 || job_init(module, st) < 0 || harness_init(module, st) < 0 ||
       clock_init(module, st) < 0 || timers_init(module, st) < 0)
     return -1;
   return 0;

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ._engine import Job, RecordBatch, Schema, export_stream
+from ._engine import Job, ManualClock, RecordBatch, Schema, export_stream
 from .config import Config
 from .functions import instantiate
 from .report import RunReport
@@ -22,19 +22,24 @@ _AT_END = {"fire": 0, "drop": 1, "keep": 2}
 _NULL_TIMESTAMPS = {"raise": 0, "drop": 1, "process": 2}
 
 
+def new_job(name: str, config: Config, clock: ManualClock | None) -> Job:
+    """An empty job of the engine with these settings."""
+    return Job(
+        config.name or name,
+        _NULL_KEYS[config.null_keys],
+        _NULL_TIMESTAMPS[config.null_timestamps],
+        clock,
+        _AT_END[config.at_end],
+    )
+
+
 class Run:
     """A job that was built and may have begun. Closed at the end of its batches, on an error, or when it is dropped."""
 
     __slots__ = ("_first", "_job", "_report", "_schema", "_started")
 
     def __init__(self, source: SourceNode, processes: tuple[ProcessNode, ...], config: Config) -> None:
-        self._job = Job(
-            config.name or source.name,
-            _NULL_KEYS[config.null_keys],
-            _NULL_TIMESTAMPS[config.null_timestamps],
-            config.clock,
-            _AT_END[config.at_end],
-        )
+        self._job = new_job(source.name, config, config.clock)
         self._first: RecordBatch | None = None
         self._schema: Schema | None = None
         self._report: RunReport | None = None

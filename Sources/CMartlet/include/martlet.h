@@ -558,11 +558,13 @@ int64_t martlet_harness_processing_time(const martlet_harness *harness);
 /* What was emitted since the last call: `*out` is new, or NULL if nothing was; `*timestamps` has one for each row
  * (MARTLET_NO_TIMESTAMP: none), borrowed until the next call. */
 int32_t martlet_harness_take(martlet_harness *harness, martlet_batch **out, const int64_t **timestamps, martlet_error *error);
-/* The fields of the key columns, for the keys that are looked up; `out->release` is NULL while the input's schema is not known. */
+/* The input's schema; `out->release` is NULL while it is not known. */
+int32_t martlet_harness_schema(const martlet_harness *harness, struct ArrowSchema *out, martlet_error *error);
+/* The fields of the key columns, for the keys that are looked up. */
 int32_t martlet_harness_key_schema(const martlet_harness *harness, struct ArrowSchema *out, martlet_error *error);
 /* Makes the key in row 0 of `key`, which has the key columns, the current one of the callback's context, so that states and
  * martlet_timers can be used; `*found` is 0, and nothing is selected, if it has neither state nor timers. `key` NULL: none is current
- * again. What is read of a state with a TTL counts as a read. */
+ * again. Reading a state then does not refresh its TTL. */
 int32_t martlet_harness_select(martlet_harness *harness, const martlet_batch *key, int32_t *found, martlet_error *error);
 /* All state, timers and times (docs/design/snapshot.md); borrowed until the next call. */
 int32_t martlet_harness_snapshot(martlet_harness *harness, const uint8_t **bytes, size_t *length, martlet_error *error);

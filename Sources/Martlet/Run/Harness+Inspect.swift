@@ -9,10 +9,8 @@ extension Harness {
     return (batch, timestamps)
   }
 
-  /// Runs `body` with the key current whose columns are in row 0 of `key`: the function's states can be read and written, and
-  /// `context.timers()` lists its timers. Nil, without calling `body`, if the key has neither state nor timers.
-  ///
-  /// The key is shown until `deselect`.
+  /// Makes the key current whose columns are in row 0 of `key`, until `deselect`: the function's states can be read, and
+  /// `context.timers()` lists its timers. False, with no key current, if it has neither state nor timers.
   @discardableResult
   package func select(_ key: RecordBatch) throws(EngineError) -> Bool {
     deselect()
@@ -20,6 +18,7 @@ extension Harness {
     do {
       guard let slot = try parts.keys.find(process.keyColumns, of: key) else { return false }
       process.context.raw.pointee.slot = slot
+      parts.states.time.isLookedAt = true
       parts.keys.show(slot: slot)
       return true
     } catch {
@@ -29,6 +28,7 @@ extension Harness {
 
   package func deselect() {
     process.context.clearCall()
+    process.parts?.states.time.isLookedAt = false
     // Reading may have removed what had expired.
     process.parts?.keys.reclaim()
   }

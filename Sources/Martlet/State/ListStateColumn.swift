@@ -43,7 +43,7 @@ final class ListStateColumn: StateColumn {
   func forEach<Failure: Error>(_ slot: UInt32, _ body: (StateCell) throws(Failure) -> Void) throws(Failure) {
     if expiry != nil { expire(slot) }
     guard let block = lists[Int(slot)] else { return }
-    if let expiry, expiry.ttl.refreshesOnRead { refresh(block, expiry.stamp()) }
+    if let expiry, expiry.refreshesOnRead { refresh(block, expiry.stamp()) }
     for position in 0..<storedCount(block) { try body(form.load(element(block, position))) }
   }
 

@@ -124,7 +124,7 @@ final class MapStateColumn: StateColumn {
     _ body: (StateCell, StateCell) throws(Failure) -> Bool
   ) throws(Failure) {
     if expiry != nil { expire(slot) }
-    let refreshed = expiry.flatMap { $0.ttl.refreshesOnRead ? $0.stamp() : nil }
+    let refreshed = expiry.flatMap { $0.refreshesOnRead ? $0.stamp() : nil }
     let from = low.map { keyOrder.stored($0, place: 0) }
     let to = high.map { keyOrder.stored($0, place: 1) }
     try layout.scan(tables[Int(slot)], from: from, to: to) { position throws(Failure) -> Bool in
@@ -176,7 +176,7 @@ final class MapStateColumn: StateColumn {
       drop(slot, key)
       return false
     }
-    if isRead && expiry.ttl.refreshesOnRead { setStamp(slot, position, expiry.stamp()) }
+    if isRead && expiry.refreshesOnRead { setStamp(slot, position, expiry.stamp()) }
     return true
   }
 

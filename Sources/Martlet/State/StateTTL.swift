@@ -36,6 +36,8 @@ public struct StateTTL: Hashable, Sendable {
 /// What states know of time: the clock, and the call they are used in.
 final class StateTime {
   let clock: Clock
+  /// While states are read from outside of the function, which keeps nothing alive.
+  @exclusivity(unchecked) var isLookedAt = false
   private let call: UnsafePointer<martlet_context>
 
   init(_ clock: Clock, _ call: UnsafePointer<martlet_context>) {
@@ -68,6 +70,8 @@ struct Expiry {
   func hasExpired(_ stamp: Int64, at now: Int64) -> Bool { stamp.saturatingAdding(ttl.milliseconds) <= now }
 
   func hasExpired(_ stamp: Int64) -> Bool { hasExpired(stamp, at: now()) }
+
+  var refreshesOnRead: Bool { ttl.refreshesOnRead && !time.isLookedAt }
 
   func now() -> Int64 { time.now(ttl.domain) }
 

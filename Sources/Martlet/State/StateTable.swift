@@ -2,6 +2,7 @@
 @usableFromInline
 final class StateTable {
   let columns: [StateColumn]
+  let time: StateTime
   private let slots: SlotAllocator
   private let journal: UndoJournal?
   private let hasTTL: Bool
@@ -11,6 +12,7 @@ final class StateTable {
   /// writes pay nothing for them.
   init(_ descriptors: [StateDescriptor], _ slots: SlotAllocator, _ time: StateTime, undoable: Bool = false) {
     self.slots = slots
+    self.time = time
     let journal = undoable ? UndoJournal() : nil
     self.journal = journal
     liveAddress = slots.live
