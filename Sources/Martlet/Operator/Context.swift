@@ -13,12 +13,18 @@ public final class Context {
   /// The declared states, for bindings. Empty while the operator is not open.
   package private(set) var states: [StateHandle] = []
   /// The main output, for bindings.
-  package private(set) lazy var mainPort = OutputPort(output, self)
+  package var mainPort: OutputPort { lane.port }
+  private(set) lazy var lane = OutputLane(nil, output, self)
+  private(set) lazy var sides = SideOutputs(self, reserved: reservedTags)
+  private let reservedTags: [String]
+  /// The timestamps of the current slice's records; nil outside of `onBatch`, and without event time.
+  @exclusivity(unchecked) var sliceTimes: UnsafePointer<Int64>?
   /// How many timers, each registered by the one before, led to the current callback within one pass.
   var chainDepth: UInt32 = 0
 
-  init(operatorName: String, output: OutputBuilder) {
+  init(operatorName: String, output: OutputBuilder, reservedTags: [String] = []) {
     self.operatorName = operatorName
+    self.reservedTags = reservedTags
     self.output = output
     raw = .allocate(capacity: 1)
     raw.initialize(to: martlet_context())
@@ -62,6 +68,8 @@ public final class Context {
     raw.pointee.fire_time = 0
     raw.pointee.timer_domain = Int32(MARTLET_NOT_A_TIMER.rawValue)
     raw.pointee.is_late = 0
+    raw.pointee.rows = 0
+    sliceTimes = nil
   }
 
   /// The timestamp of the record in `onEvent`, of the timer in `onTimer`, in milliseconds; nil if there is none.

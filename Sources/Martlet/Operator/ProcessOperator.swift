@@ -5,44 +5,61 @@ import CMartlet
 final class ProcessOperator: Operator {
   let name: String
   let output: OutputBuilder
-  var forwardedMarks: [WatermarkMark] = []
-  @exclusivity(unchecked) var forwardsWatermarks = false
+  let lane: OutputLane
+  let sides: SideOutputs
   @usableFromInline let context: Context
 
-  private let calls: FunctionCalls
-  private let keyColumns: [String]
+  let calls: FunctionCalls
+  let keyColumns: [String]
   private let descriptors: [StateDescriptor]
   private let handles: FunctionHandles
-  private let nullKeys: NullPolicy
-  @exclusivity(unchecked) private var parts: Parts?
-  @exclusivity(unchecked) private var marks = UnsafeBufferPointer<WatermarkMark>(start: nil, count: 0)
-  @exclusivity(unchecked) private var markIndex = 0
-  private let nextMark: UnsafeMutablePointer<Int>
+  let policies: RecordPolicies
+  /// Whether the plain record loop will do. Null timestamps matter only where records come from a source.
+  @exclusivity(unchecked) @usableFromInline private(set) var arePoliciesPlain: Bool
+  /// Whether the operator takes records of a source, and so has to look at null timestamps.
+  @exclusivity(unchecked) var rejectsNullTimestamps = false {
+    didSet { arePoliciesPlain = policies.arePlain && !rejectsNullTimestamps }
+  }
+  @exclusivity(unchecked) private(set) var parts: Parts?
+  @exclusivity(unchecked) private(set) var marks = UnsafeBufferPointer<WatermarkMark>(start: nil, count: 0)
+  @exclusivity(unchecked) var markIndex = 0
+  let nextMark: UnsafeMutablePointer<Int>
   private var scratch = ChunkScratch()
-  @exclusivity(unchecked) private var count = OperatorCounters()
+  @exclusivity(unchecked) var count = OperatorCounters()
+  @exclusivity(unchecked) var outputMarks: [OutputBuilder.CallMark] = []
+  @exclusivity(unchecked) var interior = 0..<0
+  @exclusivity(unchecked) var sliceStarts: [Int] = []
   private var boundBatch: ObjectIdentifier?
 
   /// What depends on the input's schema and exists from `open` to `close`.
-  private struct Parts {
+  struct Parts {
     let keys: KeySpace
     let states: StateTable
     let timers: TimerQueue
     let schema: Schema?
   }
 
-  init(_ spec: ProcessSpec, nullKeys: NullPolicy) throws(EngineError) {
+  convenience init(_ spec: ProcessSpec, nullKeys: NullPolicy) throws(EngineError) {
+    try self.init(spec, RecordPolicies(nullKeys: nullKeys))
+  }
+
+  init(_ spec: ProcessSpec, _ policies: RecordPolicies) throws(EngineError) {
     try StateTable.checkNames(spec.states)
     name = spec.name
     keyColumns = spec.keyColumns
     descriptors = spec.states
     handles = spec.handles
     calls = spec.calls
-    self.nullKeys = nullKeys
+    self.policies = policies
+    arePoliciesPlain = policies.arePlain
     output = OutputBuilder()
-    context = Context(operatorName: spec.name, output: output)
+    context = Context(operatorName: spec.name, output: output, reservedTags: policies.reservedTags)
+    lane = context.lane
+    sides = context.sides
     nextMark = .allocate(capacity: 1)
     nextMark.initialize(to: .max)
     if let schema = try spec.declaredOutput() { try output.declare(schema) }
+    for (tag, schema) in try spec.declaredSides() { try located { () throws(EngineError) in try sides.userLane(tag).builder.declare(schema) } }
   }
 
   deinit { nextMark.deallocate() }
@@ -61,6 +78,8 @@ final class ProcessOperator: Operator {
       keys: keys, timers: parts.timers,
       states: parts.states.columns.map { StateHandle($0, cursor: context.raw) })
     handles.bind(parts.states, context, output)
+    if policies.onError != .raise { parts.states.undo.cursor = UnsafePointer(context.raw) }
+    try declareEngineOutputs(inputSchema)
     try calling { try calls.open(context) }
   }
 
@@ -124,7 +143,7 @@ final class ProcessOperator: Operator {
   func skipNullKey() throws {
     count.nullKeys += 1
     context.raw.pointee.slot = Slot.none
-    guard nullKeys == .raise else { return }
+    guard policies.nullKeys == .raise else { return }
     let columns = keyColumns.map { "'\($0)'" }.joined(separator: ", ")
     throw EngineError(
       .nullKey,
@@ -158,7 +177,8 @@ final class ProcessOperator: Operator {
       parts.timers.advance(to: watermark)
       try fireTimers(parts)
     }
-    if forwardsWatermarks { forwardedMarks.append(WatermarkMark(position: output.numRows, watermark: watermark)) }
+    lane.note(watermark)
+    for side in sides.lanes { side.note(watermark) }
   }
 
   private func fireTimers(_ parts: Parts) throws {
@@ -174,7 +194,7 @@ final class ProcessOperator: Operator {
       guard due.depth < longestTimerChain else { throw endlessTimers(due) }
       context.chainDepth = due.depth + 1
       count.timersFired &+= 1
-      try calls.onTimer(key, due.time, context)
+      if policies.onError == .raise { try calls.onTimer(key, due.time, context) } else { try guardTimer(key, due.time) }
     }
     context.chainDepth = 0
     context.clearCall()
@@ -196,7 +216,9 @@ final class ProcessOperator: Operator {
   var counters: OperatorCounters {
     guard let parts else { return count }
     var counters = count
+    counters.sideDropped = sides.lanes.reduce(0) { $0 + $1.dropped }
     counters.timersPending = parts.timers.count
+    counters.stateEntries = parts.states.entryCount
     counters.keys = parts.keys.slots.keyCount
     counters.stateBytes = parts.keys.memoryBytes + parts.states.memoryBytes + parts.timers.memoryBytes
     counters.watermark = context.watermark

@@ -33,6 +33,9 @@ final class TimerQueue {
   @exclusivity(unchecked) private var heads: UnsafeMutablePointer<UInt32>
   @exclusivity(unchecked) private var headCapacity = 256
 
+  /// What the running call did, last entry last; nil while nothing needs to be taken back.
+  @exclusivity(unchecked) var journal: [TimerChange]?
+
   init(keys: KeySpace) {
     self.keys = keys
     heads = .zeroedBlocks(headCapacity)
@@ -53,6 +56,7 @@ final class TimerQueue {
     sequence &+= 1
     let node = store.add(TimerNode(time: time, sequence: sequence, slot: slot, depth: depth))
     index.insert(node, store)
+    journal?.append(.registered(slot, time))
     link(node, slot)
     keys.slots.live[Int(slot)] &+= 1
     count &+= 1
@@ -68,6 +72,7 @@ final class TimerQueue {
   @discardableResult
   func delete(slot: UInt32, time: Int64) -> Bool {
     guard let node = index.find(slot: slot, time: time, store) else { return false }
+    journal?.append(.deleted(slot, time, depth: store[node].depth))
     switch store[node].place {
     case .bucket(let bucket): buckets.remove(node, bucket, store)
     case .late(let position): removeLate(at: position)
