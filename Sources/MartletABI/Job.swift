@@ -98,7 +98,7 @@ public func martletJobAddProcess(
     }
     let job = Handle.object(job, as: Job.self)
     try selectInput(of: options.pointee, in: job)
-    var spec = try ProcessSpec(
+    var spec = ProcessSpec(
       name: text(options.pointee.name) ?? "process", keyColumns: keys, states: states, outputSchema: output,
       calls: FunctionCalls(callback))
     spec.sideSchemas = try sideSchemas(sideSpecs)

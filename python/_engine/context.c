@@ -3,6 +3,7 @@
 #include "emit.h"
 #include "errors.h"
 #include "operator.h"
+#include "side.h"
 
 context_object *context_new(engine_state *st, operator_object *operator, PyObject *states) {
   context_object *self = (context_object *)st->context_type->tp_alloc(st->context_type, 0);
@@ -17,6 +18,7 @@ void context_end(context_object *self) {
   self->call = NULL;
   self->in_batch = 0;
   emission_end(&self->emission);
+  sides_end(self);
 }
 
 static int context_traverse(context_object *self, visitproc visit, void *arg) {
@@ -191,6 +193,11 @@ static PyMethodDef context_methods[] = {
    "emit(record) · emit(**fields) · emit(dict) · emit(record, **fields) · emit(arrow_batch)\n\n"
    "Sends a record, or a whole Arrow batch, to the output. Columns without a field are null. SchemaError if it does "
    "not fit."},
+  {"emit_to", (PyCFunction)(void (*)(void))context_emit_to, METH_FASTCALL | METH_KEYWORDS,
+   "emit_to(tag, …)\n\n"
+   "As emit(), to the side output of this tag, which has a schema of its own: declared by side_outputs={tag: schema} or "
+   "inferred from the first row. Its rows are read from stream.side_output(tag); rows of a tag that nobody asked for are "
+   "counted and dropped."},
   {"register_event_time_timer", (PyCFunction)context_register, METH_O,
    "Calls on_timer for the current key once the watermark reaches this time (epoch ms). Registering a time twice fires "
    "once."},

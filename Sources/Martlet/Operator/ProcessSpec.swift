@@ -111,7 +111,7 @@ struct FunctionHandles {
     for column in outputs where column.side == nil { column.bind(output) }
     for side in sides {
       let lane = context.sides.lane(side.tag)
-      side.lane = .passUnretained(lane)
+      side.bound = .passUnretained(lane.builder)
       for column in outputs where column.side === side { column.bind(lane.builder) }
     }
   }
@@ -123,7 +123,7 @@ struct FunctionHandles {
   func unbind() {
     for state in states { state.unbind() }
     for output in outputs { output.unbind() }
-    for side in sides { side.lane = nil }
+    for side in sides { side.bound = nil }
     for input in inputs { input.unbind() }
   }
 }

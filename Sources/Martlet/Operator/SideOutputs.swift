@@ -35,35 +35,6 @@ final class SideOutputs {
   }
 }
 
-/// A side output of a Swift function: declare it as a stored property and emit to it.
-///
-/// ```swift
-/// let rejected = SideOutput("rejected")
-/// …
-/// try context.emit(batch, to: rejected)
-/// ```
-///
-/// Its rows are read from `stream.sideOutput("rejected")`. For rows that are built, declare columns of it:
-/// `let reason = OutputColumn<String>("reason", of: rejected)`.
-public final class SideOutput {
-  public let tag: String
-  /// The schema, if it is declared; otherwise that of its `OutputColumn`s, or of the first record emitted.
-  public let schema: Schema?
-  @exclusivity(unchecked) var lane: Unmanaged<OutputLane>?
-
-  public init(_ tag: String, schema: Schema? = nil) {
-    self.tag = tag
-    self.schema = schema
-  }
-
-  var builder: OutputBuilder {
-    guard let lane else {
-      preconditionFailure("side output '\(tag)' was used outside of a callback of the function it belongs to")
-    }
-    return lane._withUnsafeGuaranteedRef { $0.builder }
-  }
-}
-
 extension Context {
   /// Emits the record to a side output, by reference. It carries the current timestamp.
   public func emit(_ record: Record, to side: SideOutput) throws(EngineError) {
