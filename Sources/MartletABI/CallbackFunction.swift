@@ -17,7 +17,9 @@ struct CallbackFunction: ProcessFunction {
   init(moving table: martlet_process_function) throws(EngineError) {
     lifetime = CallbackLifetime(table.context, table.destroy)
     guard table.struct_size >= MemoryLayout<martlet_process_function>.size else {
-      throw EngineError(.invalidArgument, "martlet_process_function.struct_size is too small: set it to sizeof(martlet_process_function)")
+      throw EngineError(
+        .invalidArgument,
+        "martlet_process_function.struct_size is too small: set it to sizeof(martlet_process_function)")
     }
     guard let onEvent = table.on_event ?? table.on_batch else {
       throw EngineError(.invalidArgument, "martlet_process_function.on_event is NULL, and so is on_batch")

@@ -3,10 +3,11 @@ import Martlet
 
 /// A source behind a function pointer.
 final class CallbackSource: Source {
-  private let nextPointer: @convention(c) (
-    UnsafeMutableRawPointer?, UnsafeMutablePointer<ArrowArray>?, UnsafeMutablePointer<ArrowSchema>?,
-    UnsafeMutablePointer<martlet_error>?
-  ) -> Int32
+  private let nextPointer:
+    @convention(c) (
+      UnsafeMutableRawPointer?, UnsafeMutablePointer<ArrowArray>?, UnsafeMutablePointer<ArrowSchema>?,
+      UnsafeMutablePointer<martlet_error>?
+    ) -> Int32
   private let lifetime: CallbackLifetime
   private var known: Schema?
   /// The first batch, when it was read for its schema.

@@ -92,7 +92,9 @@ public func martletJobAddProcess(
       states.append(try stateDescriptor(spec))
     }
     var keys: [String] = []
-    for name in try array(options.pointee.key_columns, options.pointee.n_key_columns, "martlet_process_options.key_columns") {
+    for name in try array(
+      options.pointee.key_columns, options.pointee.n_key_columns, "martlet_process_options.key_columns")
+    {
       guard let name = text(name) else { throw missing("a key column's name") }
       keys.append(name)
     }

@@ -7,14 +7,18 @@ import Martlet
 public func martletRegisterEventTimeTimer(
   _ call: UnsafePointer<martlet_context>, _ time: Int64, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(engineHandle(call), as: Context.self, error: error) { context throws(EngineError) in try context.registerEventTimeTimer(time) }
+  boundary(engineHandle(call), as: Context.self, error: error) { context throws(EngineError) in
+    try context.registerEventTimeTimer(time)
+  }
 }
 
 @_cdecl("martlet_delete_event_time_timer")
 public func martletDeleteEventTimeTimer(
   _ call: UnsafePointer<martlet_context>, _ time: Int64, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(engineHandle(call), as: Context.self, error: error) { context throws(EngineError) in try context.deleteEventTimeTimer(time) }
+  boundary(engineHandle(call), as: Context.self, error: error) { context throws(EngineError) in
+    try context.deleteEventTimeTimer(time)
+  }
 }
 
 @_cdecl("martlet_stable_hash")

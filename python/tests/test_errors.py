@@ -185,7 +185,7 @@ def test_settings() -> None:
         ({"null_timestamps": 3}, "use 'raise' or 'drop' or 'process'"),
         (
             {"parallelism": 4},
-            "unknown setting 'parallelism'; the settings are 'profile', 'null_keys', 'null_timestamps', 'name'",
+            "unknown setting 'parallelism'; the settings are 'profile', 'on_error', 'late', ",
         ),
         ({"name": ""}, "is not a name"),
     ):

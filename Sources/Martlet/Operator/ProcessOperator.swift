@@ -109,7 +109,8 @@ final class ProcessOperator: Operator {
     try located { () throws(EngineError) in try handles.bindInputs(chunk.batch) }
     boundBatch = ObjectIdentifier(chunk.batch)
     setMarks(chunk.marks)
-    let loop = RecordLoop(self, chunk, parts.keys, scratch.keys, scratch.slots, nextMark: nextMark,
+    let loop = RecordLoop(
+      self, chunk, parts.keys, scratch.keys, scratch.slots, nextMark: nextMark,
       prefetch: parts.states.prefetch)
     try enclosed(chunk.batch) { try calls.run(loop) }
     parts.keys.reclaim()
@@ -147,7 +148,8 @@ final class ProcessOperator: Operator {
     let columns = keyColumns.map { "'\($0)'" }.joined(separator: ", ")
     throw EngineError(
       .nullKey,
-      "the key (\(columns)) is null; filter such records out, or set null_keys=\"drop\" to leave them out and count them")
+      "the key (\(columns)) is null; filter such records out, or set null_keys=\"drop\" to leave them out and count them"
+    )
   }
 
   // MARK: - Watermarks and timers

@@ -70,7 +70,8 @@ public final class Job {
     guard source == nil else { throw EngineError(.invalidArgument, "job '\(name)' has an input already") }
     guard maxOutOfOrderness >= 0 else {
       throw EngineError(
-        .invalidArgument, "stream '\(name)': the out-of-orderness bound is \(maxOutOfOrderness) ms; it must not be negative")
+        .invalidArgument,
+        "stream '\(name)': the out-of-orderness bound is \(maxOutOfOrderness) ms; it must not be negative")
     }
     source = SourceStage(
       name, input, timestamp: timestamp, bound: maxOutOfOrderness,
@@ -81,7 +82,9 @@ public final class Job {
   @usableFromInline
   package func addProcess(_ spec: ProcessSpec) throws(EngineError) {
     try requireBuilding()
-    guard source != nil else { throw EngineError(.invalidArgument, "operator '\(spec.name)': the job has no input yet") }
+    guard source != nil else {
+      throw EngineError(.invalidArgument, "operator '\(spec.name)': the job has no input yet")
+    }
     guard !spec.keyColumns.isEmpty else {
       throw EngineError(.invalidArgument, "operator '\(spec.name)': name at least one key column")
     }

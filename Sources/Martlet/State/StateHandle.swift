@@ -54,11 +54,13 @@ public final class StateHandle {
     let column = try byteStrings()
     let slot = try currentSlot()
     guard bytes.count <= InlineBytes.maximumCount else {
-      throw EngineError(.valueRange, "state '\(name)': a value of \(bytes.count) bytes; the most is 4 GiB less one byte")
+      throw EngineError(
+        .valueRange, "state '\(name)': a value of \(bytes.count) bytes; the most is 4 GiB less one byte")
     }
     switch storage {
     case .fixedBytes(let width) where bytes.count != width:
-      throw EngineError(.valueRange, "state '\(name)': \(bytes.count) bytes for a value of type \(column.descriptor.type)")
+      throw EngineError(
+        .valueRange, "state '\(name)': \(bytes.count) bytes for a value of type \(column.descriptor.type)")
     case .utf8 where !UTF8Check.isValid(bytes):
       throw EngineError(.valueRange, "state '\(name)': the bytes are not valid UTF-8")
     default:

@@ -99,14 +99,18 @@ extension Double: StateValue {
   @inlinable @inline(__always)
   public static func get(_ access: FixedStateAccess<Double>, _ slot: UInt32) -> Double? { access.get(slot) }
   @inlinable @inline(__always)
-  public static func set(_ access: FixedStateAccess<Double>, _ slot: UInt32, _ value: Double) { access.set(slot, value) }
+  public static func set(_ access: FixedStateAccess<Double>, _ slot: UInt32, _ value: Double) {
+    access.set(slot, value)
+  }
 }
 
 extension Float: StateValue {
   public static var dataType: DataType { .float32 }
   public static func access(to column: StateColumn) -> FixedStateAccess<Double> { FixedStateAccess(column) }
   @inlinable @inline(__always)
-  public static func get(_ access: FixedStateAccess<Double>, _ slot: UInt32) -> Float? { access.get(slot).map { Float($0) } }
+  public static func get(_ access: FixedStateAccess<Double>, _ slot: UInt32) -> Float? {
+    access.get(slot).map { Float($0) }
+  }
   @inlinable @inline(__always)
   public static func set(_ access: FixedStateAccess<Double>, _ slot: UInt32, _ value: Float) {
     access.set(slot, Double(value))
@@ -128,7 +132,9 @@ extension String: StateValue {
 extension Array: StateValue where Element == UInt8 {
   public static var dataType: DataType { .binary }
   public static func access(to column: StateColumn) -> BytesStateAccess { BytesStateAccess(column) }
-  public static func get(_ access: BytesStateAccess, _ slot: UInt32) -> [UInt8]? { access.get(slot).map { [UInt8]($0) } }
+  public static func get(_ access: BytesStateAccess, _ slot: UInt32) -> [UInt8]? {
+    access.get(slot).map { [UInt8]($0) }
+  }
   public static func set(_ access: BytesStateAccess, _ slot: UInt32, _ value: [UInt8]) {
     value.withUnsafeBytes { access.set(slot, $0) }
   }
