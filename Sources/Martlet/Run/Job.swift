@@ -410,9 +410,17 @@ public final class Job {
   /// What the job has counted so far.
   public var report: JobReport {
     let counters = lastCounters.isEmpty ? operators.map(\.counters) : lastCounters
+    // Rows that wait to be taken count already.
+    func waiting(_ belongs: (OutputSelector) -> Bool) -> Int64 {
+      var rows = 0
+      for (number, output) in outputs.enumerated() where belongs(output.selector) {
+        if let builder = try? builder(of: number) { rows += builder.numRows }
+      }
+      return Int64(rows)
+    }
     return JobReport(
-      recordsIn: source?.recordsIn ?? 0, recordsOut: recordsOut, batchesIn: source?.batchesIn ?? 0,
-      batchesOut: batchesOut, nullTimestamps: source?.nullTimestampCount ?? 0, sideRecords: sideRecords,
+      recordsIn: source?.recordsIn ?? 0, recordsOut: recordsOut + waiting { $0.tag == nil }, batchesIn: source?.batchesIn ?? 0,
+      batchesOut: batchesOut, nullTimestamps: source?.nullTimestampCount ?? 0, sideRecords: sideRecords + waiting { $0.tag != nil },
       inputWatermark: source?.watermark ?? EventTime.min, counters: counters)
   }
 }
