@@ -4,9 +4,10 @@ import Martlet
 /// A process function behind function pointers. The record loop is specialised for it, so a record costs one indirect call.
 struct CallbackFunction: ProcessFunction {
   private let table: martlet_process_function
-  private typealias Callback = @convention(c) (
-    UnsafeMutableRawPointer?, UnsafeMutablePointer<martlet_context>?, UnsafeMutablePointer<martlet_error>?
-  ) -> Int32
+  private typealias Callback =
+    @convention(c) (
+      UnsafeMutableRawPointer?, UnsafeMutablePointer<martlet_context>?, UnsafeMutablePointer<martlet_error>?
+    ) -> Int32
   private let onEventPointer: Callback
   private let onBatchPointer: Callback?
   private let error: UnsafeMutablePointer<martlet_error>

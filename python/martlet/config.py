@@ -84,8 +84,8 @@ class Config:
             raise ConfigError(f"progress={progress!r} is not allowed; use True, False or None")
         if metrics is not None and not callable(getattr(metrics, "update", None)):
             raise ConfigError(
-                f"metrics= takes an object with update(job, counters), such as martlet.metrics.PrometheusMetrics(), got "
-                f"{type(metrics).__name__}"
+                "metrics= takes an object with update(job, counters), such as martlet.metrics.PrometheusMetrics(), "
+                f"got {type(metrics).__name__}"
             )
         put(self, "progress", progress)
         put(self, "metrics", metrics)

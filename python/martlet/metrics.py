@@ -66,7 +66,9 @@ class PrometheusMetrics:
         try:
             import prometheus_client
         except ImportError as error:
-            raise ImportError("PrometheusMetrics needs the package prometheus_client: pip install prometheus-client") from error
+            raise ImportError(
+                "PrometheusMetrics needs the package prometheus_client: pip install prometheus-client"
+            ) from error
         registry = prometheus_client.REGISTRY if registry is None else registry
         self._counters = {
             name: prometheus_client.Counter(f"{prefix}_{name}", text, ["job"], registry=registry)

@@ -377,9 +377,7 @@ def apply_process_function(
     if isinstance(stream, KeyedStream):
         if key is not None:
             raise ConfigError(f"the stream is keyed by {', '.join(stream.key)} already; pass key=None")
-        return stream.process(
-            fn, *states, output=output, side_outputs=side_outputs, name=name, config=config
-        )
+        return stream.process(fn, *states, output=output, side_outputs=side_outputs, name=name, config=config)
     if not isinstance(stream, Stream):
         raise ConfigError(f"expected a stream, got {type(stream).__name__}; make one with martlet.stream(...)")
     if key is None:

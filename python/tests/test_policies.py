@@ -187,7 +187,12 @@ def test_dead_letters() -> None:
         "message": "negative: -2",
         "record": {"k": "b", "v": -2, "ts": 11},
     }
-    assert (timer["fire_time"], timer["domain"], timer["error_type"], timer["record"]) == (13, "event", "KeyError", None)
+    assert (timer["fire_time"], timer["domain"], timer["error_type"], timer["record"]) == (
+        13,
+        "event",
+        "KeyError",
+        None,
+    )
     assert (timer["key"], timer["timestamp"], timer["record_number"]) == ("'a'", 13, None)
     assert last["fire_time"] == 33
 

@@ -59,7 +59,9 @@ final class ProcessOperator: Operator {
     nextMark = .allocate(capacity: 1)
     nextMark.initialize(to: .max)
     if let schema = try spec.declaredOutput() { try output.declare(schema) }
-    for (tag, schema) in try spec.declaredSides() { try located { () throws(EngineError) in try sides.userLane(tag).builder.declare(schema) } }
+    for (tag, schema) in try spec.declaredSides() {
+      try located { () throws(EngineError) in try sides.userLane(tag).builder.declare(schema) }
+    }
   }
 
   deinit { nextMark.deallocate() }

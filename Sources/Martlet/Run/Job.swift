@@ -233,7 +233,11 @@ public final class Job {
     let builder = try builder(of: output)
     if outputs.indices.contains(output), let batch = outputs[output].takeWaiting() { return counted(batch) }
     guard let (batch, _) = try builder?.takeBatch() else { return nil }
-    if operators.isEmpty || outputs[output].selector.tag == nil { recordsOut += Int64(batch.numRows) } else { sideRecords += Int64(batch.numRows) }
+    if operators.isEmpty || outputs[output].selector.tag == nil {
+      recordsOut += Int64(batch.numRows)
+    } else {
+      sideRecords += Int64(batch.numRows)
+    }
     return counted(batch)
   }
 
@@ -419,8 +423,10 @@ public final class Job {
       return Int64(rows)
     }
     return JobReport(
-      recordsIn: source?.recordsIn ?? 0, recordsOut: recordsOut + waiting { $0.tag == nil }, batchesIn: source?.batchesIn ?? 0,
-      batchesOut: batchesOut, nullTimestamps: source?.nullTimestampCount ?? 0, sideRecords: sideRecords + waiting { $0.tag != nil },
+      recordsIn: source?.recordsIn ?? 0, recordsOut: recordsOut + waiting { $0.tag == nil },
+      batchesIn: source?.batchesIn ?? 0,
+      batchesOut: batchesOut, nullTimestamps: source?.nullTimestampCount ?? 0,
+      sideRecords: sideRecords + waiting { $0.tag != nil },
       inputWatermark: source?.watermark ?? EventTime.min, counters: counters)
   }
 }
