@@ -2,7 +2,7 @@ import CMartlet
 import Martlet
 
 /// A process function behind function pointers. The record loop is specialised for it, so a record costs one indirect call.
-struct CallbackFunction: ProcessFunction {
+struct CallbackFunction: EndOfInputFunction {
   private let table: martlet_process_function
   private typealias Callback =
     @convention(c) (
@@ -63,6 +63,12 @@ struct CallbackFunction: ProcessFunction {
   func onTimer(key: Key, fireTime: Int64, context: Context) throws {
     try check(table.on_timer?(table.context, context.raw, error))
   }
+
+  func onEnd(key: Key, context: Context) throws {
+    try check(table.on_end?(table.context, context.raw, error))
+  }
+
+  var wantsEnd: Bool { table.on_end != nil }
 
   func didProcess(context: Context) { table.batch_end?(table.context, context.raw) }
 

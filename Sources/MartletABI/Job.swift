@@ -23,9 +23,19 @@ public func martletJobCreate(
     guard let nullTimestamps = NullPolicy(rawValue: options.pointee.null_timestamps) else {
       throw EngineError(.invalidArgument, "martlet_job_options.null_timestamps is not a martlet_null_policy")
     }
+    guard let atEnd = TimersAtEnd(rawValue: options.pointee.timers_at_end) else {
+      throw EngineError(.invalidArgument, "martlet_job_options.timers_at_end is not a martlet_timers_at_end")
+    }
     var policies = RecordPolicies(nullKeys: nullKeys, nullTimestamps: nullTimestamps)
     try readPolicies(options.pointee, into: &policies)
-    out.pointee = Handle.new(Job(name: text(options.pointee.name) ?? "job", policies))
+    let job = Job(
+      name: text(options.pointee.name) ?? "job", policies,
+      clock: options.pointee.clock.map { Handle.object($0, as: ManualClock.self) } ?? Clock.system, atEnd: atEnd)
+    if let poll = options.pointee.poll {
+      let lifetime = CallbackLifetime(options.pointee.poll_context, nil)
+      job.poll = { if poll(lifetime.context, lifetime.error) != 0 { throw lifetime.failure() } }
+    }
+    out.pointee = Handle.new(job)
   }
 }
 
@@ -160,9 +170,10 @@ public func martletJobReport(
       batches_in: counts.batchesIn, batches_out: counts.batchesOut, null_keys: counts.nullKeys,
       null_timestamps: counts.nullTimestamps, late: counts.late, timers_fired: counts.timersFired,
       timers_pending: counts.timersPending, keys: counts.keys, state_bytes: counts.stateBytes,
-      watermark: counts.watermark, late_dropped: counts.lateDropped, errors: counts.errors,
-      side_records: counts.sideRecords, side_dropped: counts.sideDropped, state_entries: counts.stateEntries,
-      input_watermark: counts.inputWatermark)
+      watermark: counts.watermark, processing_timers_fired: counts.processingTimersFired,
+      processing_timers_pending: counts.processingTimersPending, late_dropped: counts.lateDropped,
+      errors: counts.errors, side_records: counts.sideRecords, side_dropped: counts.sideDropped,
+      state_entries: counts.stateEntries, input_watermark: counts.inputWatermark)
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "arrow.h"
 #include "batch.h"
+#include "clock.h"
 #include "errors.h"
 #include "operator.h"
 #include "schema.h"
@@ -26,6 +27,15 @@ int32_t job_fail(job_object *self, martlet_error *error) {
   if (!self->pending) self->pending = exception;
   else Py_XDECREF(exception);
   return MARTLET_CALLBACK_FAILED;
+}
+
+/* While the job waits for a source that another thread reads, nothing else sees an interrupt. */
+static int32_t job_poll(void *context, martlet_error *error) {
+  job_object *self = context;
+  job_enter(self);
+  int32_t status = PyErr_CheckSignals() < 0 ? job_fail(self, error) : MARTLET_OK;
+  job_leave(self);
+  return status;
 }
 
 /* Raises what a failed engine call stands for: the callback's own exception if there is one. Returns -1. */
@@ -56,19 +66,23 @@ static int check_usable(job_object *self) {
 /* ---- building ----------------------------------------------------------------------------------------- */
 
 static PyObject *job_create(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-  static const char *const keywords[] = {"name", "null_keys", "null_timestamps", "on_error", "late", "on_failure", "on_tick", NULL};
+  static const char *const keywords[] = {"name", "null_keys", "null_timestamps", "clock", "at_end",
+                                         "on_error", "late", "on_failure", "on_tick", NULL};
+  PyObject *clock = Py_None, *on_failure = Py_None, *on_tick = Py_None;
   martlet_job_options options = {.struct_size = sizeof options};
   martlet_error error;
-  PyObject *on_failure = Py_None, *on_tick = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sii|iiOO", (char **)(void *)keywords, &options.name,
-                                   &options.null_keys, &options.null_timestamps, &options.on_error, &options.late,
-                                   &on_failure, &on_tick))
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sii|OiiiOO", (char **)(void *)keywords, &options.name,
+                                   &options.null_keys, &options.null_timestamps, &clock, &options.timers_at_end,
+                                   &options.on_error, &options.late, &on_failure, &on_tick) ||
+      clock_of(PyType_GetModuleState(type), clock, &options.clock) < 0)
     return NULL;
   job_object *self = (job_object *)type->tp_alloc(type, 0);
   if (!self) return NULL;
-  if (!(self->parts = PyList_New(0))) goto failed;
+  if (!(self->parts = PyList_New(0)) || PyList_Append(self->parts, clock) < 0) goto failed;
   if (on_failure != Py_None) self->on_failure = Py_NewRef(on_failure);
   if (on_tick != Py_None) self->on_tick = Py_NewRef(on_tick);
+  options.poll = job_poll;
+  options.poll_context = self;
   int32_t status = martlet_job_create(&options, &self->job, &error);
   if (status == MARTLET_OK) return (PyObject *)self;
   self->job = NULL;
@@ -263,6 +277,8 @@ static PyObject *read_report(job_object *self) {
     {"side_dropped", r.side_dropped},
     {"timers_fired", r.timers_fired},
     {"timers_pending", r.timers_pending},
+    {"processing_timers_fired", r.processing_timers_fired},
+    {"processing_timers_pending", r.processing_timers_pending},
     {"keys", r.keys},
     {"state_entries", r.state_entries},
     {"state_bytes", r.state_bytes},

@@ -20,7 +20,7 @@ typedef struct operator_object {
   struct job_object *job; /* borrowed: the job owns its operators */
   PyObject *name;
   PyObject *target; /* this instance's copy of the user's function */
-  operator_method open, on_event, on_timer, close, on_batch;
+  operator_method open, on_event, on_timer, close, on_end, on_batch;
   Py_ssize_t n_states;
   value_state_object **states; /* owned */
   state_binding *bindings;     /* the engine's handles, from open */
@@ -37,7 +37,7 @@ typedef struct operator_object {
 } operator_object;
 
 int operator_init(PyObject *module, engine_state *st);
-/* `methods`: a tuple of five (callable or None, takes_self): open, on_event, on_timer, close, on_batch. `states`: a tuple of
+/* `methods`: a tuple of (callable or None, takes_self): open, on_event, on_timer, close, on_end, on_batch. `states`: a tuple of
  * ValueState. New. */
 operator_object *operator_new(engine_state *st, struct job_object *job, PyObject *name, PyObject *target,
                               PyObject *methods, PyObject *states);

@@ -17,7 +17,7 @@ mt.apply_process_function(events, "user_id", Counter()).to_pylist()
 from __future__ import annotations
 
 from . import errors
-from ._engine import Column, Context, Record, RecordBatch, Schema, ValueState
+from ._engine import Column, Context, ManualClock, Record, RecordBatch, Schema, Timer, ValueState
 from ._engine import version as __version__
 from .config import Config
 from .errors import (
@@ -52,6 +52,7 @@ __all__ = [
     "EngineError",
     "KeyTypeError",
     "KeyedStream",
+    "ManualClock",
     "MartletError",
     "MissingColumnError",
     "NullKeyError",
@@ -67,6 +68,7 @@ __all__ = [
     "StateAccessError",
     "StateTypeError",
     "Stream",
+    "Timer",
     "TimerError",
     "ValueRangeError",
     "ValueState",

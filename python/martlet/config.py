@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ._engine import ManualClock
 from .errors import ConfigError
 
 __all__ = ["Config"]
@@ -14,7 +15,19 @@ _NULL_KEYS = ("raise", "drop", "dead_letter")
 _NULL_TIMESTAMPS = ("raise", "drop", "process", "dead_letter")
 _ON_ERROR = ("raise", "skip", "dead_letter")
 _LATE = ("process", "drop", "side_output")
-_SETTINGS = ("profile", "on_error", "late", "null_keys", "null_timestamps", "progress", "metrics", "name")
+_AT_END = ("fire", "drop", "keep")
+_SETTINGS = (
+    "profile",
+    "on_error",
+    "late",
+    "null_keys",
+    "null_timestamps",
+    "progress",
+    "metrics",
+    "name",
+    "clock",
+    "at_end",
+)
 
 
 class Config:
@@ -39,6 +52,11 @@ class Config:
     - `metrics`: an object with `update(job, counters)`, called every second and at the end, such as
       `martlet.metrics.PrometheusMetrics()`.
     - `name`: the job's name in messages.
+    - `clock`: where processing time comes from: None or `"system"` for the system's clock, or a `mt.ManualClock()`,
+      which stands still until its `advance_to(ms)` is called.
+    - `at_end`: what becomes of processing-time timers that are pending when a bounded input ends (event-time timers
+      always fire): `"fire"` fires them in order of time, with `ctx.processing_time` showing the time of each;
+      `"drop"` forgets them; `"keep"` leaves them pending, counted in the report.
 
     An unknown setting or value is a ConfigError that lists what is allowed.
     """
@@ -53,6 +71,8 @@ class Config:
     progress: bool | None
     metrics: Any
     name: str | None
+    clock: ManualClock | None
+    at_end: str
 
     def __init__(
         self,
@@ -65,6 +85,8 @@ class Config:
         progress: bool | None = None,
         metrics: Any = None,
         name: str | None = None,
+        clock: ManualClock | str | None = None,
+        at_end: str = "fire",
         **unknown: object,
     ) -> None:
         if unknown:
@@ -90,6 +112,10 @@ class Config:
         put(self, "progress", progress)
         put(self, "metrics", metrics)
         put(self, "name", name)
+        if clock not in (None, "system") and not isinstance(clock, ManualClock):
+            raise ConfigError(f"clock={clock!r} is not a clock; use 'system' or mt.ManualClock()")
+        put(self, "clock", None if isinstance(clock, str) else clock)
+        put(self, "at_end", _one_of("at_end", at_end, _AT_END))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Config is immutable: make a new one to change {name!r}")

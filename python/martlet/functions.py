@@ -13,9 +13,9 @@ from .errors import ConfigError
 
 __all__ = ["ProcessFunction"]
 
-_METHODS = ("open", "on_event", "on_timer", "close", "on_batch")
+_METHODS = ("open", "on_event", "on_timer", "close", "on_end", "on_batch")
 # Methods of the design that nothing calls yet: an object that defines one would wait for it in vain.
-_NOT_CALLED = ("on_end", "on_left", "on_right", "on_broadcast")
+_NOT_CALLED = ("on_left", "on_right", "on_broadcast")
 
 
 class ProcessFunction:
@@ -52,7 +52,10 @@ class ProcessFunction:
         raise NotImplementedError(f"{type(self).__name__} has no on_event(key, batch, row, ctx)")
 
     def on_timer(self, key: Any, fire_time_ms: int, ctx: Context) -> None:
-        """Called when a timer of this key fires; `fire_time_ms` is the time it was registered for."""
+        """Called when a timer of this key fires; `fire_time_ms` is the time it was registered for.
+
+        `ctx.timer_domain` and `ctx.timer_name` tell which timer it is. Callbacks of one instance never overlap.
+        """
 
     def on_batch(self, key: Any, batch: RecordBatch, ctx: Context) -> None:
         """Called in place of on_event, when it is defined, for all consecutive records of one key in the input at once.
@@ -205,7 +208,7 @@ def _method(target: Any, name: str) -> Method:
     static = inspect.getattr_static(type(target), name, None)
     if static is None and not hasattr(target, name):
         return None, False
-    if static is getattr(ProcessFunction, name) and name not in getattr(target, "__dict__", {}):
+    if static is getattr(ProcessFunction, name, None) and name not in getattr(target, "__dict__", {}):
         return None, False
     if isinstance(static, types.FunctionType) and name not in getattr(target, "__dict__", {}):
         return static, True

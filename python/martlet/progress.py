@@ -49,7 +49,8 @@ class ProgressLine:
         if self._drawn == 0 and self._stream.isatty():
             self._live = _rich_live(self._stream)
         if self._live is not None:
-            self._live.update(text, refresh=True)
+            # As plain text: what is in brackets is no markup.
+            self._live.update(_plain(text), refresh=True)
         else:
             self._stream.write("\r" + text.ljust(self._drawn))
             self._stream.flush()
@@ -63,6 +64,12 @@ class ProgressLine:
             self._stream.write("\r" + " " * self._drawn + "\r")
             self._stream.flush()
         self._drawn = 0
+
+
+def _plain(text: str) -> Any:
+    from rich.text import Text
+
+    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def _rich_live(stream: TextIO) -> Any:

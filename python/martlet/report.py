@@ -43,6 +43,10 @@ class RunReport:
     """Of the input: the last before its end; -2**63 without event time."""
     watermark_lag_ms: int | None
     """How far `input_watermark` was behind the clock at the end; None without event time."""
+    processing_timers_fired: int
+    """Those of `timers_fired` that were processing-time timers."""
+    processing_timers_pending: int
+    """Those of `timers_pending` that wait for processing time."""
     wall_time_s: float
 
     @property

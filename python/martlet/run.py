@@ -23,6 +23,7 @@ __all__ = ["Output", "Run", "export"]
 _NULLS = {"raise": 0, "drop": 1, "process": 2, "dead_letter": 3}
 _ON_ERROR = {"raise": 0, "skip": 1, "dead_letter": 2}
 _LATE = {"process": 0, "drop": 1, "side_output": 2}
+_AT_END = {"fire": 0, "drop": 1, "keep": 2}
 
 # The way from the source to one output: the functions in their order, and the side output of the last one, or None.
 Path = tuple[tuple["ProcessNode", ...], str | None]
@@ -43,6 +44,8 @@ class Run:
             name,
             _NULLS[config.null_keys],
             _NULLS[config.null_timestamps],
+            config.clock,
+            _AT_END[config.at_end],
             _ON_ERROR[config.on_error],
             _LATE[config.late],
             self._monitor.failures,

@@ -96,8 +96,9 @@ def test_the_progress_line_is_drawn_and_erased(has_rich: bool, monkeypatch: pyte
     line.update(COUNTERS)
     line.update(COUNTERS)
     line.close()
-    assert "1,000 records in" in terminal.getvalue()
-    assert "2.0 MB of state" in terminal.getvalue()
+    drawn = terminal.getvalue()
+    assert "1,000 records in" in drawn
+    assert "2.0 MB of state" in drawn
 
 
 def test_a_progress_line_waits_two_seconds_unless_asked_for() -> None:

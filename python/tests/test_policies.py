@@ -360,3 +360,32 @@ def test_settings() -> None:
     ):
         with pytest.raises(mt.ConfigError, match=message):
             Config(**settings)  # type: ignore[arg-type]
+
+
+def test_the_end_of_a_key_and_timers_of_processing_time_are_covered() -> None:
+    class Ends(ProcessFunction):
+        n = ValueState("n", int)
+
+        def on_event(self, key: Any, batch: Any, row: int, ctx: Any) -> None:
+            self.n.set(key)
+            ctx.register_processing_time_timer(50, name="soon")
+
+        def on_timer(self, key: Any, fire_time_ms: int, ctx: Any) -> None:
+            ctx.emit(k=key, what="timer")
+            if key == 1:
+                raise ValueError("timer")
+
+        def on_end(self, key: Any, ctx: Any) -> None:
+            ctx.emit(k=key, what="end")
+            self.n.clear()
+            if key == 2:
+                raise ValueError("end")
+
+    config = Config(on_error="dead_letter", clock=mt.ManualClock(0))
+    out = apply_process_function(mt.stream([{"k": k} for k in (1, 2, 3)]), "k", Ends(), config=config)
+    errors = out.side_output("errors")
+    got = [(r["k"], r["what"]) for r in out.to_pylist()]
+    assert got == [(2, "timer"), (3, "timer"), (1, "end"), (3, "end")]
+    letters = [(r["key"], r["domain"], r["fire_time"], r["message"]) for r in errors.to_pylist()]
+    assert letters == [("1", "processing", 50, "timer"), ("2", None, None, "end")]
+    assert out.run().state_entries == 1

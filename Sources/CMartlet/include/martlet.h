@@ -16,7 +16,7 @@
  *     one, and the operator, record number and key in the error.
  *  4. Threads. Batches and schemas are immutable: any thread may read, retain and release them. A job is
  *     used by one thread at a time; its callbacks run on the thread that is inside martlet_job_next or
- *     martlet_job_close. Different jobs are independent: there is no global state.
+ *     martlet_job_close (but see martlet_source.next_background). Different jobs are independent: there is no global state.
  *  5. Re-entry. Inside a callback only martlet_batch_*, martlet_error and what takes the callback's
  *     martlet_context (or a state, output or appender of it) may be called for that job; calling
  *     martlet_job_next or martlet_job_close of a running job is MARTLET_BUSY.
@@ -35,6 +35,7 @@
 #include <stdint.h>
 
 #include "martlet_arrow.h"
+#include "martlet_columns.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -80,82 +81,6 @@ typedef struct martlet_error {
 
 uint32_t martlet_abi_version(void);
 const char *martlet_version(void); /* "0.1.0": static */
-
-/* ---- columns ----------------------------------------------------------------------------------- */
-
-/* The Arrow types as the engine sees them. The number is stable. */
-typedef enum martlet_type {
-  MARTLET_TYPE_NULL = 0,
-  MARTLET_TYPE_BOOL = 1,
-  MARTLET_TYPE_INT8 = 2,
-  MARTLET_TYPE_INT16 = 3,
-  MARTLET_TYPE_INT32 = 4,
-  MARTLET_TYPE_INT64 = 5,
-  MARTLET_TYPE_UINT8 = 6,
-  MARTLET_TYPE_UINT16 = 7,
-  MARTLET_TYPE_UINT32 = 8,
-  MARTLET_TYPE_UINT64 = 9,
-  MARTLET_TYPE_FLOAT16 = 10,
-  MARTLET_TYPE_FLOAT32 = 11,
-  MARTLET_TYPE_FLOAT64 = 12,
-  MARTLET_TYPE_UTF8 = 13,         /* int32 offsets in `values`, bytes in `data` */
-  MARTLET_TYPE_LARGE_UTF8 = 14,   /* int64 offsets */
-  MARTLET_TYPE_UTF8_VIEW = 15,    /* 16-byte views in `values`, buffers in `variadic` */
-  MARTLET_TYPE_BINARY = 16,
-  MARTLET_TYPE_LARGE_BINARY = 17,
-  MARTLET_TYPE_BINARY_VIEW = 18,
-  MARTLET_TYPE_FIXED_BINARY = 19, /* `width` bytes each */
-  MARTLET_TYPE_DATE32 = 20,       /* int32 days */
-  MARTLET_TYPE_DATE64 = 21,       /* int64 milliseconds */
-  MARTLET_TYPE_TIME32 = 22,       /* int32, `unit` s or ms */
-  MARTLET_TYPE_TIME64 = 23,       /* int64, `unit` us or ns */
-  MARTLET_TYPE_TIMESTAMP = 24,    /* int64, `unit`, `timezone` */
-  MARTLET_TYPE_DURATION = 25,     /* int64, `unit` */
-  MARTLET_TYPE_INTERVAL_MONTHS = 26,
-  MARTLET_TYPE_INTERVAL_DAY_TIME = 27,
-  MARTLET_TYPE_INTERVAL_MONTH_DAY_NANO = 28,
-  MARTLET_TYPE_DECIMAL128 = 29,   /* 16 bytes little-endian two's complement, `precision`, `scale` */
-  MARTLET_TYPE_DECIMAL256 = 30,
-  MARTLET_TYPE_LIST = 31,         /* int32 offsets in `values`, items in children[0] */
-  MARTLET_TYPE_LARGE_LIST = 32,
-  MARTLET_TYPE_FIXED_LIST = 33,   /* `width` items each */
-  MARTLET_TYPE_STRUCT = 34,
-  MARTLET_TYPE_MAP = 35           /* a list of struct(key, value) */
-} martlet_type;
-
-typedef enum martlet_unit {
-  MARTLET_UNIT_NONE = 0,
-  MARTLET_UNIT_SECOND = 1,
-  MARTLET_UNIT_MILLI = 2,
-  MARTLET_UNIT_MICRO = 3,
-  MARTLET_UNIT_NANO = 4
-} martlet_unit;
-
-/* One column with its buffers resolved. Row r of the column lies at element `offset + r` of every buffer.
- * A dictionary-encoded column has the index type in `type` and `dictionary` set. Borrowed from its batch. */
-typedef struct martlet_column {
-  int32_t type;           /* martlet_type */
-  int32_t unit;           /* martlet_unit */
-  int32_t width;          /* bytes of an element (0 for bool, null, nested, variable width); see the types above */
-  int32_t precision;
-  int32_t scale;
-  int32_t nullable;
-  const char *name;
-  const char *format;     /* Arrow format string */
-  const char *type_name;  /* for messages: "timestamp[ms, UTC]", "dictionary<int32, utf8>" */
-  const char *timezone;   /* NULL when the timestamp is naive */
-  int64_t length;
-  int64_t offset;
-  int64_t null_count;     /* exact */
-  const uint8_t *validity;/* bit set: not null; NULL: nothing is null */
-  const void *values;     /* elements, offsets, views, or bits for bool; never NULL where the type has them and length > 0 */
-  const uint8_t *data;    /* bytes of utf8/binary; NULL otherwise */
-  const uint8_t *const *variadic; /* data buffers of the view types */
-  int64_t n_variadic;
-  const struct martlet_column *children;
-  int64_t n_children;
-  const struct martlet_column *dictionary;
-} martlet_column;
 
 /* ---- batches ----------------------------------------------------------------------------------- */
 
@@ -230,6 +155,18 @@ typedef struct martlet_key_part {
   int64_t length;
 } martlet_key_part;
 
+/* ---- clocks ------------------------------------------------------------------------------------ */
+
+/* Processing time that stands still until it is set: for tests, and for runs that must give the same result every time.
+ * May be used from any thread. */
+typedef struct martlet_clock martlet_clock;
+
+int32_t martlet_clock_create(int64_t start_ms, martlet_clock **out, martlet_error *error); /* new (martlet_clock_free) */
+void martlet_clock_free(martlet_clock *clock); /* NULL allowed */
+int64_t martlet_clock_now(const martlet_clock *clock);
+/* MARTLET_INVALID_ARGUMENT for a time before the one it shows. */
+int32_t martlet_clock_advance(martlet_clock *clock, int64_t time_ms, martlet_error *error);
+
 /* ---- process functions ------------------------------------------------------------------------- */
 
 typedef struct martlet_state martlet_state;   /* a state handle; borrowed from the context */
@@ -258,6 +195,7 @@ typedef struct martlet_context {
   int32_t instance;
   int32_t parallelism;
   void *engine;                   /* the engine's own */
+  const char *timer_name;         /* on_timer: the name it was registered with, NULL for none; valid until close */
   int64_t rows;                   /* on_batch: how many rows of `batch` from `row` on make up the slice; 0 otherwise */
 } martlet_context;
 
@@ -287,6 +225,9 @@ typedef struct martlet_process_function {
   void (*batch_end)(void *context, martlet_context *call);
   int32_t (*close)(void *context, martlet_context *call, martlet_error *error);
   void (*destroy)(void *context);
+  /* Once for every key that has state or timers when the input has ended, in the order of key bytes, after the timers. NULL
+   * allowed. */
+  int32_t (*on_end)(void *context, martlet_context *call, martlet_error *error);
   /* When it is set records come through it and not through on_event: all consecutive records of one key, rows [row, row + rows)
    * of `batch`, as long as no timer falls due between them and they are all late or all not. `record` is the number of the
    * first; timestamp and watermark are those that on_event would see with the last. */
@@ -297,9 +238,29 @@ typedef struct martlet_process_function {
   void (*on_failure)(void *context, martlet_context *call, martlet_failure *details);
 } martlet_process_function;
 
+/* The job's clock now. */
+int64_t martlet_processing_time(const martlet_context *call);
+
 /* Event-time timers of the current key. One per key and time: registering it twice fires once. */
 int32_t martlet_register_event_time_timer(martlet_context *call, int64_t time_ms, martlet_error *error);
 int32_t martlet_delete_event_time_timer(martlet_context *call, int64_t time_ms, martlet_error *error);
+/* The same for processing time: on_timer is called once the job's clock has reached the time, also while no input comes. */
+int32_t martlet_register_processing_time_timer(martlet_context *call, int64_t time_ms, martlet_error *error);
+int32_t martlet_delete_processing_time_timer(martlet_context *call, int64_t time_ms, martlet_error *error);
+/* Named timers: one per key and name, in either domain; registering it again moves it. `name` is UTF-8 of `length` bytes, not empty
+ * and without a NUL. */
+int32_t martlet_register_named_timer(martlet_context *call, int32_t domain /* martlet_timer_domain */, const char *name, size_t length, int64_t time_ms, martlet_error *error);
+int32_t martlet_delete_named_timer(martlet_context *call, const char *name, size_t length, martlet_error *error);
+
+typedef struct martlet_timer {
+  int32_t domain;   /* martlet_timer_domain */
+  int64_t time_ms;
+  const char *name; /* NULL for a timer without one; valid until close */
+} martlet_timer;
+
+/* The current key's pending timers: event time first, each by time, then in order of registration. Writes at most `capacity` of
+ * them to `timers`, and how many there are to `*count`. */
+int32_t martlet_timers(martlet_context *call, martlet_timer *timers, int64_t capacity, int64_t *count, martlet_error *error);
 
 /* ---- state ------------------------------------------------------------------------------------- */
 
@@ -363,6 +324,12 @@ typedef struct martlet_source {
   void *context;
   int32_t (*next)(void *context, struct ArrowArray *array, struct ArrowSchema *schema, martlet_error *error);
   void (*destroy)(void *context);
+  /* As `next`, but called on a thread of the engine's own while processing-time timers are pending, so that they fire also
+   * while it waits. Calls of the two never overlap. NULL: `next` never waits for long, or must stay on the job's thread. */
+  int32_t (*next_background)(void *context, struct ArrowArray *array, struct ArrowSchema *schema, martlet_error *error);
+  /* The job has ended while next_background still runs: its result will be dropped. Called on the job's thread; `destroy` is then called
+   * on the other thread, once that call has returned, which may be after martlet_job_free. NULL allowed. */
+  void (*abandon)(void *context);
 } martlet_source;
 
 typedef struct martlet_stream_options {
@@ -379,6 +346,12 @@ typedef enum martlet_null_policy {
   MARTLET_NULLS_DEAD_LETTER = 3 /* dropped, counted, and sent to the side output "errors" */
 } martlet_null_policy;
 
+/* What becomes of processing-time timers that are pending when the input ends. (Event-time timers always fire.) */
+typedef enum martlet_timers_at_end {
+  MARTLET_TIMERS_FIRE = 0, /* in order of time; martlet_processing_time then shows the time of each */
+  MARTLET_TIMERS_DROP = 1,
+  MARTLET_TIMERS_KEEP = 2  /* they stay pending, and are counted in the report */
+} martlet_timers_at_end;
 typedef enum martlet_late_policy {
   MARTLET_LATE_PROCESS = 0,
   MARTLET_LATE_DROP = 1,
@@ -416,6 +389,12 @@ typedef struct martlet_job_options {
   const char *name;
   int32_t null_keys;       /* martlet_null_policy */
   int32_t null_timestamps; /* martlet_null_policy */
+  martlet_clock *clock;    /* borrowed until the job is freed; NULL: the system's clock */
+  int32_t timers_at_end;   /* martlet_timers_at_end */
+  /* Called on the job's thread at least every 50 ms while it waits for a source that is read in the background; a status other
+   * than 0 stops the job (convention 3). NULL allowed. */
+  int32_t (*poll)(void *context, martlet_error *error);
+  void *poll_context;      /* borrowed until the job is freed */
   int32_t on_error;        /* martlet_error_policy */
   int32_t late;            /* martlet_late_policy */
 } martlet_job_options;
@@ -434,6 +413,8 @@ typedef struct martlet_report {
   int64_t keys;             /* keys that hold state or timers now */
   int64_t state_bytes;      /* memory of keys, state and timers */
   int64_t watermark;        /* of the last operator */
+  int64_t processing_timers_fired;   /* those of timers_fired … */
+  int64_t processing_timers_pending; /* … and of timers_pending that wait for processing time */
   int64_t late_dropped;     /* late records that were left out */
   int64_t errors;           /* records and timers whose calls failed and were taken back */
   int64_t side_records;     /* rows of side outputs that were taken, or wait to be */

@@ -38,12 +38,14 @@ struct DeadLetters {
     try builder.endBuiltRow(timestamp: letter.timestamp)
   }
 
-  /// A timer that failed.
+  /// A timer that failed; with the domain of no timer, the end of a key.
   static func append(_ letter: Letter, fireTime: Int64, domain: Int32, to builder: OutputBuilder) throws(EngineError) {
     let columns = try builder.builder.columns
     try append(letter, columns)
-    try columns[4].append(int64: fireTime)
-    try text(domain == Int32(MARTLET_EVENT_TIME.rawValue) ? "event" : "processing", columns[5])
+    if let domain = TimerDomain(rawValue: domain) {
+      try columns[4].append(int64: fireTime)
+      try text(domain == .event ? "event" : "processing", columns[5])
+    }
     try builder.endBuiltRow(timestamp: letter.timestamp)
   }
 

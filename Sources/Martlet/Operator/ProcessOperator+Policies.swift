@@ -123,6 +123,17 @@ extension ProcessOperator {
     commitCall()
   }
 
+  /// Calls `onEnd` under the error policy.
+  func guardEnd(_ onEnd: () throws -> Void) throws {
+    beginCall()
+    do {
+      try onEnd()
+    } catch {
+      return try swallow(error, rows: 0)
+    }
+    commitCall()
+  }
+
   /// One row to the side output "errors" for each record of the current call, or for its timer.
   private func deadLetter(rows: Int, _ details: FailureDetails) throws(EngineError) {
     let lane = sides.lane(SideOutputs.errorTag)
@@ -158,7 +169,7 @@ extension RecordLoop {
   func runGuarded<Function: ProcessFunction>(_ function: UnsafeMutablePointer<Function>) throws {
     let key = Key(raw.pointee.key, Int(raw.pointee.key_parts))
     for index in 0..<selection.count {
-      if index == nextMark.pointee { try owner.passMarks(at: index) }
+      if index >= nextMark.pointee { try owner.passMarks(at: index) }
       guard try owner.admit(self, index) else { continue }
       owner.beginCall()
       do {

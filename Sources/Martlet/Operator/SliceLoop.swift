@@ -54,7 +54,7 @@ extension ProcessOperator {
         moved = max(moved, marks[next].watermark)
         next &+= 1
       }
-      if moved > watermark, parts.timers.mayBeDue(at: moved) { break }
+      if moved > watermark, parts.timers.event.mayBeDue(at: moved) { break }
       if let timestamps = loop.timestamps {
         let timestamp = timestamps[end]
         guard (timestamp != EventTime.none) == hasTime else { break }
@@ -67,6 +67,7 @@ extension ProcessOperator {
     interior = markIndex..<mark
     markIndex = mark
     nextMark.pointee = mark < marks.count ? marks[mark].position : .max
+    if parts.timers.processing.count > 0 { context.watchClock() }
     raw.pointee.watermark = watermark
     raw.pointee.rows = Int64(end - start)
     if let timestamps = loop.timestamps {

@@ -17,8 +17,12 @@ public final class Job {
 
   public let name: String
   private let policies: RecordPolicies
-  private var source: SourceStage?
-  private var operators: [any Operator] = []
+  let clock: Clock
+  private let atEnd: TimersAtEnd
+  /// Called every now and then while the job waits for its source; what it throws stops the job.
+  package var poll: () throws -> Void = {}
+  private(set) var source: SourceStage?
+  private(set) var operators: [any Operator] = []
   /// Per operator: what feeds it; nil: the source.
   private var inputs: [OutputSelector?] = []
   /// The operators that were opened, in that order.
@@ -49,13 +53,19 @@ public final class Job {
     var output: JobOutput?
   }
 
-  public convenience init(name: String = "job", nullKeys: NullPolicy = .raise, nullTimestamps: NullPolicy = .raise) {
-    self.init(name: name, RecordPolicies(nullKeys: nullKeys, nullTimestamps: nullTimestamps))
+  public convenience init(
+    name: String = "job", nullKeys: NullPolicy = .raise, nullTimestamps: NullPolicy = .raise, clock: Clock = .system,
+    atEnd: TimersAtEnd = .fire
+  ) {
+    self.init(
+      name: name, RecordPolicies(nullKeys: nullKeys, nullTimestamps: nullTimestamps), clock: clock, atEnd: atEnd)
   }
 
-  public init(name: String, _ policies: RecordPolicies) {
+  public init(name: String, _ policies: RecordPolicies, clock: Clock = .system, atEnd: TimersAtEnd = .fire) {
     self.name = name
     self.policies = policies
+    self.clock = clock
+    self.atEnd = atEnd
   }
 
   deinit { try? close() }
@@ -88,7 +98,7 @@ public final class Job {
     guard !spec.keyColumns.isEmpty else {
       throw EngineError(.invalidArgument, "operator '\(spec.name)': name at least one key column")
     }
-    let next = try ProcessOperator(spec, policies)
+    let next = try ProcessOperator(spec, policies, clock: clock)
     if let current {
       let lane = try lane(of: current)
       lane.forwards = true
@@ -250,6 +260,8 @@ public final class Job {
     guard let source else { throw EngineError(.invalidArgument, "job '\(name)' has no input") }
     state = .running
     if outputs.isEmpty, let current { outputs.append(JobOutput(current)) }
+    // See Job+Clock.swift.
+    if !clock.runsByItself, operators.count > 1 { source.rowLimit = 1 }
     do {
       try makeRoutes()
       let schema = try source.openSchema()
@@ -293,19 +305,25 @@ public final class Job {
 
   private func step() throws {
     guard let source else { preconditionFailure("a job runs only with a source") }
-    if let chunk = try source.nextChunk() {
+    try tick()
+    switch try source.nextChunk(within: timeToNextTick) {
+    case .notYet:
+      try poll()
+    case .chunk(let chunk):
       if operators.isEmpty {
         for index in 0..<chunk.selection.count {
           try passThrough.emitRow(chunk.batch, chunk.selection[index], timestamp: EventTime.none)
         }
       } else {
-        try push(chunk, into: 0)
+        try pushFromSource(chunk)
       }
-    } else {
+    case .end:
+      // The clock may have passed some while the source was asked.
+      try tick()
       for index in operators.indices {
         try open(index, inputs[index] == nil ? try source.openSchema() : nil)
         do {
-          try operators[index].finish(watermark: EventTime.max)
+          try operators[index].endInput(atEnd)
         } catch {
           try flush(index)
           throw error
@@ -317,7 +335,7 @@ public final class Job {
   }
 
   /// Runs a chunk through operator `index` and what it emits through those after it.
-  private func push(_ chunk: Chunk, into index: Int) throws {
+  func push(_ chunk: Chunk, into index: Int) throws {
     try open(index, chunk.batch.schema)
     do {
       try operators[index].process(chunk)
@@ -330,7 +348,7 @@ public final class Job {
   }
 
   /// Passes what operator `index` emitted, and its watermarks, to those that follow it and to who asked for it.
-  private func flush(_ index: Int) throws {
+  func flush(_ index: Int) throws {
     for route in routes[index] {
       if !route.followers.isEmpty {
         try forward(route)
@@ -400,6 +418,7 @@ public final class Job {
   // MARK: - Ending
 
   private func shut(after failure: (any Error)?) throws {
+    source?.stopReading()
     lastCounters = operators.map(\.counters)
     state = .closed
     wasShutByItself = true

@@ -16,6 +16,10 @@ public struct Stream {
     public var nullTimestamps = NullPolicy.raise
     public var onError = ErrorPolicy.raise
     public var late = LatePolicy.process
+    /// Where processing time comes from: the system's clock, or a `ManualClock`.
+    public var clock = Clock.system
+    /// What becomes of processing-time timers that are pending when a bounded input ends.
+    public var atEnd = TimersAtEnd.fire
 
     public static let `default` = Config()
 
@@ -57,7 +61,7 @@ public struct Stream {
 
   /// A job that is ready to run.
   public func job() throws -> Job {
-    let job = Job(name: config.name, config.policies)
+    let job = Job(name: config.name, config.policies, clock: config.clock, atEnd: config.atEnd)
     try build(job)
     return job
   }

@@ -1,7 +1,8 @@
 import BenchSupport
 import Martlet
 
-// Usage: MartletBenchmarks [memory] [counters] [timers] [allocations]; all of them without arguments.
+// Usage: MartletBenchmarks [memory] [counters] [timers] [timer-cycles] [pending-timers]
+// [allocations]; all of them without arguments.
 let wanted = CommandLine.arguments.dropFirst()
 func isWanted(_ name: String) -> Bool { wanted.isEmpty || wanted.contains(name) }
 
@@ -10,4 +11,6 @@ let records = 1_000_000
 if isWanted("memory") { try reportMemory() }
 if isWanted("counters") { try reportCounters(records: records) }
 if isWanted("timers") { try reportTimers(records: records) }
+if isWanted("timer-cycles") { try reportTimerCycles(records: records) }
+if isWanted("pending-timers") { try reportPendingTimers(10 * records) }
 if isWanted("allocations") { try reportAllocations(records: records) }
