@@ -93,14 +93,14 @@ public func martletHarnessProcessingTime(_ harness: OpaquePointer) -> Int64 { ha
 
 @_cdecl("martlet_harness_take")
 public func martletHarnessTake(
-  _ harness: OpaquePointer, _ out: UnsafeMutablePointer<OpaquePointer?>?,
+  _ harness: OpaquePointer, _ tag: UnsafePointer<CChar>?, _ out: UnsafeMutablePointer<OpaquePointer?>?,
   _ timestamps: UnsafeMutablePointer<UnsafePointer<Int64>?>?, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
   boundary(error: error) { () throws(EngineError) in
     guard let out else { throw missing("out") }
     guard let timestamps else { throw missing("timestamps") }
     let handle = handle(harness)
-    let taken = try handle.harness.takeOutput()
+    let taken = try handle.harness.takeOutput(text(tag))
     handle.timestamps = taken?.timestamps
     timestamps.pointee = taken?.timestamps.values.baseAddress
     out.pointee = taken.map { Handle.new($0.batch) }

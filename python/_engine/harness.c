@@ -124,13 +124,13 @@ static PyObject *harness_close(harness_object *self, PyObject *unused) {
 
 /* ---- looking at it ------------------------------------------------------------------------------------- */
 
-static PyObject *harness_take(harness_object *self, PyObject *unused) {
-  (void)unused;
+static PyObject *harness_take(harness_object *self, PyObject *args) {
+  const char *tag;
   martlet_batch *batch;
   const int64_t *times;
   martlet_error error;
-  if (check_usable(self) < 0) return NULL;
-  int32_t status = martlet_harness_take(self->harness, &batch, &times, &error);
+  if (check_usable(self) < 0 || !PyArg_ParseTuple(args, "z", &tag)) return NULL;
+  int32_t status = martlet_harness_take(self->harness, tag, &batch, &times, &error);
   if (status != MARTLET_OK) return finished(self, status, &error);
   if (!batch) Py_RETURN_NONE;
   Py_ssize_t rows = (Py_ssize_t)martlet_batch_num_rows(batch);
@@ -294,7 +294,8 @@ static PyMethodDef harness_methods[] = {
   {"advance_processing_time", (PyCFunction)harness_advance_processing_time, METH_O, "advance_processing_time(ms)"},
   {"end", (PyCFunction)harness_end, METH_NOARGS, "The end of the input."},
   {"close", (PyCFunction)harness_close, METH_NOARGS, "Calls close() of the function."},
-  {"take", (PyCFunction)harness_take, METH_NOARGS, "(batch, timestamps) emitted since the last call, or None."},
+  {"take", (PyCFunction)harness_take, METH_VARARGS,
+   "take(tag or None): (batch, timestamps) emitted there since the last call, or None."},
   {"schema", (PyCFunction)harness_schema, METH_NOARGS, "The input's schema, or None while it is not known."},
   {"key_schema", (PyCFunction)harness_key_schema, METH_NOARGS, "The key columns' schema, or None while it is not known."},
   {"inspect", (PyCFunction)harness_inspect, METH_VARARGS, "inspect(key, body): body(ctx) with that key current."},

@@ -16,6 +16,9 @@ typedef struct job_object {
   int released;
   int depth;
   PyThreadState *thread;
+  PyObject *on_failure; /* called with every failure that is swallowed; NULL: none is */
+  PyObject *on_tick;    /* called with the counters while the job runs, now and then; NULL: not */
+  int64_t next_tick;    /* nanoseconds of the monotonic clock */
 } job_object;
 
 int job_init(PyObject *module, engine_state *st);
@@ -28,5 +31,7 @@ int32_t job_fail(job_object *self, martlet_error *error);
 int job_raise(job_object *self, int32_t status, const martlet_error *error);
 /* BusyError while it runs, ClosedError once it is gone. 0 or -1. */
 int job_check_usable(job_object *self);
+/* Calls `on_tick` if it is time. 0, or -1 with what it raised. */
+int job_tick(job_object *self);
 
 #endif

@@ -12,7 +12,7 @@ with Harness(Counter(), key="user_id") as h:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Final, Literal, Self, cast, overload
 
@@ -20,6 +20,7 @@ from . import _engine
 from ._engine import Context, ManualClock, RecordBatch, Schema, State, Timer
 from .config import Config
 from .errors import ConfigError, SchemaError
+from .failures import FailureLog
 from .functions import all_states, check_function, function_name, instantiate
 from .run import new_job
 from .stream import _key_columns, _milliseconds, stream
@@ -40,7 +41,7 @@ _FROM_COLUMN: Final = _FromColumn()
 class Harness:
     """Drives one process function, one record at a time (Flink: KeyedOneInputStreamOperatorTestHarness).
 
-    - `fn`, `states`, `output`, `name`: as for `apply_process_function`. A copy of `fn` runs, as in a stream: `.fn`.
+    - `fn`, `states`, `output`, `side_outputs`, `name`: as for `apply_process_function`. A copy of `fn` runs, as in a stream: `.fn`.
     - `key`: the key column, or a sequence of them. Left out, records are single values, such as `push(5)`: each is a
       record with one column `"value"`, and its own key.
     - `timestamp`: the column of event times. Without it, `push(record, timestamp=...)` gives a record its time.
@@ -71,6 +72,7 @@ class Harness:
         watermark: Any = None,
         schema: Any = None,
         output: Any = None,
+        side_outputs: Mapping[str, Any] | None = None,
         name: str | None = None,
         config: Config | None = None,
     ) -> None:
@@ -85,9 +87,12 @@ class Harness:
         target, methods, handles = instantiate(fn, states, label)
         self.fn = target
         self._states = {state.name: state for state in handles}
-        self._job = new_job("harness", config, clock)
+        failures = None if config.on_error == "raise" else FailureLog(config.on_error == "dead_letter")
+        self._job = new_job("harness", config, clock, failures)
         self._job.add_source("harness", None, 0, [], True, None)
-        self._job.add_process(label, target, methods, self.key, handles, None if output is None else Schema(output))
+        sides = tuple((tag, Schema(fields)) for tag, fields in (side_outputs or {}).items())
+        declared = None if output is None else Schema(output)
+        self._job.add_process(label, target, methods, self.key, handles, declared, sides)
         bound = -1 if watermark is None else _milliseconds(watermark)
         self._engine = _engine.Harness(self._job, timestamp, bound)
         self._schema: Schema | None = None
@@ -158,7 +163,15 @@ class Harness:
     def output(self, timestamps: Literal[True]) -> list[tuple[dict[str, Any], int | None]]: ...
     def output(self, timestamps: bool = False) -> list[Any]:
         """What was emitted since the last call, as dicts; with `timestamps=True` as pairs (dict, timestamp or None)."""
-        return _rows(self._engine.take(), timestamps)
+        return _rows(self._engine.take(None), timestamps)
+
+    @overload
+    def side_output(self, tag: str, timestamps: Literal[False] = False) -> list[dict[str, Any]]: ...
+    @overload
+    def side_output(self, tag: str, timestamps: Literal[True]) -> list[tuple[dict[str, Any], int | None]]: ...
+    def side_output(self, tag: str, timestamps: bool = False) -> list[Any]:
+        """The same for a side output: one that the function emits to, or "late" and "errors" of the policies."""
+        return _rows(self._engine.take(tag), timestamps)
 
     def state(self, name: str, key: Any) -> Any:
         """What a state holds for a key: the value, a list or a dict; None if it holds nothing.

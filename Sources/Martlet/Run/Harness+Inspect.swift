@@ -3,9 +3,11 @@ import CMartlet
 // Looking at a function from outside: output, states, timers, snapshots.
 
 extension Harness {
-  /// What was emitted since the last call, with the timestamp of every row (`EventTime.none` for none); nil if nothing was.
-  public func takeOutput() throws(EngineError) -> (batch: RecordBatch, timestamps: RowTimestamps)? {
-    guard let (batch, timestamps) = try process.output.takeBatch(), let timestamps else { return nil }
+  /// What was emitted since the last call to the main output, or to the side output of that tag, with the timestamp of every row
+  /// (`EventTime.none` for none); nil if nothing was.
+  public func takeOutput(_ tag: String? = nil) throws(EngineError) -> (batch: RecordBatch, timestamps: RowTimestamps)? {
+    guard let lane = tag.map({ tag in process.sides.lanes.first { $0.tag == tag } }) ?? process.lane else { return nil }
+    guard let (batch, timestamps) = try lane.builder.takeBatch(), let timestamps else { return nil }
     return (batch, timestamps)
   }
 

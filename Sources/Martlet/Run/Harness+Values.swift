@@ -95,8 +95,15 @@ extension Harness {
   }
 
   /// The rows emitted since the last call.
-  public func output(timestamps: Bool = false) throws(EngineError) -> [OutputRow] {
-    guard let (batch, times) = try takeOutput() else { return [] }
+  public func output(timestamps: Bool = false) throws(EngineError) -> [OutputRow] { try rows(nil, timestamps) }
+
+  /// The rows emitted to a side output since the last call; "late" and "errors" are those of the policies.
+  public func sideOutput(_ tag: String, timestamps: Bool = false) throws(EngineError) -> [OutputRow] {
+    try rows(tag, timestamps)
+  }
+
+  private func rows(_ tag: String?, _ timestamps: Bool) throws(EngineError) -> [OutputRow] {
+    guard let (batch, times) = try takeOutput(tag) else { return [] }
     return (0..<batch.numRows).map { row in
       let time = times.values[row]
       return OutputRow(

@@ -51,10 +51,11 @@ public final class Harness {
     }
     process = try job.handOver()
     timersAtEnd = job.atEnd
-    nullTimestamps = job.nullTimestamps
+    nullTimestamps = job.policies.nullTimestamps
     timestampColumn = timestamp
     tracker = maxOutOfOrderness.map(WatermarkTracker.init)
     process.output.recordsTimestamps = true
+    process.sides.keepEverything()
   }
 
   deinit { try? close() }
@@ -77,18 +78,19 @@ public final class Harness {
     try running {
       if case .waiting = phase { try begin(batch.schema) }
       _ = try process.tick()
-      guard let time = try time(of: batch, row, timestamp) else { return }
+      let time = try time(of: batch, row, timestamp)
+      if case .leaveOut = time { return }
       var marks: [WatermarkMark] = []
-      if time != EventTime.none, let watermark = tracker?.observe(time) {
+      if case .at(let time) = time, let watermark = tracker?.observe(time) {
         marks.append(WatermarkMark(position: 1, watermark: watermark))
       }
       records += 1
-      try withUnsafePointer(to: time) { time in
+      try withUnsafePointer(to: time.milliseconds) { milliseconds in
         try marks.withUnsafeBufferPointer { marks in
           try process.process(
             Chunk(
-              batch: batch, selection: RowSelection(start: row, count: 1), timestamps: time, marks: marks,
-              firstRecord: records - 1 - Int64(row)))
+              batch: batch, selection: RowSelection(start: row, count: 1), timestamps: time.isColumn ? milliseconds : nil,
+              marks: marks, firstRecord: records - 1 - Int64(row)))
         }
       }
     }
@@ -184,22 +186,37 @@ public final class Harness {
     }
   }
 
-  /// The record's event time; nil if the record is left out.
-  private func time(of batch: RecordBatch, _ row: Int, _ time: RecordTime) throws(EngineError) -> Int64? {
+  /// What a record's event time comes to.
+  private enum Time {
+    case at(Int64)
+    /// There is none, and none was expected.
+    case without
+    /// The column has a null, and the policy is to let the operator see it.
+    case null
+    case leaveOut
+
+    var milliseconds: Int64 { if case .at(let time) = self { time } else { EventTime.none } }
+
+    /// Whether the operator is shown a time, or the lack of one.
+    var isColumn: Bool { if case .without = self { false } else { true } }
+  }
+
+  private func time(of batch: RecordBatch, _ row: Int, _ time: RecordTime) throws(EngineError) -> Time {
     switch time {
-    case .at(let time): return time
-    case .none: return EventTime.none
+    case .at(let time): return .at(time)
+    case .none: return .without
     case .column: break
     }
-    guard let eventTime else { return EventTime.none }
+    guard let eventTime else { return .without }
     var time = EventTime.none
     let read = eventTime.read(batch, start: row, count: 1, into: &time)
     if let failure = read.failure { throw process.context.located(failure) }
-    guard read.sawNull else { return time }
+    guard read.sawNull else { return .at(time) }
     nullTimestampCount += 1
     switch nullTimestamps {
-    case .process: return EventTime.none
-    case .drop: return nil
+    case .process: return .without
+    case .drop: return .leaveOut
+    case .deadLetter: return .null
     case .raise:
       throw EngineError(
         .nullTimestamp,

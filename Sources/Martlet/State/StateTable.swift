@@ -63,6 +63,9 @@ final class StateTable {
   /// How to fetch the first state's values ahead; nil while they fit the cache anyway.
   var prefetch: StatePrefetch? { nil }
 
+  /// What is set now, of all states and keys: a list or map counts once for its key.
+  var entryCount: Int { columns.reduce(0) { $0 + $1.entryCount } }
+
   var memoryBytes: Int { columns.reduce(0) { $0 + $1.memoryBytes } }
 
   /// Throws `.invalidArgument` if two states have one name.

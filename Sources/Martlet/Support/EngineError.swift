@@ -32,6 +32,8 @@ public struct EngineError: Error, Sendable {
     case unsupportedType = 13
     /// A broken invariant: report a bug.
     case internalError = 14
+    /// A callback failed in a way that no error policy may swallow; its owner holds the cause.
+    case callbackFatal = 15
     /// Bytes that are no whole, sound snapshot of a format this version reads: restore from another one.
     case snapshotInvalid = 16
     /// A snapshot of a function with other keys or states: declare them as they were.
