@@ -26,7 +26,8 @@ for folder in "$@"; do
     "$clang" -std=c11 -g -O1 -Wall -Wextra -Werror -fno-omit-frame-pointer -fsanitize=address,undefined \
       -fno-sanitize-recover=undefined -I Sources/CMartlet/include -I "$folder" "$source" "${shared[@]}" \
       -L "$library" -lmartlet -fuse-ld=lld -Wl,-rpath,"$library" -lm -o "$program"
-    ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1 "$program"
+    LSAN_OPTIONS=suppressions=$PWD/tools/leak_suppressions.txt:print_suppressions=0 \
+      ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1 "$program"
     programs=$((programs + 1))
   done
 done

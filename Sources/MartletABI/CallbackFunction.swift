@@ -2,11 +2,12 @@ import CMartlet
 import Martlet
 
 /// A process function behind function pointers. The record loop is specialised for it, so a record costs one indirect call.
-struct CallbackFunction: ProcessFunction {
+struct CallbackFunction: EndOfInputFunction {
   private let table: martlet_process_function
-  private let onEventPointer: @convention(c) (
-    UnsafeMutableRawPointer?, UnsafeMutablePointer<martlet_context>?, UnsafeMutablePointer<martlet_error>?
-  ) -> Int32
+  private let onEventPointer:
+    @convention(c) (
+      UnsafeMutableRawPointer?, UnsafeMutablePointer<martlet_context>?, UnsafeMutablePointer<martlet_error>?
+    ) -> Int32
   private let error: UnsafeMutablePointer<martlet_error>
   /// Destroys the callback's context with the last copy of this struct.
   private let lifetime: CallbackLifetime
@@ -15,7 +16,9 @@ struct CallbackFunction: ProcessFunction {
   init(moving table: martlet_process_function) throws(EngineError) {
     lifetime = CallbackLifetime(table.context, table.destroy)
     guard table.struct_size >= MemoryLayout<martlet_process_function>.size else {
-      throw EngineError(.invalidArgument, "martlet_process_function.struct_size is too small: set it to sizeof(martlet_process_function)")
+      throw EngineError(
+        .invalidArgument,
+        "martlet_process_function.struct_size is too small: set it to sizeof(martlet_process_function)")
     }
     guard let onEvent = table.on_event else {
       throw EngineError(.invalidArgument, "martlet_process_function.on_event is NULL")
@@ -41,6 +44,12 @@ struct CallbackFunction: ProcessFunction {
   func onTimer(key: Key, fireTime: Int64, context: Context) throws {
     try check(table.on_timer?(table.context, context.raw, error))
   }
+
+  func onEnd(key: Key, context: Context) throws {
+    try check(table.on_end?(table.context, context.raw, error))
+  }
+
+  var wantsEnd: Bool { table.on_end != nil }
 
   func didProcess(context: Context) { table.batch_end?(table.context, context.raw) }
 

@@ -3,10 +3,15 @@ import Martlet
 
 /// A source behind a function pointer.
 final class CallbackSource: Source {
-  private let nextPointer: @convention(c) (
-    UnsafeMutableRawPointer?, UnsafeMutablePointer<ArrowArray>?, UnsafeMutablePointer<ArrowSchema>?,
-    UnsafeMutablePointer<martlet_error>?
-  ) -> Int32
+  private typealias Next =
+    @convention(c) (
+      UnsafeMutableRawPointer?, UnsafeMutablePointer<ArrowArray>?, UnsafeMutablePointer<ArrowSchema>?,
+      UnsafeMutablePointer<martlet_error>?
+    ) -> Int32
+
+  private let nextPointer: Next
+  private let nextInBackgroundPointer: Next?
+  private let abandonPointer: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?
   private let lifetime: CallbackLifetime
   private var known: Schema?
   /// The first batch, when it was read for its schema.
@@ -21,27 +26,37 @@ final class CallbackSource: Source {
     }
     guard let next = source.next else { throw EngineError(.invalidArgument, "martlet_source.next is NULL") }
     nextPointer = next
+    nextInBackgroundPointer = source.next_background
+    abandonPointer = source.abandon
   }
 
   var schema: Schema? {
     get throws {
-      if known == nil, !hasEnded { ahead = try read() }
+      if known == nil, !hasEnded { ahead = try read(nextPointer) }
       return known
     }
   }
 
-  func next() throws -> RecordBatch? {
+  func next() throws -> RecordBatch? { try next(nextPointer) }
+
+  var mayWait: Bool { nextInBackgroundPointer != nil }
+
+  func nextInBackground() throws -> RecordBatch? { try next(nextInBackgroundPointer ?? nextPointer) }
+
+  func abandon() { abandonPointer?(lifetime.context) }
+
+  private func next(_ pointer: Next) throws -> RecordBatch? {
     if let first = ahead {
       ahead = nil
       return first
     }
-    return hasEnded ? nil : try read()
+    return hasEnded ? nil : try read(pointer)
   }
 
-  private func read() throws -> RecordBatch? {
+  private func read(_ pointer: Next) throws -> RecordBatch? {
     var array = ArrowArray()
     var arrowSchema = ArrowSchema()
-    let status = nextPointer(lifetime.context, &array, &arrowSchema, lifetime.error)
+    let status = pointer(lifetime.context, &array, &arrowSchema, lifetime.error)
     defer {
       arrowSchema.release?(&arrowSchema)
       array.release?(&array)

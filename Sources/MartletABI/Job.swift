@@ -16,13 +16,23 @@ public func martletJobCreate(
     }
     try checkSize(options.pointee.struct_size, of: martlet_job_options.self)
     guard let nullKeys = NullPolicy(rawValue: options.pointee.null_keys), nullKeys != .process else {
-      throw EngineError(.invalidArgument, "martlet_job_options.null_keys must be MARTLET_NULLS_RAISE or MARTLET_NULLS_DROP")
+      throw EngineError(
+        .invalidArgument, "martlet_job_options.null_keys must be MARTLET_NULLS_RAISE or MARTLET_NULLS_DROP")
     }
     guard let nullTimestamps = NullPolicy(rawValue: options.pointee.null_timestamps) else {
       throw EngineError(.invalidArgument, "martlet_job_options.null_timestamps is not a martlet_null_policy")
     }
-    out.pointee = Handle.new(
-      Job(name: text(options.pointee.name) ?? "job", nullKeys: nullKeys, nullTimestamps: nullTimestamps))
+    guard let atEnd = TimersAtEnd(rawValue: options.pointee.timers_at_end) else {
+      throw EngineError(.invalidArgument, "martlet_job_options.timers_at_end is not a martlet_timers_at_end")
+    }
+    let job = Job(
+      name: text(options.pointee.name) ?? "job", nullKeys: nullKeys, nullTimestamps: nullTimestamps,
+      clock: options.pointee.clock.map { Handle.object($0, as: ManualClock.self) } ?? Clock.system, atEnd: atEnd)
+    if let poll = options.pointee.poll {
+      let lifetime = CallbackLifetime(options.pointee.poll_context, nil)
+      job.poll = { if poll(lifetime.context, lifetime.error) != 0 { throw lifetime.failure() } }
+    }
+    out.pointee = Handle.new(job)
   }
 }
 
@@ -86,7 +96,9 @@ public func martletJobAddProcess(
       states.append(try stateDescriptor(spec))
     }
     var keys: [String] = []
-    for name in try array(options.pointee.key_columns, options.pointee.n_key_columns, "martlet_process_options.key_columns") {
+    for name in try array(
+      options.pointee.key_columns, options.pointee.n_key_columns, "martlet_process_options.key_columns")
+    {
       guard let name = text(name) else { throw missing("a key column's name") }
       keys.append(name)
     }
@@ -136,7 +148,8 @@ public func martletJobReport(
       batches_in: counts.batchesIn, batches_out: counts.batchesOut, null_keys: counts.nullKeys,
       null_timestamps: counts.nullTimestamps, late: counts.late, timers_fired: counts.timersFired,
       timers_pending: counts.timersPending, keys: counts.keys, state_bytes: counts.stateBytes,
-      watermark: counts.watermark)
+      watermark: counts.watermark, processing_timers_fired: counts.processingTimersFired,
+      processing_timers_pending: counts.processingTimersPending)
   }
 }
 

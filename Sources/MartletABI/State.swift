@@ -92,7 +92,9 @@ public func martletValueSetBytes(
 public func martletValueExists(
   _ state: OpaquePointer, _ present: UnsafeMutablePointer<Int32>, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in present.pointee = try state.exists() ? 1 : 0 }
+  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in
+    present.pointee = try state.exists() ? 1 : 0
+  }
 }
 
 @_cdecl("martlet_value_clear")

@@ -5,6 +5,7 @@ Contenders, on the same table and in the same process, in turns:
 - the loop that a careful Python programmer would write by hand: columns to lists, a dict, lists back to Arrow;
 - Martlet, a Python `on_event` with a typed `ValueState`, emitting two fields;
 - the same, emitting the record view (the output is then the input's row, so that no Python object is made for it);
+- Martlet with a callback that does nothing: what a record costs before your own code, the boundary;
 - Bytewax, with `stateful_map` on one worker.
 
 Prints the median of the rounds and the ratio to the hand-written loop (above 1: faster than it).
@@ -66,12 +67,21 @@ class CounterOfViews(ProcessFunction):
         ctx.emit(batch)
 
 
+class Empty(ProcessFunction):
+    def on_event(self, key, batch, row, ctx):
+        pass
+
+
 def martlet_fields(table: pa.Table) -> pa.Table:
     return pa.table(apply_process_function(mt.stream(table), "user_id", Counter()))
 
 
 def martlet_views(table: pa.Table) -> pa.Table:
     return pa.table(apply_process_function(mt.stream(table), "user_id", CounterOfViews()))
+
+
+def martlet_empty(table: pa.Table) -> pa.Table:
+    return pa.table(apply_process_function(mt.stream(table), "user_id", Empty(), output=table.schema))
 
 
 def bytewax_counter(table: pa.Table) -> pa.Table:
@@ -105,6 +115,7 @@ class Contender:
     run: Callable[[pa.Table], pa.Table]
     counts_in_output: bool = True
     in_order: bool = True
+    emits: bool = True
     seconds: list[float] = field(default_factory=list)
 
     @property
@@ -124,6 +135,9 @@ def make_table(rows: int, cardinality: int, kind: str) -> pa.Table:
 
 def check(contender: Contender, result: pa.Table, expected: pa.Table) -> None:
     """Fails unless the contender did the same work as the hand-written loop."""
+    if not contender.emits:
+        assert result.num_rows == 0, f"{contender.name}: {result.num_rows} rows of a function that emits none"
+        return
     columns = ["user_id", "n"] if contender.counts_in_output else ["user_id"]
     result, expected = result.select(columns), expected.select(columns)
     if not contender.in_order:
@@ -164,6 +178,7 @@ def contenders_for(with_bytewax: bool) -> list[Contender]:
         Contender(HAND_WRITTEN, hand_written),
         Contender("Martlet, two fields", martlet_fields),
         Contender("Martlet, record view", martlet_views, counts_in_output=False),
+        Contender("Martlet, empty callback", martlet_empty, emits=False),
     ]
     if with_bytewax:
         # It gives the records of one input batch grouped by key.

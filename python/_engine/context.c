@@ -3,6 +3,7 @@
 #include "emit.h"
 #include "errors.h"
 #include "operator.h"
+#include "timers.h"
 
 context_object *context_new(engine_state *st, operator_object *operator, PyObject *states) {
   context_object *self = (context_object *)st->context_type->tp_alloc(st->context_type, 0);
@@ -66,6 +67,12 @@ static PyObject *context_watermark(context_object *self, void *unused) {
   return call ? PyLong_FromLongLong(call->watermark) : NULL;
 }
 
+static PyObject *context_processing_time(context_object *self, void *unused) {
+  (void)unused;
+  martlet_context *call = call_of(self);
+  return call ? PyLong_FromLongLong(martlet_processing_time(call)) : NULL;
+}
+
 static PyObject *context_key(context_object *self, void *unused) {
   (void)unused;
   if (!call_of(self)) return NULL;
@@ -90,6 +97,13 @@ static PyObject *context_timer_domain(context_object *self, void *unused) {
   }
 }
 
+static PyObject *context_timer_name(context_object *self, void *unused) {
+  (void)unused;
+  martlet_context *call = call_of(self);
+  if (!call) return NULL;
+  return call->timer_name ? PyUnicode_FromString(call->timer_name) : Py_NewRef(Py_None);
+}
+
 static PyObject *context_instance(context_object *self, void *unused) {
   (void)unused;
   martlet_context *call = call_of(self);
@@ -105,53 +119,6 @@ static PyObject *context_parallelism(context_object *self, void *unused) {
 static PyObject *context_operator_name(context_object *self, void *unused) {
   (void)unused;
   return call_of(self) ? Py_NewRef(self->operator->name) : NULL;
-}
-
-/* Epoch milliseconds. 0 or -1 with TypeError or ValueRangeError. */
-static int timer_time(context_object *self, PyObject *value, int64_t *time_ms) {
-  if (PyBool_Check(value) || !PyIndex_Check(value)) {
-    PyErr_Format(PyExc_TypeError, "a timer's time is an int, milliseconds since the Unix epoch, got %s %R",
-                 Py_TYPE(value)->tp_name, value);
-    return -1;
-  }
-  PyObject *number = PyNumber_Index(value);
-  if (!number) return -1;
-  int overflow;
-  *time_ms = PyLong_AsLongLongAndOverflow(number, &overflow);
-  Py_DECREF(number);
-  if (!overflow) return 0;
-  PyErr_Format(errors_class(state_of((PyObject *)self), MARTLET_VALUE_RANGE),
-               "a timer's time is outside the range of int64 milliseconds: %R", value);
-  operator_locate_error(self->operator);
-  return -1;
-}
-
-static PyObject *with_timer(context_object *self, PyObject *value, const char *what,
-                            int32_t (*act)(martlet_context *, int64_t, martlet_error *)) {
-  int64_t time_ms;
-  martlet_error error;
-  if (context_check(self, what) < 0 || timer_time(self, value, &time_ms) < 0) return NULL;
-  int32_t status = act(self->call, time_ms, &error);
-  if (status == MARTLET_OK) Py_RETURN_NONE;
-  errors_raise(state_of((PyObject *)self), status, &error);
-  operator_locate_error(self->operator);
-  return NULL;
-}
-
-static PyObject *context_register(context_object *self, PyObject *value) {
-  if (self->operator && !self->operator->on_timer.call) {
-    PyErr_Format(errors_class(state_of((PyObject *)self), MARTLET_TIMER_LOOP),
-                 "operator '%U' registers a timer but its function has no on_timer method; define on_timer(key, "
-                 "fire_time_ms, ctx)",
-                 self->operator->name);
-    operator_locate_error(self->operator);
-    return NULL;
-  }
-  return with_timer(self, value, "register_event_time_timer()", martlet_register_event_time_timer);
-}
-
-static PyObject *context_delete(context_object *self, PyObject *value) {
-  return with_timer(self, value, "delete_event_time_timer()", martlet_delete_event_time_timer);
 }
 
 static PyObject *context_state(context_object *self, PyObject *name) {
@@ -177,10 +144,14 @@ static PyGetSetDef context_getset[] = {
    "Event time in epoch milliseconds: the record's, or the timer's in on_timer; None when there is none.", NULL},
   {"watermark", (getter)context_watermark, NULL,
    "The event-time watermark in epoch milliseconds; -2**63 before the first, 2**63 - 1 at the end of the input.", NULL},
+  {"processing_time", (getter)context_processing_time, NULL, "The time of the job's clock now, in epoch milliseconds. In a processing-time timer that fires early because the input has "
+   "ended, the time of the timer.", NULL},
   {"key", (getter)context_key, NULL, "The current key; None outside of one.", NULL},
   {"is_late", (getter)context_is_late, NULL, "Whether the record's timestamp is at or behind the watermark.", NULL},
   {"timer_domain", (getter)context_timer_domain, NULL,
    "In on_timer 'event' or 'processing'; otherwise None (Flink: OnTimerContext.timeDomain).", NULL},
+  {"timer_name", (getter)context_timer_name, NULL,
+   "In on_timer the name the timer was registered with, None for one without; otherwise None.", NULL},
   {"instance", (getter)context_instance, NULL, "Number of this parallel instance, from 0.", NULL},
   {"parallelism", (getter)context_parallelism, NULL, "Number of parallel instances.", NULL},
   {"operator", (getter)context_operator_name, NULL, "The operator's name.", NULL},
@@ -191,11 +162,7 @@ static PyMethodDef context_methods[] = {
    "emit(record) · emit(**fields) · emit(dict) · emit(record, **fields) · emit(arrow_batch)\n\n"
    "Sends a record, or a whole Arrow batch, to the output. Columns without a field are null. SchemaError if it does "
    "not fit."},
-  {"register_event_time_timer", (PyCFunction)context_register, METH_O,
-   "Calls on_timer for the current key once the watermark reaches this time (epoch ms). Registering a time twice fires "
-   "once."},
-  {"delete_event_time_timer", (PyCFunction)context_delete, METH_O,
-   "Removes the current key's timer at this time (epoch ms), if there is one."},
+  TIMER_METHODS,
   {"state", (PyCFunction)context_state, METH_O, "The operator's state of this name."},
   {NULL, NULL, 0, NULL}};
 

@@ -34,6 +34,8 @@ typedef struct engine_state {
   PyTypeObject *operator_type;
   PyTypeObject *source_type;
   PyTypeObject *job_type;
+  PyTypeObject *clock_type;
+  PyTypeObject *timer_type;
 
   void *datetime;      /* PyDateTime_CAPI *, see temporal.h */
   PyObject *decimal;   /* decimal.Decimal */

@@ -2,6 +2,7 @@
 
 #include "arrow.h"
 #include "batch.h"
+#include "clock.h"
 #include "errors.h"
 #include "operator.h"
 #include "schema.h"
@@ -24,6 +25,15 @@ int32_t job_fail(job_object *self, martlet_error *error) {
   if (!self->pending) self->pending = exception;
   else Py_XDECREF(exception);
   return MARTLET_CALLBACK_FAILED;
+}
+
+/* While the job waits for a source that another thread reads, nothing else sees an interrupt. */
+static int32_t job_poll(void *context, martlet_error *error) {
+  job_object *self = context;
+  job_enter(self);
+  int32_t status = PyErr_CheckSignals() < 0 ? job_fail(self, error) : MARTLET_OK;
+  job_leave(self);
+  return status;
 }
 
 /* Raises what a failed engine call stands for: the callback's own exception if there is one. Returns -1. */
@@ -54,15 +64,19 @@ static int check_usable(job_object *self) {
 /* ---- building ----------------------------------------------------------------------------------------- */
 
 static PyObject *job_create(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-  static const char *const keywords[] = {"name", "null_keys", "null_timestamps", NULL};
+  static const char *const keywords[] = {"name", "null_keys", "null_timestamps", "clock", "at_end", NULL};
+  PyObject *clock = Py_None;
   martlet_job_options options = {.struct_size = sizeof options};
   martlet_error error;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sii", (char **)(void *)keywords, &options.name, &options.null_keys,
-                                   &options.null_timestamps))
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sii|Oi", (char **)(void *)keywords, &options.name, &options.null_keys,
+                                   &options.null_timestamps, &clock, &options.timers_at_end) ||
+      clock_of(PyType_GetModuleState(type), clock, &options.clock) < 0)
     return NULL;
   job_object *self = (job_object *)type->tp_alloc(type, 0);
   if (!self) return NULL;
-  if (!(self->parts = PyList_New(0))) goto failed;
+  if (!(self->parts = PyList_New(0)) || PyList_Append(self->parts, clock) < 0) goto failed;
+  options.poll = job_poll;
+  options.poll_context = self;
   int32_t status = martlet_job_create(&options, &self->job, &error);
   if (status == MARTLET_OK) return (PyObject *)self;
   self->job = NULL;
@@ -214,12 +228,14 @@ static PyObject *job_report(job_object *self, PyObject *unused) {
     errors_raise(state_of((PyObject *)self), status, &error);
     return NULL;
   }
-  return Py_BuildValue("{sLsLsLsLsLsLsLsLsLsLsLsL}", "records_in", (long long)r.records_in, "records_out",
+  return Py_BuildValue("{sLsLsLsLsLsLsLsLsLsLsLsLsLsL}", "records_in", (long long)r.records_in, "records_out",
                        (long long)r.records_out, "batches_in", (long long)r.batches_in, "batches_out",
                        (long long)r.batches_out, "null_keys", (long long)r.null_keys, "null_timestamps",
                        (long long)r.null_timestamps, "late", (long long)r.late, "timers_fired",
                        (long long)r.timers_fired, "timers_pending", (long long)r.timers_pending, "keys",
-                       (long long)r.keys, "state_bytes", (long long)r.state_bytes, "watermark", (long long)r.watermark);
+                       (long long)r.keys, "state_bytes", (long long)r.state_bytes, "watermark", (long long)r.watermark,
+                       "processing_timers_fired", (long long)r.processing_timers_fired, "processing_timers_pending",
+                       (long long)r.processing_timers_pending);
 }
 
 static PyObject *job_output_schema(job_object *self, PyObject *unused) {

@@ -78,9 +78,10 @@ static PyObject *place_note(operator_object *self, const martlet_context *call, 
     if (call->timer_domain)
       note = PyUnicode_FromFormat("in operator '%U', timer at %lld, key %V", self->name, (long long)call->fire_time,
                                   key, "?");
-    else
+    else if (call->record >= 0)
       note =
         PyUnicode_FromFormat("in operator '%U', record %lld, key %V", self->name, (long long)call->record, key, "?");
+    else note = PyUnicode_FromFormat("in operator '%U', on_end(), key %V", self->name, key, "?");
   } else note = PyUnicode_FromFormat("in operator '%U', %s()", self->name, method);
   Py_XDECREF(key);
   return note;
@@ -91,7 +92,7 @@ void operator_locate_error(operator_object *self) {
   PyObject *exception = errors_take();
   const martlet_context *call = self->context->call;
   bool in_call = call && self->context->in_batch;
-  PyObject *record = in_call && !call->timer_domain ? PyLong_FromLongLong(call->record) : NULL;
+  PyObject *record = in_call && call->record >= 0 ? PyLong_FromLongLong(call->record) : NULL;
   PyObject *key = in_call && self->key ? errors_preview(self->key) : NULL;
   errors_restore(exception);
   errors_locate(self->st, self->name, record, key);
@@ -229,6 +230,18 @@ static int32_t on_timer(void *context, martlet_context *call, martlet_error *err
   return MARTLET_OK;
 }
 
+static int32_t on_end(void *context, martlet_context *call, martlet_error *error) {
+  operator_object *self = context;
+  if (read_key(self, call) < 0) return fail(self, call, NULL, error);
+  PyObject *arguments[4] = {NULL, self->target, self->key, (PyObject *)self->context};
+  size_t skip = self->on_end.takes_self ? 1 : 2;
+  PyObject *result =
+    PyObject_Vectorcall(self->on_end.call, arguments + skip, (4 - skip) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+  if (!result) return fail(self, call, NULL, error);
+  Py_DECREF(result);
+  return MARTLET_OK;
+}
+
 /* The job owns the operator and outlives the engine's use of it. */
 static void on_destroy(void *context) { (void)context; }
 
@@ -243,6 +256,7 @@ martlet_process_function operator_callbacks(operator_object *self) {
     .batch_end = on_batch_end,
     .close = on_close,
     .destroy = on_destroy,
+    .on_end = self->on_end.call ? on_end : NULL,
   };
 }
 
@@ -285,7 +299,8 @@ operator_object *operator_new(engine_state *st, job_object *job, PyObject *name,
     if (PyDict_SetItem(by_name, self->states[i]->name, state) < 0) goto failed;
   }
   if (read_method(methods, 0, &self->open) < 0 || read_method(methods, 1, &self->on_event) < 0 ||
-      read_method(methods, 2, &self->on_timer) < 0 || read_method(methods, 3, &self->close) < 0)
+      read_method(methods, 2, &self->on_timer) < 0 || read_method(methods, 3, &self->close) < 0 ||
+      read_method(methods, 4, &self->on_end) < 0)
     goto failed;
   if (!(self->context = context_new(st, self, by_name))) goto failed;
   Py_DECREF(by_name);
@@ -303,6 +318,7 @@ static int operator_traverse(operator_object *self, visitproc visit, void *arg) 
   Py_VISIT(self->on_event.call);
   Py_VISIT(self->on_timer.call);
   Py_VISIT(self->close.call);
+  Py_VISIT(self->on_end.call);
   for (Py_ssize_t i = 0; i < self->n_states; i++) Py_VISIT(self->states[i]);
   Py_VISIT(self->context);
   Py_VISIT(self->key);
@@ -324,6 +340,7 @@ static void operator_dealloc(operator_object *self) {
   Py_XDECREF(self->on_event.call);
   Py_XDECREF(self->on_timer.call);
   Py_XDECREF(self->close.call);
+  Py_XDECREF(self->on_end.call);
   Py_XDECREF(self->context);
   Py_XDECREF(self->record);
   Py_XDECREF(self->names);

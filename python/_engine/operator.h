@@ -20,7 +20,7 @@ typedef struct operator_object {
   struct job_object *job; /* borrowed: the job owns its operators */
   PyObject *name;
   PyObject *target; /* this instance's copy of the user's function */
-  operator_method open, on_event, on_timer, close;
+  operator_method open, on_event, on_timer, close, on_end;
   Py_ssize_t n_states;
   state_object **states; /* owned */
   state_binding *bindings;     /* the engine's handles, from open */
@@ -35,7 +35,7 @@ typedef struct operator_object {
 } operator_object;
 
 int operator_init(PyObject *module, engine_state *st);
-/* `methods`: a tuple of four (callable or None, takes_self): open, on_event, on_timer, close. `states`: a tuple of
+/* `methods`: a tuple of (callable or None, takes_self): open, on_event, on_timer, close, on_end. `states`: a tuple of
  * ValueState. New. */
 operator_object *operator_new(engine_state *st, struct job_object *job, PyObject *name, PyObject *target,
                               PyObject *methods, PyObject *states);

@@ -9,7 +9,8 @@
 
 struct source_object {
   PyObject_HEAD engine_state *st;
-  job_object *job; /* borrowed: the job owns its sources */
+  job_object *job; /* borrowed: the job owns its sources; NULL once abandoned */
+  PyInterpreterState *interpreter;
   PyObject *name;
   PyObject *items; /* list or tuple (all_rows), or an iterator */
   bool all_rows;
@@ -253,16 +254,17 @@ static void add_note(source_object *self) {
   Py_XDECREF(record);
 }
 
+static int give_next(source_object *self, struct ArrowArray *array, struct ArrowSchema *schema) {
+  return self->all_rows ? next_rows(self, array, schema) : next_item(self, array, schema);
+}
+
 static int32_t source_next(void *context, struct ArrowArray *array, struct ArrowSchema *schema, martlet_error *error) {
   source_object *self = context;
   int32_t status = MARTLET_OK;
   array->release = NULL;
   schema->release = NULL;
   job_enter(self->job);
-  int result = PyErr_CheckSignals() < 0 ? -1
-               : self->all_rows         ? next_rows(self, array, schema)
-                                        : next_item(self, array, schema);
-  if (result < 0) {
+  if (PyErr_CheckSignals() < 0 || give_next(self, array, schema) < 0) {
     add_note(self);
     status = job_fail(self->job, error);
   }
@@ -270,11 +272,60 @@ static int32_t source_next(void *context, struct ArrowArray *array, struct Arrow
   return status;
 }
 
-static void source_destroy(void *context) { (void)context; }
+/* On a thread of the engine's. It gets a thread state for each call, and none that could outlive the interpreter. Signals are
+ * the affair of the job's thread, in job_poll. */
+static int32_t source_next_background(void *context, struct ArrowArray *array, struct ArrowSchema *schema,
+                                      martlet_error *error) {
+  source_object *self = context;
+  int32_t status = MARTLET_OK;
+  array->release = NULL;
+  schema->release = NULL;
+  PyThreadState *thread = PyThreadState_New(self->interpreter);
+  if (!thread) return MARTLET_CALLBACK_FAILED;
+  PyEval_RestoreThread(thread);
+  if (give_next(self, array, schema) < 0) {
+    status = MARTLET_CALLBACK_FAILED;
+    if (self->job) {
+      add_note(self);
+      job_fail(self->job, error);
+    } else PyErr_Clear();
+  }
+  PyThreadState_Clear(thread);
+  PyThreadState_DeleteCurrent();
+  return status;
+}
+
+/* The job goes while another thread is inside source_next_background: from here on the source belongs to that thread. */
+static void source_abandon(void *context) {
+  source_object *self = context;
+  job_object *job = self->job;
+  job_enter(job);
+  self->job = NULL;
+  Py_INCREF(self);
+  job_leave(job);
+}
+
+/* Otherwise the job owns the source and outlives the engine's use of it. */
+static void source_destroy(void *context) {
+  source_object *self = context;
+  if (self->job) return;
+  PyThreadState *thread = PyThreadState_New(self->interpreter);
+  if (!thread) return;
+  PyEval_RestoreThread(thread);
+  Py_DECREF(self);
+  PyThreadState_Clear(thread);
+  PyThreadState_DeleteCurrent();
+}
 
 martlet_source source_callbacks(source_object *self) {
   return (martlet_source){
-    .struct_size = sizeof(martlet_source), .context = self, .next = source_next, .destroy = source_destroy};
+    .struct_size = sizeof(martlet_source),
+    .context = self,
+    .next = source_next,
+    .destroy = source_destroy,
+    .next_background = self->all_rows ? NULL : source_next_background,
+    .abandon = source_abandon,
+  };
 }
 
 /* ---- the object --------------------------------------------------------------------------------------- */
@@ -285,6 +336,7 @@ source_object *source_new(engine_state *st, job_object *job, PyObject *name, PyO
   if (!self) return NULL;
   self->st = st;
   self->job = job;
+  self->interpreter = PyInterpreterState_Get();
   self->name = Py_NewRef(name);
   self->all_rows = all_rows;
   self->items = all_rows ? Py_NewRef(items) : PyObject_GetIter(items);

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
+from ._engine import ManualClock
 from .errors import ConfigError
 
 __all__ = ["Config"]
@@ -11,7 +13,8 @@ __all__ = ["Config"]
 _PROFILES = ("dev-local",)
 _NULL_KEYS = ("raise", "drop")
 _NULL_TIMESTAMPS = ("raise", "drop", "process")
-_SETTINGS = ("profile", "null_keys", "null_timestamps", "name")
+_AT_END = ("fire", "drop", "keep")
+_SETTINGS = ("profile", "null_keys", "null_timestamps", "name", "clock", "at_end")
 
 
 class Config:
@@ -24,16 +27,23 @@ class Config:
     - `null_timestamps`: the same for a null event time: `"raise"` NullTimestampError, `"drop"`, or `"process"`: the
       record is delivered without a timestamp and does not move the watermark.
     - `name`: the job's name in messages.
+    - `clock`: where processing time comes from: None or `"system"` for the system's clock, or a `mt.ManualClock()`,
+      which stands still until its `advance_to(ms)` is called.
+    - `at_end`: what becomes of processing-time timers that are pending when a bounded input ends (event-time timers
+      always fire): `"fire"` fires them in order of time, with `ctx.processing_time` showing the time of each;
+      `"drop"` forgets them; `"keep"` leaves them pending, counted in the report.
 
     An unknown setting or value is a ConfigError that lists what is allowed.
     """
 
-    __slots__ = ("name", "null_keys", "null_timestamps", "profile")
+    __slots__ = ("at_end", "clock", "name", "null_keys", "null_timestamps", "profile")
 
     profile: str
     null_keys: str
     null_timestamps: str
     name: str | None
+    clock: ManualClock | None
+    at_end: str
 
     def __init__(
         self,
@@ -42,6 +52,8 @@ class Config:
         null_keys: str = "raise",
         null_timestamps: str = "raise",
         name: str | None = None,
+        clock: ManualClock | str | None = None,
+        at_end: str = "fire",
         **unknown: object,
     ) -> None:
         if unknown:
@@ -56,15 +68,19 @@ class Config:
         put(self, "null_keys", _one_of("null_keys", null_keys, _NULL_KEYS))
         put(self, "null_timestamps", _one_of("null_timestamps", null_timestamps, _NULL_TIMESTAMPS))
         put(self, "name", name)
+        if clock not in (None, "system") and not isinstance(clock, ManualClock):
+            raise ConfigError(f"clock={clock!r} is not a clock; use 'system' or mt.ManualClock()")
+        put(self, "clock", None if isinstance(clock, str) else clock)
+        put(self, "at_end", _one_of("at_end", at_end, _AT_END))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Config is immutable: make a new one to change {name!r}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (self.profile, self.null_keys, self.null_timestamps, self.name)
+        return _rebuild, self._values()
 
     def _values(self) -> tuple[object, ...]:
-        return self.profile, self.null_keys, self.null_timestamps, self.name
+        return self.profile, self.null_keys, self.null_timestamps, self.name, self.clock, self.at_end
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Config) and self._values() == other._values()
@@ -76,8 +92,8 @@ class Config:
         return f"Config({', '.join(f'{name}={getattr(self, name)!r}' for name in _SETTINGS)})"
 
 
-def _rebuild(profile: str, null_keys: str, null_timestamps: str, name: str | None) -> Config:
-    return Config(profile=profile, null_keys=null_keys, null_timestamps=null_timestamps, name=name)
+def _rebuild(*values: Any) -> Config:
+    return Config(**dict(zip(_SETTINGS, values, strict=True)))
 
 
 def _listed(values: tuple[str, ...]) -> str:

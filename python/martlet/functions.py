@@ -13,9 +13,9 @@ from .errors import ConfigError
 
 __all__ = ["ProcessFunction"]
 
-_METHODS = ("open", "on_event", "on_timer", "close")
+_METHODS = ("open", "on_event", "on_timer", "close", "on_end")
 # Methods of the design that nothing calls yet: an object that defines one would wait for it in vain.
-_NOT_CALLED = ("on_end", "on_batch", "on_left", "on_right", "on_broadcast")
+_NOT_CALLED = ("on_batch", "on_left", "on_right", "on_broadcast")
 
 
 class ProcessFunction:
@@ -52,7 +52,10 @@ class ProcessFunction:
         raise NotImplementedError(f"{type(self).__name__} has no on_event(key, batch, row, ctx)")
 
     def on_timer(self, key: Any, fire_time_ms: int, ctx: Context) -> None:
-        """Called when a timer of this key fires; `fire_time_ms` is the time it was registered for."""
+        """Called when a timer of this key fires; `fire_time_ms` is the time it was registered for.
+
+        `ctx.timer_domain` and `ctx.timer_name` tell which timer it is. Callbacks of one instance never overlap.
+        """
 
     def close(self) -> None:
         """Called once after the last record, also when the run failed."""
@@ -180,7 +183,7 @@ def instantiate(
 
 def _methods(target: Any) -> tuple[Method, ...]:
     if not hasattr(target, "on_event"):
-        return (None, False), (target, False), (None, False), (None, False)
+        return tuple((target, False) if name == "on_event" else (None, False) for name in _METHODS)
     return tuple(_method(target, name) for name in _METHODS)
 
 
@@ -188,7 +191,7 @@ def _method(target: Any, name: str) -> Method:
     static = inspect.getattr_static(type(target), name, None)
     if static is None and not hasattr(target, name):
         return None, False
-    if static is getattr(ProcessFunction, name) and name not in getattr(target, "__dict__", {}):
+    if static is getattr(ProcessFunction, name, None) and name not in getattr(target, "__dict__", {}):
         return None, False
     if isinstance(static, types.FunctionType) and name not in getattr(target, "__dict__", {}):
         return static, True

@@ -29,6 +29,10 @@ class RunReport:
     """Memory of keys, state and timers at the end."""
     watermark: int
     """Of the last operator; 2**63 - 1 at the end of a bounded input."""
+    processing_timers_fired: int
+    """Those of `timers_fired` that were processing-time timers."""
+    processing_timers_pending: int
+    """Those of `timers_pending` that wait for processing time."""
     wall_time_s: float
 
     @property

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "export"]
 
 _NULL_KEYS = {"raise": 0, "drop": 1}
+_AT_END = {"fire": 0, "drop": 1, "keep": 2}
 _NULL_TIMESTAMPS = {"raise": 0, "drop": 1, "process": 2}
 
 
@@ -28,7 +29,11 @@ class Run:
 
     def __init__(self, source: SourceNode, processes: tuple[ProcessNode, ...], config: Config) -> None:
         self._job = Job(
-            config.name or source.name, _NULL_KEYS[config.null_keys], _NULL_TIMESTAMPS[config.null_timestamps]
+            config.name or source.name,
+            _NULL_KEYS[config.null_keys],
+            _NULL_TIMESTAMPS[config.null_timestamps],
+            config.clock,
+            _AT_END[config.at_end],
         )
         self._first: RecordBatch | None = None
         self._schema: Schema | None = None

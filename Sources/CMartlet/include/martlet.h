@@ -16,7 +16,7 @@
  *     one, and the operator, record number and key in the error.
  *  4. Threads. Batches and schemas are immutable: any thread may read, retain and release them. A job is
  *     used by one thread at a time; its callbacks run on the thread that is inside martlet_job_next or
- *     martlet_job_close. Different jobs are independent: there is no global state.
+ *     martlet_job_close (but see martlet_source.next_background). Different jobs are independent: there is no global state.
  *  5. Re-entry. Inside a callback only martlet_batch_*, martlet_error and what takes the callback's
  *     martlet_context (or a state, output or appender of it) may be called for that job; calling
  *     martlet_job_next or martlet_job_close of a running job is MARTLET_BUSY.
@@ -229,6 +229,18 @@ typedef struct martlet_key_part {
   int64_t length;
 } martlet_key_part;
 
+/* ---- clocks ------------------------------------------------------------------------------------ */
+
+/* Processing time that stands still until it is set: for tests, and for runs that must give the same result every time.
+ * May be used from any thread. */
+typedef struct martlet_clock martlet_clock;
+
+int32_t martlet_clock_create(int64_t start_ms, martlet_clock **out, martlet_error *error); /* new (martlet_clock_free) */
+void martlet_clock_free(martlet_clock *clock); /* NULL allowed */
+int64_t martlet_clock_now(const martlet_clock *clock);
+/* MARTLET_INVALID_ARGUMENT for a time before the one it shows. */
+int32_t martlet_clock_advance(martlet_clock *clock, int64_t time_ms, martlet_error *error);
+
 /* ---- process functions ------------------------------------------------------------------------- */
 
 typedef struct martlet_state martlet_state;   /* a state handle; borrowed from the context */
@@ -257,6 +269,7 @@ typedef struct martlet_context {
   int32_t instance;
   int32_t parallelism;
   void *engine;                   /* the engine's own */
+  const char *timer_name;         /* on_timer: the name it was registered with, NULL for none; valid until close */
 } martlet_context;
 
 #define MARTLET_NO_SLOT UINT32_MAX
@@ -275,11 +288,34 @@ typedef struct martlet_process_function {
   void (*batch_end)(void *context, martlet_context *call);
   int32_t (*close)(void *context, martlet_context *call, martlet_error *error);
   void (*destroy)(void *context);
+  /* Once for every key that has state or timers when the input has ended, in the order of key bytes, after the timers. NULL
+   * allowed. */
+  int32_t (*on_end)(void *context, martlet_context *call, martlet_error *error);
 } martlet_process_function;
+
+/* The job's clock now. */
+int64_t martlet_processing_time(const martlet_context *call);
 
 /* Event-time timers of the current key. One per key and time: registering it twice fires once. */
 int32_t martlet_register_event_time_timer(martlet_context *call, int64_t time_ms, martlet_error *error);
 int32_t martlet_delete_event_time_timer(martlet_context *call, int64_t time_ms, martlet_error *error);
+/* The same for processing time: on_timer is called once the job's clock has reached the time, also while no input comes. */
+int32_t martlet_register_processing_time_timer(martlet_context *call, int64_t time_ms, martlet_error *error);
+int32_t martlet_delete_processing_time_timer(martlet_context *call, int64_t time_ms, martlet_error *error);
+/* Named timers: one per key and name, in either domain; registering it again moves it. `name` is UTF-8 of `length` bytes, not empty
+ * and without a NUL. */
+int32_t martlet_register_named_timer(martlet_context *call, int32_t domain /* martlet_timer_domain */, const char *name, size_t length, int64_t time_ms, martlet_error *error);
+int32_t martlet_delete_named_timer(martlet_context *call, const char *name, size_t length, martlet_error *error);
+
+typedef struct martlet_timer {
+  int32_t domain;   /* martlet_timer_domain */
+  int64_t time_ms;
+  const char *name; /* NULL for a timer without one; valid until close */
+} martlet_timer;
+
+/* The current key's pending timers: event time first, each by time, then in order of registration. Writes at most `capacity` of
+ * them to `timers`, and how many there are to `*count`. */
+int32_t martlet_timers(martlet_context *call, martlet_timer *timers, int64_t capacity, int64_t *count, martlet_error *error);
 
 /* ---- state ------------------------------------------------------------------------------------- */
 
@@ -396,6 +432,12 @@ typedef struct martlet_source {
   void *context;
   int32_t (*next)(void *context, struct ArrowArray *array, struct ArrowSchema *schema, martlet_error *error);
   void (*destroy)(void *context);
+  /* As `next`, but called on a thread of the engine's own while processing-time timers are pending, so that they fire also
+   * while it waits. Calls of the two never overlap. NULL: `next` never waits for long, or must stay on the job's thread. */
+  int32_t (*next_background)(void *context, struct ArrowArray *array, struct ArrowSchema *schema, martlet_error *error);
+  /* The job has ended while next_background still runs: its result will be dropped. Called on the job's thread; `destroy` is then called
+   * on the other thread, once that call has returned, which may be after martlet_job_free. NULL allowed. */
+  void (*abandon)(void *context);
 } martlet_source;
 
 typedef struct martlet_stream_options {
@@ -410,6 +452,13 @@ typedef enum martlet_null_policy {
   MARTLET_NULLS_DROP = 1,   /* counted in the report */
   MARTLET_NULLS_PROCESS = 2 /* timestamps only: the record has no timestamp and does not move the watermark */
 } martlet_null_policy;
+
+/* What becomes of processing-time timers that are pending when the input ends. (Event-time timers always fire.) */
+typedef enum martlet_timers_at_end {
+  MARTLET_TIMERS_FIRE = 0, /* in order of time; martlet_processing_time then shows the time of each */
+  MARTLET_TIMERS_DROP = 1,
+  MARTLET_TIMERS_KEEP = 2  /* they stay pending, and are counted in the report */
+} martlet_timers_at_end;
 
 typedef struct martlet_process_options {
   uint32_t struct_size;
@@ -426,6 +475,12 @@ typedef struct martlet_job_options {
   const char *name;
   int32_t null_keys;       /* martlet_null_policy */
   int32_t null_timestamps; /* martlet_null_policy */
+  martlet_clock *clock;    /* borrowed until the job is freed; NULL: the system's clock */
+  int32_t timers_at_end;   /* martlet_timers_at_end */
+  /* Called on the job's thread at least every 50 ms while it waits for a source that is read in the background; a status other
+   * than 0 stops the job (convention 3). NULL allowed. */
+  int32_t (*poll)(void *context, martlet_error *error);
+  void *poll_context;      /* borrowed until the job is freed */
 } martlet_job_options;
 
 typedef struct martlet_report {
@@ -442,6 +497,8 @@ typedef struct martlet_report {
   int64_t keys;             /* keys that hold state or timers now */
   int64_t state_bytes;      /* memory of keys, state and timers */
   int64_t watermark;        /* of the last operator */
+  int64_t processing_timers_fired;   /* those of timers_fired … */
+  int64_t processing_timers_pending; /* … and of timers_pending that wait for processing time */
 } martlet_report;
 
 /* `*out` is new (martlet_job_free). */

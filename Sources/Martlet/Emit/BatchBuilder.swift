@@ -8,10 +8,11 @@ public final class BatchBuilder {
   public let schema: Schema
   public let columns: [ColumnBuilder]
   /// Rows that were ended.
-  @exclusivity(unchecked) public private(set) var numRows = 0
-  private let hasNested: Bool
+  public var numRows: Int { storedRows }
+  @exclusivity(unchecked) @usableFromInline var storedRows = 0
+  @usableFromInline let hasNested: Bool
   /// `columns` again, to be walked for every row without counting references.
-  private let cells: UnsafeMutableBufferPointer<Unmanaged<ColumnBuilder>>
+  @usableFromInline let cells: UnsafeMutableBufferPointer<Unmanaged<ColumnBuilder>>
 
   public init(_ schema: Schema) throws(EngineError) {
     self.schema = schema
@@ -25,10 +26,21 @@ public final class BatchBuilder {
 
   deinit { cells.deallocate() }
 
+  /// Completes the row if it is complete, which a row with one cell per plain column is; else false, and `endRow` decides.
+  @inlinable @inline(__always)
+  func endCompleteRow() -> Bool {
+    let complete = storedRows &+ 1
+    for position in 0..<cells.count
+    where cells[position]._withUnsafeGuaranteedRef({ $0.storedCount }) != complete { return false }
+    if hasNested { return false }
+    storedRows = complete
+    return true
+  }
+
   /// Completes the row; columns without a cell get a null. Errors, after which the row is still open, to be
   /// cancelled: a second cell in a column, a null in a column that is not nullable, items that were not closed.
   public func endRow() throws(EngineError) {
-    let complete = numRows &+ 1
+    let complete = storedRows &+ 1
     for position in 0..<cells.count where cells[position]._withUnsafeGuaranteedRef({ $0.storedCount }) != complete {
       try self.complete(cells[position])
     }
@@ -40,7 +52,7 @@ public final class BatchBuilder {
         )
       }
     }
-    numRows = complete
+    storedRows = complete
   }
 
   private func complete(_ cell: Unmanaged<ColumnBuilder>) throws(EngineError) {
@@ -70,7 +82,7 @@ public final class BatchBuilder {
 
   /// Takes back the rows from `count` on, and the one that was not ended.
   public func truncate(to count: Int) {
-    numRows = min(numRows, count)
+    storedRows = min(storedRows, count)
     cancelRow()
   }
 
@@ -84,7 +96,7 @@ public final class BatchBuilder {
       cancelRow()
       throw error
     }
-    numRows += rows.count
+    storedRows += rows.count
   }
 
   func append(_ batch: RecordBatch, range: Range<Int>) throws(EngineError) {
@@ -96,7 +108,7 @@ public final class BatchBuilder {
       cancelRow()
       throw error
     }
-    numRows += range.count
+    storedRows += range.count
   }
 
   /// The rows so far as a batch; the builder is empty again.
@@ -106,7 +118,7 @@ public final class BatchBuilder {
     for (position, column) in columns.enumerated() { column.finish(into: node.children[position]!) }
     var array = ArrowArray()
     node.fill(&array, length: numRows)
-    numRows = 0
+    storedRows = 0
     return try RecordBatch(moving: &array, schema: schema)
   }
 }

@@ -36,7 +36,7 @@ public final class OutputBuilder {
   var gathered: BatchBuilder?
   var built: BatchBuilder?
   /// `built` while a row of it can take the short way: in a run of built rows.
-  @exclusivity(unchecked) private var fastBuilder: Unmanaged<BatchBuilder>?
+  @exclusivity(unchecked) @usableFromInline var fastBuilder: Unmanaged<BatchBuilder>?
   @exclusivity(unchecked) private var times = GrowableBytes()
   @exclusivity(unchecked) private var timeCount = 0
 
@@ -195,7 +195,15 @@ public final class OutputBuilder {
   }
 
   /// Completes the row whose cells were appended to `builder`. Errors: as `BatchBuilder.endRow`.
+  @inlinable @inline(__always)
   public func endBuiltRow(timestamp: Int64) throws(EngineError) {
+    if let fastBuilder, !recordsTimestamps, fastBuilder._withUnsafeGuaranteedRef({ $0.endCompleteRow() }) { return }
+    try endAnyRow(timestamp)
+  }
+
+  /// What the short way leaves out.
+  @usableFromInline @inline(never)
+  func endAnyRow(_ timestamp: Int64) throws(EngineError) {
     if let fastBuilder {
       let failure: EngineError? = fastBuilder._withUnsafeGuaranteedRef { builder in
         do throws(EngineError) {

@@ -49,7 +49,9 @@ extension Key: CustomStringConvertible {
       return "\(UInt64(bitPattern: part.integer))"
     case Int32(MARTLET_KEY_BYTES.rawValue):
       let bytes = UnsafeRawBufferPointer(start: part.bytes, count: Int(part.length))
-      let isText = [MARTLET_TYPE_UTF8, MARTLET_TYPE_LARGE_UTF8, MARTLET_TYPE_UTF8_VIEW].contains { Int32($0.rawValue) == type }
+      let isText = [MARTLET_TYPE_UTF8, MARTLET_TYPE_LARGE_UTF8, MARTLET_TYPE_UTF8_VIEW].contains {
+        Int32($0.rawValue) == type
+      }
       return isText ? "'\(String(decoding: bytes, as: UTF8.self))'" : hexText(bytes)
     case Int32(MARTLET_KEY_DECIMAL.rawValue):
       return "decimal " + hexText(UnsafeRawBufferPointer(start: part.bytes, count: Int(part.length)))

@@ -119,6 +119,17 @@ final class KeySpace {
     return order == 0 ? left.count < right.count : order < 0
   }
 
+  /// The slots that state or timers keep alive, in the order of canonical key bytes.
+  func liveSlotsInKeyOrder() -> [UInt32] {
+    var entries: [(prefix: UInt64, slot: UInt32)] = []
+    for slot in 0..<UInt32(slots.slotCount) {
+      let live = slots.live[Int(slot)]
+      if live != 0, live != SlotAllocator.freeMark { entries.append((sortPrefix(slot), slot)) }
+    }
+    entries.sort { $0.prefix != $1.prefix ? $0.prefix < $1.prefix : precedes($0.slot, $1.slot) }
+    return entries.map(\.slot)
+  }
+
   /// A number that orders keys as `precedes` does wherever it differs: the integer, or the first eight bytes.
   func sortPrefix(_ slot: UInt32) -> UInt64 {
     if schema.form == .integer { return UInt64(bitPattern: slots.integerKeys[Int(slot)] ^ Int64.min) }

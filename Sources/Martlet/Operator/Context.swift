@@ -9,7 +9,12 @@ public final class Context {
   /// The main output.
   public let output: OutputBuilder
   let operatorName: String
-  private var timers: TimerQueue?
+  let clock: Clock
+  @exclusivity(unchecked) private(set) var timerService: TimerService?
+  /// Where the record loop next looks at its timers; see `RecordLoop`.
+  private let nextMark: UnsafeMutablePointer<Int>?
+  /// At the end of the input, the time of the processing-time timer that fires before it was due.
+  @exclusivity(unchecked) var leastProcessingTime = Int64.min
   /// The declared states, for bindings. Empty while the operator is not open.
   package private(set) var states: [StateHandle] = []
   /// The main output, for bindings.
@@ -17,9 +22,13 @@ public final class Context {
   /// How many timers, each registered by the one before, led to the current callback within one pass.
   var chainDepth: UInt32 = 0
 
-  init(operatorName: String, output: OutputBuilder) {
+  init(
+    operatorName: String, output: OutputBuilder, clock: Clock = .system, nextMark: UnsafeMutablePointer<Int>? = nil
+  ) {
+    self.nextMark = nextMark
     self.operatorName = operatorName
     self.output = output
+    self.clock = clock
     raw = .allocate(capacity: 1)
     raw.initialize(to: martlet_context())
     raw.pointee.parallelism = 1
@@ -30,16 +39,16 @@ public final class Context {
 
   deinit { raw.deallocate() }
 
-  func bind(keys: KeySpace, timers: TimerQueue, states: [StateHandle]) {
+  func bind(keys: KeySpace, timers: TimerService, states: [StateHandle]) {
     self.states = states
     raw.pointee.key = UnsafePointer(keys.parts)
     raw.pointee.key_parts = Int64(keys.partCount)
-    self.timers = timers
+    timerService = timers
   }
 
   func unbind() {
     states = []
-    timers = nil
+    timerService = nil
   }
 
   /// The error with the place it happened at, as far as it has none yet.
@@ -62,6 +71,7 @@ public final class Context {
     raw.pointee.fire_time = 0
     raw.pointee.timer_domain = Int32(MARTLET_NOT_A_TIMER.rawValue)
     raw.pointee.is_late = 0
+    raw.pointee.timer_name = nil
   }
 
   /// The timestamp of the record in `onEvent`, of the timer in `onTimer`, in milliseconds; nil if there is none.
@@ -73,6 +83,10 @@ public final class Context {
   /// The current watermark: `EventTime.min` before the first, `EventTime.max` at the end of the input.
   @inlinable
   public var watermark: Int64 { raw.pointee.watermark }
+
+  /// The job's clock, in milliseconds since the Unix epoch. When processing-time timers that are not due yet fire because the
+  /// input has ended, it shows the time of the timer.
+  public var processingTime: Int64 { max(clock.now(), leastProcessingTime) }
 
   /// Whether the record's timestamp is not after the watermark.
   @inlinable
@@ -103,25 +117,6 @@ public final class Context {
     try output.emitBatch(batch, timestamp: raw.pointee.timestamp)
   }
 
-  /// Fires `onTimer` for the current key once the watermark reaches `time`. One timer per key and time: a second
-  /// registration changes nothing. A time that has passed fires at the next advance of the watermark, or, from within
-  /// `onTimer`, in the same pass.
-  public func registerEventTimeTimer(_ time: Int64) throws(EngineError) {
-    // Only a timer that is due already can fire in this pass and so be part of an endless chain.
-    let depth = time <= raw.pointee.watermark ? chainDepth : 0
-    try currentTimers("register").register(slot: raw.pointee.slot, time: time, depth: depth)
-  }
-
-  /// Takes back a timer of the current key; nothing happens if there is none at that time.
-  public func deleteEventTimeTimer(_ time: Int64) throws(EngineError) {
-    try currentTimers("delete").delete(slot: raw.pointee.slot, time: time)
-  }
-
-  private func currentTimers(_ verb: String) throws(EngineError) -> TimerQueue {
-    guard raw.pointee.slot != Slot.none, let timers else {
-      throw EngineError(
-        .stateAccess, "cannot \(verb) a timer where there is no current key; use it inside on_event or on_timer")
-    }
-    return timers
-  }
+  /// Makes the record loop look at the clock after this record: it does so only while processing-time timers are pending.
+  func watchClock() { nextMark?.pointee = 0 }
 }

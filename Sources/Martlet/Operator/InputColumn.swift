@@ -90,7 +90,9 @@ extension Double: InputValue {
 
 extension Bool: InputValue {
   public static func reads(_ type: DataType) -> Bool { type.valueType == .bool }
-  public static func read(_ column: UnsafePointer<martlet_column>, _ row: Int) -> Bool { column.pointee.int64(row) != 0 }
+  public static func read(_ column: UnsafePointer<martlet_column>, _ row: Int) -> Bool {
+    column.pointee.int64(row) != 0
+  }
 }
 
 extension String: InputValue {

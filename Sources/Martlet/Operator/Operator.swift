@@ -11,9 +11,16 @@ protocol Operator: AnyObject {
   /// Called once before `process`; the schema is nil if the input ended without ever having one.
   func open(inputSchema: Schema?) throws
   func process(_ chunk: Chunk) throws
-  /// The input has ended: passes `watermark`, the last one.
+  /// A watermark that comes without records.
   func finish(watermark: Int64) throws
-  /// After `finish` or a failure; does nothing unless open.
+  /// Fires the processing-time timers that the clock has passed; false if there are none.
+  func tick() throws -> Bool
+  /// Milliseconds until `tick` may have something to do, at least; nil if no processing-time timer is pending.
+  var timeToNextTick: Int64? { get }
+  /// The input has ended: fires what is left and ends the keys. The last watermark is not passed on: every operator of a chain
+  /// is told of the end itself, after what the one before it emitted.
+  func endInput(_ atEnd: TimersAtEnd) throws
+  /// After `endInput` or a failure; does nothing unless open.
   func close() throws
 }
 
@@ -21,8 +28,11 @@ protocol Operator: AnyObject {
 struct OperatorCounters {
   var nullKeys: Int64 = 0
   var late: Int64 = 0
+  /// Of both domains.
   var timersFired: Int64 = 0
   var timersPending = 0
+  var processingTimersFired: Int64 = 0
+  var processingTimersPending = 0
   var keys = 0
   var stateBytes = 0
   var watermark = EventTime.min
@@ -36,4 +46,14 @@ public enum NullPolicy: Int32, Sendable {
   case drop = 1
   /// Timestamps only: deliver the record without a timestamp; it does not move the watermark.
   case process = 2
+}
+
+/// What becomes of processing-time timers that are pending when a bounded input ends. (Event-time timers always fire.)
+public enum TimersAtEnd: Int32, Sendable {
+  /// They fire, in order of time; the context's processing time shows the time of each.
+  case fire = 0
+  /// They are forgotten.
+  case drop = 1
+  /// They stay pending, and are counted in the report.
+  case keep = 2
 }

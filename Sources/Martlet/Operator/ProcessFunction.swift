@@ -12,8 +12,9 @@ public protocol ProcessFunction {
   /// Called for every record. `batch` is the one record, `row` its index in it: always 0.
   mutating func onEvent(key: Key, batch: Record, row: Int, context: Context) throws
 
-  /// Called when the watermark has reached a registered timer, which is no longer pending. `context.watermark` is already
-  /// the new one, `context.timestamp` the timer's time.
+  /// Called when a registered timer is due; it is no longer pending. For an event-time timer `context.watermark` is already the
+  /// one that reached it and `context.timestamp` the timer's time; in a processing-time timer (`context.timerDomain`) there is
+  /// no timestamp. Calls of one instance never overlap.
   mutating func onTimer(key: Key, fireTime: Int64, context: Context) throws
 
   /// Called once, after the last record or an error, if `open` was.

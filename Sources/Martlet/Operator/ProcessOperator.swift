@@ -26,11 +26,11 @@ final class ProcessOperator: Operator {
   private struct Parts {
     let keys: KeySpace
     let states: StateTable
-    let timers: TimerQueue
+    let timers: TimerService
     let schema: Schema?
   }
 
-  init(_ spec: ProcessSpec, nullKeys: NullPolicy) throws(EngineError) {
+  init(_ spec: ProcessSpec, nullKeys: NullPolicy, clock: Clock = .system) throws(EngineError) {
     try StateTable.checkNames(spec.states)
     name = spec.name
     keyColumns = spec.keyColumns
@@ -39,9 +39,9 @@ final class ProcessOperator: Operator {
     calls = spec.calls
     self.nullKeys = nullKeys
     output = OutputBuilder()
-    context = Context(operatorName: spec.name, output: output)
     nextMark = .allocate(capacity: 1)
     nextMark.initialize(to: .max)
+    context = Context(operatorName: spec.name, output: output, clock: clock, nextMark: nextMark)
     if let schema = try spec.declaredOutput() { try output.declare(schema) }
   }
 
@@ -55,7 +55,8 @@ final class ProcessOperator: Operator {
     }
     let keys = KeySpace(schema)
     let parts = Parts(
-      keys: keys, states: StateTable(descriptors, keys.slots, StateTime(.system, UnsafePointer(context.raw))), timers: TimerQueue(keys: keys), schema: inputSchema)
+      keys: keys, states: StateTable(descriptors, keys.slots, StateTime(context.clock, context.raw)),
+      timers: TimerService(keys: keys, clock: context.clock), schema: inputSchema)
     self.parts = parts
     context.bind(
       keys: keys, timers: parts.timers,
@@ -90,7 +91,9 @@ final class ProcessOperator: Operator {
     try located { () throws(EngineError) in try handles.bindInputs(chunk.batch) }
     boundBatch = ObjectIdentifier(chunk.batch)
     setMarks(chunk.marks)
-    let loop = RecordLoop(self, chunk, parts.keys, scratch.keys, scratch.slots, nextMark: nextMark)
+    let loop = RecordLoop(
+      self, chunk, parts.keys, scratch.keys, scratch.slots, nextMark: nextMark,
+      prefetch: parts.states.prefetch)
     try enclosed(chunk.batch) { try calls.run(loop) }
     parts.states.sweep(afterRows: rows)
     parts.keys.reclaim()
@@ -98,7 +101,7 @@ final class ProcessOperator: Operator {
 
   func finish(watermark: Int64) throws {
     guard let parts else { preconditionFailure("finish before open") }
-    if parts.timers.mayBeDue(at: watermark) {
+    if parts.timers.event.mayBeDue(at: watermark) {
       try enclosed(nil) { try advance(to: watermark) }
     } else {
       try advance(to: watermark)
@@ -128,7 +131,8 @@ final class ProcessOperator: Operator {
     let columns = keyColumns.map { "'\($0)'" }.joined(separator: ", ")
     throw EngineError(
       .nullKey,
-      "the key (\(columns)) is null; filter such records out, or set null_keys=\"drop\" to leave them out and count them")
+      "the key (\(columns)) is null; filter such records out, or set null_keys=\"drop\" to leave them out and count them"
+    )
   }
 
   // MARK: - Watermarks and timers
@@ -137,9 +141,10 @@ final class ProcessOperator: Operator {
     self.marks = marks
     markIndex = 0
     nextMark.pointee = marks.first?.position ?? .max
+    if let parts, parts.timers.processing.count > 0 { context.watchClock() }
   }
 
-  /// Passes the watermarks that come before row `position` of the chunk.
+  /// Passes the watermarks that come before row `position` of the chunk, then fires the processing-time timers that are due.
   @usableFromInline
   func passMarks(at position: Int) throws {
     while markIndex < marks.count, marks[markIndex].position <= position {
@@ -148,31 +153,38 @@ final class ProcessOperator: Operator {
       try advance(to: watermark)
     }
     nextMark.pointee = markIndex < marks.count ? marks[markIndex].position : .max
+    if let parts, parts.timers.processing.count > 0 { try lookAtClock(parts, at: position) }
   }
 
   /// Moves the watermark, fires what is due, then passes the watermark on: what a timer emits comes before it.
   private func advance(to watermark: Int64) throws {
     guard watermark > context.raw.pointee.watermark else { return }
     context.raw.pointee.watermark = watermark
-    if let parts, parts.timers.mayBeDue(at: watermark) {
-      parts.timers.advance(to: watermark)
-      try fireTimers(parts)
+    if let parts, parts.timers.event.mayBeDue(at: watermark) {
+      parts.timers.event.advance(to: watermark)
+      try fireTimers(parts, .event, at: watermark)
     }
     if forwardsWatermarks { forwardedMarks.append(WatermarkMark(position: output.numRows, watermark: watermark)) }
   }
 
-  private func fireTimers(_ parts: Parts) throws {
+  private func fireTimers(_ parts: Parts, _ domain: TimerDomain, at time: Int64) throws {
     let raw = context.raw
+    let queue = parts.timers.queue(domain)
     context.clearCall()
-    raw.pointee.timer_domain = Int32(MARTLET_EVENT_TIME.rawValue)
+    raw.pointee.timer_domain = domain.rawValue
     let key = Key(parts.keys.parts, parts.keys.partCount)
-    while let due = parts.timers.popDue(at: raw.pointee.watermark) {
+    while let due = queue.popDue(at: time) {
       raw.pointee.slot = due.slot
-      raw.pointee.timestamp = due.time
+      raw.pointee.timestamp = domain == .event ? due.time : EventTime.none
       raw.pointee.fire_time = due.time
+      raw.pointee.timer_name = parts.timers.names.cString(due.name)
       parts.keys.show(slot: due.slot)
-      guard due.depth < longestTimerChain else { throw endlessTimers(due) }
+      guard due.depth < longestTimerChain else { throw endlessTimers(due, domain) }
       context.chainDepth = due.depth + 1
+      if domain == .processing {
+        count.processingTimersFired &+= 1
+        if time == EventTime.max { context.leastProcessingTime = max(context.leastProcessingTime, due.time) }
+      }
       count.timersFired &+= 1
       try calls.onTimer(key, due.time, context)
     }
@@ -183,12 +195,80 @@ final class ProcessOperator: Operator {
   /// How many timers may lead to one another within one pass before it is taken for a loop.
   var longestTimerChain: UInt32 = 1_000_000
 
-  private func endlessTimers(_ due: TimerQueue.Due) -> EngineError {
-    EngineError(
+  private func endlessTimers(_ due: TimerQueue.Due, _ domain: TimerDomain) -> EngineError {
+    let clock = domain == .event ? "the watermark" : "processing time"
+    let reached = domain == .event ? context.watermark : parts?.timers.passTime ?? 0
+    return EngineError(
       .timerLoop,
-      "timers that on_timer registered for its own key led to one another \(longestTimerChain) times while "
-        + "the watermark stood at \(context.raw.pointee.watermark), the last one at \(due.time); register only times after "
-        + "ctx.watermark, and stop a periodic timer when ctx.watermark shows the end of the input")
+      "timers that on_timer registered for its own key led to one another \(longestTimerChain) times while \(clock) stood at "
+        + "\(reached), the last one at \(due.time); register only times after "
+        + "\(domain == .event ? "ctx.watermark" : "ctx.processing_time"), and stop a periodic timer when ctx.watermark shows "
+        + "the end of the input")
+  }
+
+  // MARK: - Processing time
+
+  private func lookAtClock(_ parts: Parts, at position: Int) throws {
+    if let now = parts.timers.processingTimeIfDue(precise: false) { try fireProcessingTimers(parts, at: now) }
+    if parts.timers.processing.count > 0 { nextMark.pointee = position &+ 1 }
+  }
+
+  private func fireProcessingTimers(_ parts: Parts, at now: Int64) throws {
+    parts.timers.processing.advance(to: now)
+    guard parts.timers.processing.isDue(at: now) else { return }
+    parts.timers.passTime = now
+    defer { parts.timers.passTime = .min }
+    try fireTimers(parts, .processing, at: now)
+  }
+
+  func tick() throws -> Bool {
+    guard let parts, let now = parts.timers.processingTimeIfDue(precise: true) else { return false }
+    parts.timers.processing.advance(to: now)
+    guard parts.timers.processing.isDue(at: now) else { return false }
+    try enclosed(nil) { try fireProcessingTimers(parts, at: now) }
+    parts.keys.reclaim()
+    return true
+  }
+
+  var timeToNextTick: Int64? { parts?.timers.timeToNextProcessingTimer }
+
+  // MARK: - The end of the input
+
+  func endInput(_ atEnd: TimersAtEnd) throws {
+    guard let parts else { preconditionFailure("endInput before open") }
+    context.raw.pointee.watermark = EventTime.max
+    guard parts.timers.count > 0 || calls.onEnd != nil else { return }
+    try enclosed(nil) {
+      try endTimers(parts, atEnd)
+      if let onEnd = calls.onEnd {
+        try endKeys(parts, onEnd)
+        try endTimers(parts, atEnd)
+      }
+    }
+    context.leastProcessingTime = .min
+    parts.keys.reclaim()
+  }
+
+  /// All timers, also those that the ones fired here register: event time, then processing time, until none are left.
+  private func endTimers(_ parts: Parts, _ atEnd: TimersAtEnd) throws {
+    let timers = parts.timers
+    if atEnd == .drop { timers.processing.removeAll() }
+    while timers.event.count > 0 || (atEnd == .fire && timers.processing.count > 0) {
+      timers.event.advance(to: EventTime.max)
+      try fireTimers(parts, .event, at: EventTime.max)
+      if atEnd == .fire, timers.processing.count > 0 { try fireProcessingTimers(parts, at: EventTime.max) }
+      if atEnd == .drop { timers.processing.removeAll() }
+    }
+  }
+
+  private func endKeys(_ parts: Parts, _ onEnd: (Key, Context) throws -> Void) throws {
+    let key = Key(parts.keys.parts, parts.keys.partCount)
+    for slot in parts.keys.liveSlotsInKeyOrder() where parts.keys.slots.live[Int(slot)] != 0 {
+      context.raw.pointee.slot = slot
+      parts.keys.show(slot: slot)
+      try onEnd(key, context)
+    }
+    context.clearCall()
   }
 
   // MARK: - Reports and errors
@@ -197,6 +277,7 @@ final class ProcessOperator: Operator {
     guard let parts else { return count }
     var counters = count
     counters.timersPending = parts.timers.count
+    counters.processingTimersPending = parts.timers.processing.count
     counters.keys = parts.keys.slots.keyCount
     counters.stateBytes = parts.keys.memoryBytes + parts.states.memoryBytes + parts.timers.memoryBytes
     counters.watermark = context.watermark

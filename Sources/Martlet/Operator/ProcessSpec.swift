@@ -33,7 +33,9 @@ package struct ProcessSpec {
   }
 
   /// For a binding, which reaches states through `StateHandle`.
-  package init(name: String, keyColumns: [String], states: [StateDescriptor], outputSchema: Schema?, calls: FunctionCalls) {
+  package init(
+    name: String, keyColumns: [String], states: [StateDescriptor], outputSchema: Schema?, calls: FunctionCalls
+  ) {
     self.name = name
     self.keyColumns = keyColumns
     self.states = states

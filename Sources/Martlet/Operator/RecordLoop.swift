@@ -15,13 +15,17 @@ struct RecordLoop {
   @usableFromInline let keys: KeySpace
   @usableFromInline let keyRefs: UnsafePointer<KeyRef>
   @usableFromInline let slots: UnsafePointer<UInt32>
-  /// The position of the next watermark; `Int.max` when there are no more.
-  @usableFromInline let nextMark: UnsafePointer<Int>
+  /// The position of the next watermark; `Int.max` when there are no more. While processing-time timers are pending it is the
+  /// next position whatever comes there, so that the clock is looked at after every record; without any this costs nothing.
+  @usableFromInline let nextMark: UnsafeMutablePointer<Int>
   @usableFromInline let owner: ProcessOperator
+  /// Set while the states are too large for the cache: the values of a row further down are fetched ahead.
+  @usableFromInline let prefetch: StatePrefetch?
 
   init(
     _ owner: ProcessOperator, _ chunk: Chunk, _ keys: KeySpace, _ keyRefs: UnsafePointer<KeyRef>,
-    _ slots: UnsafePointer<UInt32>, nextMark: UnsafePointer<Int>
+    _ slots: UnsafePointer<UInt32>, nextMark: UnsafeMutablePointer<Int>,
+    prefetch: StatePrefetch?
   ) {
     self.owner = owner
     context = owner.context
@@ -34,25 +38,57 @@ struct RecordLoop {
     self.keyRefs = keyRefs
     self.slots = slots
     self.nextMark = nextMark
+    self.prefetch = prefetch
   }
 
   @inlinable
   func run<Function: ProcessFunction>(_ function: UnsafeMutablePointer<Function>) throws {
+    // The plain case has a loop of its own, in which the tests for everything else are constants: 7.1 → 5.6 ns a record.
+    if timestamps == nil, selection.rows == nil, keys.showsDirectly == .integer, nextMark.pointee == Int.max {
+      // The mark is the bound of this loop, so that a processing-time timer that a record registers ends it.
+      nextMark.pointee = selection.count
+      let next = try rows(function, from: 0, arePlain: true)
+      if nextMark.pointee == selection.count {
+        nextMark.pointee = Int.max
+      } else {
+        _ = try rows(function, from: next, arePlain: false)
+      }
+    } else {
+      _ = try rows(function, from: 0, arePlain: false)
+    }
+    if nextMark.pointee != Int.max { try owner.passMarks(at: selection.count) }
+  }
+
+  @inlinable @inline(__always)
+  func rows<Function: ProcessFunction>(
+    _ function: UnsafeMutablePointer<Function>, from start: Int, arePlain: Bool
+  ) throws -> Int {
     let key = Key(raw.pointee.key, Int(raw.pointee.key_parts))
-    for index in 0..<selection.count {
-      if index == nextMark.pointee { try owner.passMarks(at: index) }
+    let handle = OpaquePointer(batch.toOpaque())
+    var position = start
+    while position < (arePlain ? nextMark.pointee : selection.count) {
+      let index = position
+      position &+= 1
+      if !arePlain, index >= nextMark.pointee { try owner.passMarks(at: index) }
+      if let prefetch, index &+ StatePrefetch.distance < selection.count {
+        prefetch.fetch(slots[index &+ StatePrefetch.distance])
+      }
       let slot = slots[index]
-      let row = selection[index]
+      let row = arePlain ? selection.start &+ index : selection[index]
       raw.pointee.row = Int64(row)
       raw.pointee.record = firstRecord &+ Int64(row)
       if slot == Slot.none {
         try owner.skipNullKey()
         continue
       }
-      raw.pointee.batch = OpaquePointer(batch.toOpaque())
+      raw.pointee.batch = handle
       raw.pointee.slot = slot
-      keys.show(keyRefs[index])
-      if let timestamps {
+      if arePlain {
+        keys.parts.pointee.integer = keyRefs[index].integer
+      } else {
+        keys.show(keyRefs[index])
+      }
+      if !arePlain, let timestamps {
         let timestamp = timestamps[index]
         raw.pointee.timestamp = timestamp
         let isLate = timestamp <= raw.pointee.watermark && timestamp != EventTime.none
@@ -61,7 +97,7 @@ struct RecordLoop {
       }
       try function.pointee.onEvent(key: key, batch: Record(batch, row), row: 0, context: context)
     }
-    if nextMark.pointee != Int.max { try owner.passMarks(at: selection.count) }
+    return position
   }
 }
 
@@ -73,19 +109,23 @@ package struct FunctionCalls {
   let run: (RecordLoop) throws -> Void
   let onTimer: (Key, Int64, Context) throws -> Void
   let didProcess: (Context) -> Void
+  /// nil if the function does not want to know of the end of its keys.
+  let onEnd: ((Key, Context) throws -> Void)?
   let close: (Context) throws -> Void
 
   @usableFromInline
   init(
     open: @escaping (Context) throws -> Void, willProcess: @escaping (RecordBatch?, Context) throws -> Void,
     run: @escaping (RecordLoop) throws -> Void, onTimer: @escaping (Key, Int64, Context) throws -> Void,
-    didProcess: @escaping (Context) -> Void, close: @escaping (Context) throws -> Void
+    didProcess: @escaping (Context) -> Void, onEnd: ((Key, Context) throws -> Void)?,
+    close: @escaping (Context) throws -> Void
   ) {
     self.open = open
     self.willProcess = willProcess
     self.run = run
     self.onTimer = onTimer
     self.didProcess = didProcess
+    self.onEnd = onEnd
     self.close = close
   }
 
@@ -100,6 +140,7 @@ package struct FunctionCalls {
       run: { try $0.run(box.function) },
       onTimer: { try box.function.pointee.onTimer(key: $0, fireTime: $1, context: $2) },
       didProcess: { box.function.pointee.didProcess(context: $0) },
+      onEnd: FunctionCalls.onEnd(box),
       close: { try box.function.pointee.close(context: $0) })
   }
 }

@@ -41,7 +41,8 @@ struct EventTimeColumn {
     default:
       throw EngineError(
         .schemaMismatch,
-        "timestamp column '\(name)' is \(type); event time is an integer column of epoch milliseconds, a timestamp or a date")
+        "timestamp column '\(name)' is \(type); event time is an integer column of epoch milliseconds, a timestamp or a date"
+      )
     }
   }
 

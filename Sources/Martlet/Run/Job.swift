@@ -18,8 +18,12 @@ public final class Job {
   public let name: String
   private let nullKeys: NullPolicy
   private let nullTimestamps: NullPolicy
-  private var source: SourceStage?
-  private var operators: [any Operator] = []
+  let clock: Clock
+  private let atEnd: TimersAtEnd
+  /// Called every now and then while the job waits for its source; what it throws stops the job.
+  package var poll: () throws -> Void = {}
+  private(set) var source: SourceStage?
+  private(set) var operators: [any Operator] = []
   private var openedOperators = 0
   private var state = State.building
   private let isBusy = Atomic<Bool>(false)
@@ -30,10 +34,15 @@ public final class Job {
   /// Only for a chain without operators: the rows of the source as they are.
   private let passThrough = OutputBuilder()
 
-  public init(name: String = "job", nullKeys: NullPolicy = .raise, nullTimestamps: NullPolicy = .raise) {
+  public init(
+    name: String = "job", nullKeys: NullPolicy = .raise, nullTimestamps: NullPolicy = .raise, clock: Clock = .system,
+    atEnd: TimersAtEnd = .fire
+  ) {
     self.name = name
     self.nullKeys = nullKeys
     self.nullTimestamps = nullTimestamps
+    self.clock = clock
+    self.atEnd = atEnd
   }
 
   deinit { try? close() }
@@ -48,7 +57,8 @@ public final class Job {
     guard source == nil else { throw EngineError(.invalidArgument, "job '\(name)' has an input already") }
     guard maxOutOfOrderness >= 0 else {
       throw EngineError(
-        .invalidArgument, "stream '\(name)': the out-of-orderness bound is \(maxOutOfOrderness) ms; it must not be negative")
+        .invalidArgument,
+        "stream '\(name)': the out-of-orderness bound is \(maxOutOfOrderness) ms; it must not be negative")
     }
     source = SourceStage(
       name, input, timestamp: timestamp, bound: maxOutOfOrderness, nullTimestamps: nullTimestamps)
@@ -58,11 +68,13 @@ public final class Job {
   @usableFromInline
   package func addProcess(_ spec: ProcessSpec) throws(EngineError) {
     try requireBuilding()
-    guard source != nil else { throw EngineError(.invalidArgument, "operator '\(spec.name)': the job has no input yet") }
+    guard source != nil else {
+      throw EngineError(.invalidArgument, "operator '\(spec.name)': the job has no input yet")
+    }
     guard !spec.keyColumns.isEmpty else {
       throw EngineError(.invalidArgument, "operator '\(spec.name)': name at least one key column")
     }
-    let next = try ProcessOperator(spec, nullKeys: nullKeys)
+    let next = try ProcessOperator(spec, nullKeys: nullKeys, clock: clock)
     if let previous = operators.last {
       previous.output.recordsTimestamps = true
       previous.forwardsWatermarks = true
@@ -136,6 +148,8 @@ public final class Job {
   private func begin() throws {
     guard let source else { throw EngineError(.invalidArgument, "job '\(name)' has no input") }
     state = .running
+    // See Job+Clock.swift.
+    if !clock.runsByItself, operators.count > 1 { source.rowLimit = 1 }
     do {
       let schema = try source.openSchema()
       if schema != nil { try openOperators(upTo: 0, schema) }
@@ -156,19 +170,25 @@ public final class Job {
 
   private func step() throws {
     guard let source else { preconditionFailure("a job runs only with a source") }
-    if let chunk = try source.nextChunk() {
+    try tick()
+    switch try source.nextChunk(within: timeToNextTick) {
+    case .notYet:
+      try poll()
+    case .chunk(let chunk):
       if operators.isEmpty {
         for index in 0..<chunk.selection.count {
           try passThrough.emitRow(chunk.batch, chunk.selection[index], timestamp: EventTime.none)
         }
       } else {
-        try push(chunk, into: 0)
+        try pushFromSource(chunk)
       }
-    } else {
+    case .end:
+      // The clock may have passed some while the source was asked.
+      try tick()
       for index in operators.indices {
         try openOperators(upTo: index, try source.openSchema())
         do {
-          try operators[index].finish(watermark: EventTime.max)
+          try operators[index].endInput(atEnd)
         } catch {
           try flush(index)
           throw error
@@ -180,7 +200,7 @@ public final class Job {
   }
 
   /// Runs a chunk through operator `index` and what it emits through those after it.
-  private func push(_ chunk: Chunk, into index: Int) throws {
+  func push(_ chunk: Chunk, into index: Int) throws {
     try openOperators(upTo: index, chunk.batch.schema)
     do {
       try operators[index].process(chunk)
@@ -193,7 +213,7 @@ public final class Job {
   }
 
   /// Passes what operator `index` emitted, and its watermarks, to the next one.
-  private func flush(_ index: Int) throws {
+  func flush(_ index: Int) throws {
     guard index + 1 < operators.count else { return }
     let upstream = operators[index]
     let marks = upstream.forwardedMarks
@@ -235,6 +255,7 @@ public final class Job {
   // MARK: - Ending
 
   private func shut(after failure: (any Error)?) throws {
+    source?.stopReading()
     lastCounters = operators.map(\.counters)
     state = .closed
     var first = failure

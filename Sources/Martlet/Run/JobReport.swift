@@ -18,6 +18,9 @@ public struct JobReport: Sendable {
   public var stateBytes: Int64
   /// Of the last operator.
   public var watermark: Int64
+  /// Those of `timersFired` and `timersPending` that wait for processing time.
+  public var processingTimersFired: Int64
+  public var processingTimersPending: Int64
 
   init(
     recordsIn: Int64, recordsOut: Int64, batchesIn: Int64, batchesOut: Int64, nullTimestamps: Int64,
@@ -35,5 +38,7 @@ public struct JobReport: Sendable {
     keys = counters.reduce(0) { $0 + Int64($1.keys) }
     stateBytes = counters.reduce(0) { $0 + Int64($1.stateBytes) }
     watermark = counters.last?.watermark ?? EventTime.min
+    processingTimersFired = counters.reduce(0) { $0 + $1.processingTimersFired }
+    processingTimersPending = counters.reduce(0) { $0 + Int64($1.processingTimersPending) }
   }
 }

@@ -7,6 +7,21 @@ public protocol Source: AnyObject {
   var schema: Schema? { get throws }
   /// The next batch, nil at the end of the input. May wait as long as it likes.
   func next() throws -> RecordBatch?
+
+  /// Whether `next` may wait, for instance for a network. While processing-time timers are pending such a source is read by
+  /// `nextInBackground`, so that they fire in time. True unless you say otherwise.
+  var mayWait: Bool { get }
+  /// `next`, called on a thread of the engine's own. Calls never overlap with others of this source.
+  func nextInBackground() throws -> RecordBatch?
+  /// The job has ended while `nextInBackground` is still running. Called on the job's thread; the source is released, on the other
+  /// thread, once the running call has returned.
+  func abandon()
+}
+
+extension Source {
+  public var mayWait: Bool { true }
+  public func nextInBackground() throws -> RecordBatch? { try next() }
+  public func abandon() {}
 }
 
 /// Batches that are already there.
@@ -20,6 +35,7 @@ public final class BatchSource: Source {
   }
 
   public func next() -> RecordBatch? { batches.popFirst() }
+  public var mayWait: Bool { false }
 }
 
 /// An Arrow C stream, which the source owns.

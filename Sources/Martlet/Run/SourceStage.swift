@@ -6,7 +6,10 @@ final class SourceStage {
   static let chunkRows = 8192
 
   let name: String
-  private let source: any Source
+  /// nil while the pump has it.
+  private var source: (any Source)?
+  private let mayWait: Bool
+  private var pump: SourcePump?
   private let timestampColumn: String?
   private let nullTimestamps: NullPolicy
   private var tracker: WatermarkTracker
@@ -30,6 +33,7 @@ final class SourceStage {
   init(_ name: String, _ source: any Source, timestamp: String?, bound: Int64, nullTimestamps: NullPolicy) {
     self.name = name
     self.source = source
+    mayWait = source.mayWait
     timestampColumn = timestamp
     tracker = WatermarkTracker(bound: bound)
     self.nullTimestamps = nullTimestamps
@@ -44,22 +48,59 @@ final class SourceStage {
   /// The schema, asked of the source if no batch has come yet.
   func openSchema() throws -> Schema? {
     if let schema { return schema }
-    if let known = try source.schema { try settle(known) }
+    if let known = try source?.schema { try settle(known) }
     return schema
   }
 
-  /// The next rows, nil at the end of the input. Valid until the next call.
-  func nextChunk() throws -> Chunk? {
+  enum Arrival {
+    /// Valid until the next call.
+    case chunk(Chunk)
+    case end
+    case notYet
+  }
+
+  /// Fewer rows than `chunkRows` where other work waits for the end of a chunk.
+  var rowLimit = SourceStage.chunkRows
+
+  /// The next rows. With `wait`, in milliseconds, a source that may wait is read in the background, and `.notYet` comes when
+  /// the time is over.
+  func nextChunk(within wait: Int64? = nil) throws -> Arrival {
     if let pendingError {
       self.pendingError = nil
       throw pendingError
     }
     while true {
-      if let batch, nextRow < batch.numRows { return try cut(batch) }
+      if let batch, nextRow < batch.numRows { return .chunk(try cut(batch)) }
       batch = nil
-      guard let next = try source.next() else { return nil }
-      try accept(next)
+      switch try read(within: wait) {
+      case .batch(let next): try accept(next)
+      case .end: return .end
+      case .notYet: return .notYet
+      }
     }
+  }
+
+  private func read(within wait: Int64?) throws -> SourcePump.Arrival {
+    if let pump {
+      // Once there is a pump, every read goes through it: one may be under way.
+      return try pump.next(within: min(wait ?? SourceStage.longestWait, SourceStage.longestWait))
+    }
+    guard let source else { return .end }
+    guard let wait, mayWait else { return try source.next().map { .batch($0) } ?? .end }
+    let pump = try SourcePump(source)
+    self.pump = pump
+    self.source = nil
+    return try pump.next(within: min(wait, SourceStage.longestWait))
+  }
+
+  /// How long the job's thread waits at a time, in milliseconds: the longest that an interrupt has to wait.
+  static let longestWait: Int64 = 50
+
+  /// Ends the reading thread if there is one; see `SourcePump` for a source that is just waiting.
+  func stopReading() {
+    guard let pump else { return }
+    self.pump = nil
+    source = pump.stop()
   }
 
   private func accept(_ next: RecordBatch) throws {
@@ -85,7 +126,7 @@ final class SourceStage {
 
   private func cut(_ batch: RecordBatch) throws -> Chunk {
     let start = nextRow
-    let count = min(batch.numRows - start, SourceStage.chunkRows)
+    let count = min(batch.numRows - start, rowLimit)
     nextRow = start + count
     guard let eventTime else {
       return Chunk(

@@ -14,6 +14,10 @@ public struct Stream {
     public var name = "job"
     public var nullKeys = NullPolicy.raise
     public var nullTimestamps = NullPolicy.raise
+    /// Where processing time comes from: the system's clock, or a `ManualClock`.
+    public var clock = Clock.system
+    /// What becomes of processing-time timers that are pending when a bounded input ends.
+    public var atEnd = TimersAtEnd.fire
 
     public static let `default` = Config()
 
@@ -49,7 +53,9 @@ public struct Stream {
 
   /// A job that is ready to run.
   public func job() throws -> Job {
-    let job = Job(name: config.name, nullKeys: config.nullKeys, nullTimestamps: config.nullTimestamps)
+    let job = Job(
+      name: config.name, nullKeys: config.nullKeys, nullTimestamps: config.nullTimestamps, clock: config.clock,
+      atEnd: config.atEnd)
     try build(job)
     return job
   }

@@ -29,6 +29,12 @@ final class StateTable {
     return moved
   }
 
+  /// How to fetch the first state's values ahead; nil while they fit the cache anyway.
+  var prefetch: StatePrefetch? {
+    guard slots.slotCount > StatePrefetch.smallestTable, let first = columns.first else { return nil }
+    return first.prefetch
+  }
+
   // MARK: - Failing calls
 
   /// From here on changes can be taken back.

@@ -34,6 +34,14 @@ struct TimerBuckets: ~Copyable {
     return occupied & (UInt64.max >> (63 &- highest)) != 0
   }
 
+  /// A time, as an ordered number, before which no timer of the buckets lies; nil if there are none. A bucket is not searched
+  /// for its first timer: when the frontier reaches this time the bucket is dealt out anyway, and the bound becomes closer.
+  func lowerBound(_ frontier: UInt64) -> UInt64? {
+    guard occupied != 0 else { return nil }
+    let lowest = UInt64(occupied.trailingZeroBitCount)
+    return ((frontier >> lowest) | 1) << lowest
+  }
+
   /// Adds a timer whose time is after the frontier.
   mutating func add(_ node: UInt32, _ frontier: UInt64, _ store: borrowing TimerStore) {
     let number = 63 &- (TimerBuckets.order(store[node].time) ^ frontier).leadingZeroBitCount

@@ -1,4 +1,4 @@
-/// (slot, time) → timer: what makes a second registration one timer and a delete O(1).
+/// (slot, time) → unnamed timer, (slot, name) → named timer: what makes a second registration one timer and a delete O(1).
 ///
 /// Open addressing with backward-shift removal, as the key tables. A bucket carries the hash beside the node's number, so
 /// that walking past other timers does not touch their nodes: at 1 M timers that halved the cost of a cycle.
@@ -19,14 +19,16 @@ struct TimerIndex: ~Copyable {
 
   var memoryBytes: Int { bucketCount * MemoryLayout<Bucket>.stride }
 
-  func find(slot: UInt32, time: Int64, _ store: borrowing TimerStore) -> UInt32? {
+  /// The timer of the key with that name, whatever its time; without a name, the one at that time.
+  @inline(__always)
+  func find(slot: UInt32, time: Int64, name: TimerName, _ store: borrowing TimerStore) -> UInt32? {
     let mask = bucketCount &- 1
-    let hash = TimerIndex.hash(slot, time)
+    let hash = TimerIndex.hash(slot, time, name)
     var position = Int(hash) & mask
     while buckets[position].nodePlusOne != 0 {
       if buckets[position].hash == hash {
         let node = buckets[position].nodePlusOne &- 1
-        if store[node].slot == slot, store[node].time == time { return node }
+        if store[node].slot == slot, store[node].name == name, name != .none || store[node].time == time { return node }
       }
       position = (position &+ 1) & mask
     }
@@ -35,13 +37,13 @@ struct TimerIndex: ~Copyable {
 
   mutating func insert(_ node: UInt32, _ store: borrowing TimerStore) {
     if (count + 1) * 2 > bucketCount { grow() }
-    place(Bucket(hash: TimerIndex.hash(store[node].slot, store[node].time), nodePlusOne: node &+ 1))
+    place(Bucket(hash: TimerIndex.hash(store[node]), nodePlusOne: node &+ 1))
     count &+= 1
   }
 
   mutating func remove(_ node: UInt32, _ store: borrowing TimerStore) {
     let mask = bucketCount &- 1
-    var hole = Int(TimerIndex.hash(store[node].slot, store[node].time)) & mask
+    var hole = Int(TimerIndex.hash(store[node])) & mask
     while buckets[hole].nodePlusOne != node &+ 1 { hole = (hole &+ 1) & mask }
     var next = (hole &+ 1) & mask
     while buckets[next].nodePlusOne != 0 {
@@ -73,7 +75,18 @@ struct TimerIndex: ~Copyable {
   }
 
   @inline(__always)
-  private static func hash(_ slot: UInt32, _ time: Int64) -> UInt32 {
-    UInt32(truncatingIfNeeded: mixHash(UInt64(bitPattern: time) ^ (UInt64(slot) << 32)))
+  private static func hash(_ node: TimerNode) -> UInt32 { hash(node.slot, node.time, node.name) }
+
+  @inline(__always)
+  private static func hash(_ slot: UInt32, _ time: Int64, _ name: TimerName) -> UInt32 {
+    let which = name == .none ? UInt64(bitPattern: time) : ~UInt64(name.number)
+    return UInt32(truncatingIfNeeded: mixHash(which ^ (UInt64(slot) << 32)))
+  }
+
+  /// Calls `body` with every timer, in no order.
+  func forEach(_ body: (UInt32) -> Void) {
+    for position in 0..<bucketCount where buckets[position].nodePlusOne != 0 {
+      body(buckets[position].nodePlusOne &- 1)
+    }
   }
 }

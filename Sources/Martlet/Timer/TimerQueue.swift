@@ -18,17 +18,20 @@ final class TimerQueue {
     var time: Int64
     var slot: UInt32
     var depth: UInt32
+    var name: TimerName
   }
 
   let keys: KeySpace
-  @exclusivity(unchecked) private var store = TimerStore()
-  @exclusivity(unchecked) private var index = TimerIndex()
+  @exclusivity(unchecked) var store = TimerStore()
+  @exclusivity(unchecked) var index = TimerIndex()
   @exclusivity(unchecked) private var buckets = TimerBuckets()
   @exclusivity(unchecked) private var run: [UInt32] = []
   @exclusivity(unchecked) private var late: [UInt32] = []
   @exclusivity(unchecked) private var frontier: UInt64 = 0
-  @exclusivity(unchecked) private var sequence: UInt64 = 0
+  @exclusivity(unchecked) var sequence: UInt64 = 0
   @exclusivity(unchecked) private(set) var count = 0
+  /// What the running callback changed, while somebody may want it undone.
+  @exclusivity(unchecked) var undo = TimerUndo()
   /// The first pending timer of each slot, plus one; its timers are a doubly linked list.
   @exclusivity(unchecked) private var heads: UnsafeMutablePointer<UInt32>
   @exclusivity(unchecked) private var headCapacity = 256
@@ -44,37 +47,52 @@ final class TimerQueue {
     store.memoryBytes + index.memoryBytes + buckets.memoryBytes + headCapacity * 4 + (run.capacity + late.capacity) * 4
   }
 
-  /// Adds a timer for the key of `slot`; false if it already has one at that time. `depth` counts how many timers in
-  /// one pass led to this one, each registered by the one before.
+  /// Adds a timer for the key of `slot`; false if it already has one at that time. A named timer moves to `time` if it is
+  /// pending already. `depth` counts how many timers in one pass led to this one, each registered by the one before.
   @discardableResult
-  func register(slot: UInt32, time: Int64, depth: UInt32) -> Bool {
-    if index.find(slot: slot, time: time, store) != nil { return false }
-    if Int(slot) >= headCapacity { growHeads(for: slot) }
+  func register(slot: UInt32, time: Int64, name: TimerName = .none, depth: UInt32) -> Bool {
+    if let known = index.find(slot: slot, time: time, name: name, store) {
+      if name == .none || store[known].time == time { return false }
+      remove(known)
+    }
     sequence &+= 1
-    let node = store.add(TimerNode(time: time, sequence: sequence, slot: slot, depth: depth))
+    let node = TimerNode(time: time, sequence: sequence, slot: slot, depth: depth, name: name)
+    if undo.isRecording { undo.note(added: node) }
+    insert(node)
+    return true
+  }
+
+  /// Takes back the key's unnamed timer at that time, or the timer of that name; false if there is none.
+  @discardableResult
+  func delete(slot: UInt32, time: Int64 = 0, name: TimerName = .none) -> Bool {
+    guard let node = index.find(slot: slot, time: time, name: name, store) else { return false }
+    remove(node)
+    return true
+  }
+
+  /// Makes a timer pending; its name or time is new to its key.
+  func insert(_ timer: TimerNode) {
+    if Int(timer.slot) >= headCapacity { growHeads(for: timer.slot) }
+    let node = store.add(timer)
     index.insert(node, store)
-    link(node, slot)
-    keys.slots.live[Int(slot)] &+= 1
+    link(node, timer.slot)
+    keys.slots.live[Int(timer.slot)] &+= 1
     count &+= 1
-    if TimerBuckets.order(time) > frontier {
+    if TimerBuckets.order(timer.time) > frontier {
       buckets.add(node, frontier, store)
     } else {
       pushLate(node)
     }
-    return true
   }
 
-  /// Takes back the timer of that key and time; false if there is none.
-  @discardableResult
-  func delete(slot: UInt32, time: Int64) -> Bool {
-    guard let node = index.find(slot: slot, time: time, store) else { return false }
+  func remove(_ node: UInt32) {
+    if undo.isRecording { undo.note(removed: store[node]) }
     switch store[node].place {
     case .bucket(let bucket): buckets.remove(node, bucket, store)
     case .late(let position): removeLate(at: position)
     case .run(let position): run[position] = TimerStore.gone
     }
     drop(node)
-    return true
   }
 
   /// Whether anything may be due at `time`. Cheap: a mask, no memory.
@@ -100,6 +118,15 @@ final class TimerQueue {
     }
   }
 
+  /// Whether `popDue` has a timer to give.
+  func isDue(at time: Int64) -> Bool {
+    while run.last == TimerStore.gone { run.removeLast() }
+    return run.last != nil || late.first.map { store[$0].time <= time } ?? false
+  }
+
+  /// Forgets every pending timer.
+  func removeAll() { for node in inOrderOfRegistration() { remove(node) } }
+
   /// Takes the next timer that is due at `time`, in firing order; it is no longer pending.
   func popDue(at time: Int64) -> Due? {
     while run.last == TimerStore.gone { run.removeLast() }
@@ -114,21 +141,31 @@ final class TimerQueue {
     } else {
       return nil
     }
-    let due = Due(time: store[node].time, slot: store[node].slot, depth: store[node].depth)
+    let due = Due(
+      time: store[node].time, slot: store[node].slot, depth: store[node].depth, name: store[node].name)
     drop(node)
     return due
   }
 
-  /// The pending times of a key, ascending.
-  func times(slot: UInt32) -> [Int64] {
+  /// A time at or after the frontier before which nothing falls due; nil if nothing is pending. It may be too early, never
+  /// too late: ask again once it has come.
+  var nextWake: Int64? {
+    guard count > 0 else { return nil }
+    if let top = late.first { return run.isEmpty ? store[top].time : Int64.min }
+    if !run.isEmpty { return Int64.min }
+    return buckets.lowerBound(frontier).map { Int64(bitPattern: $0) ^ Int64.min }
+  }
+
+  /// The pending timers of a key: by time, then in order of registration.
+  func pending(slot: UInt32) -> [TimerNode] {
     guard Int(slot) < headCapacity else { return [] }
-    var times: [Int64] = []
+    var timers: [TimerNode] = []
     var node = heads[Int(slot)]
     while node != 0 {
-      times.append(store[node - 1].time)
+      timers.append(store[node - 1])
       node = store[node - 1].next
     }
-    return times.sorted()
+    return timers.sorted { ($0.time, $0.sequence) < ($1.time, $1.sequence) }
   }
 
   // MARK: - Order

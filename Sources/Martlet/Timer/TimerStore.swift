@@ -18,16 +18,19 @@ struct TimerNode: BitwiseCopyable {
   /// Position within the container.
   private var at: UInt32 = 0
   /// 0...63: a bucket; the two marks below otherwise.
-  private var container: UInt32 = 0
+  private var container: UInt16 = 0
+  /// Beside the container, so that a name costs an unnamed timer nothing: 40 bytes a timer.
+  var name: TimerName
 
-  private static let lateMark: UInt32 = 64
-  private static let runMark: UInt32 = 65
+  private static let lateMark: UInt16 = 64
+  private static let runMark: UInt16 = 65
 
-  init(time: Int64, sequence: UInt64, slot: UInt32, depth: UInt32) {
+  init(time: Int64, sequence: UInt64, slot: UInt32, depth: UInt32, name: TimerName) {
     self.time = time
     self.sequence = sequence
     self.slot = slot
     self.depth = depth
+    self.name = name
   }
 
   var position: Int { Int(at) }
@@ -42,7 +45,7 @@ struct TimerNode: BitwiseCopyable {
     }
     set {
       switch newValue {
-      case .bucket(let bucket): container = UInt32(bucket)
+      case .bucket(let bucket): container = UInt16(bucket)
       case .late(let position): (container, at) = (TimerNode.lateMark, UInt32(position))
       case .run(let position): (container, at) = (TimerNode.runMark, UInt32(position))
       }
@@ -51,7 +54,7 @@ struct TimerNode: BitwiseCopyable {
 
   @inline(__always)
   mutating func put(inBucket bucket: Int, at position: Int) {
-    container = UInt32(truncatingIfNeeded: bucket)
+    container = UInt16(truncatingIfNeeded: bucket)
     at = UInt32(truncatingIfNeeded: position)
   }
 

@@ -3,6 +3,8 @@ struct NaiveTimers {
   struct Timer: Equatable {
     var time: Int64
     var key: Int64
+    /// 0 for none.
+    var name = 0
     /// Order of registration.
     var number: Int
   }
@@ -10,16 +12,18 @@ struct NaiveTimers {
   private(set) var pending: [Timer] = []
   private var registered = 0
 
-  mutating func register(key: Int64, time: Int64) -> Bool {
-    guard !pending.contains(where: { $0.key == key && $0.time == time }) else { return false }
+  mutating func register(key: Int64, time: Int64, name: Int = 0) -> Bool {
+    guard !pending.contains(where: { $0.key == key && $0.name == name && $0.time == time }) else { return false }
+    if name != 0 { pending.removeAll { $0.key == key && $0.name == name } }
     registered += 1
-    pending.append(Timer(time: time, key: key, number: registered))
+    pending.append(Timer(time: time, key: key, name: name, number: registered))
     return true
   }
 
-  mutating func delete(key: Int64, time: Int64) -> Bool {
+  /// The unnamed timer at that time, or the one of that name.
+  mutating func delete(key: Int64, time: Int64, name: Int = 0) -> Bool {
     let before = pending.count
-    pending.removeAll { $0.key == key && $0.time == time }
+    pending.removeAll { $0.key == key && $0.name == name && (name != 0 || $0.time == time) }
     return pending.count < before
   }
 
@@ -31,5 +35,8 @@ struct NaiveTimers {
     return first
   }
 
-  func times(key: Int64) -> [Int64] { pending.filter { $0.key == key }.map(\.time).sorted() }
+  /// Those of a key, by time, then in order of registration.
+  func timers(key: Int64) -> [Timer] {
+    pending.filter { $0.key == key }.sorted { ($0.time, $0.number) < ($1.time, $1.number) }
+  }
 }

@@ -28,16 +28,19 @@ import Testing
     var now: Int64 = position == 2 ? .min : 0
     for _ in 0..<300 {
       let key = Int.random(in: 0..<rig.keys.count, using: &random)
-      switch Int.random(in: 0..<10, using: &random) {
+      let name = random.chance(40) ? Int.random(in: 1...3, using: &random) : 0
+      switch Int.random(in: 0..<11, using: &random) {
       case 0...4:
         let time = spread.times(&random, now)
-        #expect(rig.register(key, time) == model.register(key: rig.keys[key], time: time), place)
+        #expect(rig.register(key, time, name) == model.register(key: rig.keys[key], time: time, name: name), place)
       case 5:
-        let known = model.times(key: rig.keys[key]).randomElement(using: &random)
-        let time = known ?? spread.times(&random, now)
-        #expect(rig.delete(key, time) == model.delete(key: rig.keys[key], time: time), place)
+        let known = model.timers(key: rig.keys[key]).randomElement(using: &random)
+        let time = known?.time ?? spread.times(&random, now)
+        #expect(rig.delete(key, time, name) == model.delete(key: rig.keys[key], time: time, name: name), place)
       case 6:
-        #expect(rig.queue.times(slot: rig.slots[key]) == model.times(key: rig.keys[key]), place)
+        #expect(rig.pending(key) == model.timers(key: rig.keys[key]).map { [$0.time, Int64($0.name)] }, place)
+      case 7:
+        call(rig, &model, &random, place) { spread.times(&$0, now) }
       default:
         now = max(now, spread.times(&random, now))
         fire(rig, &model, at: now, &random, place) { spread.times(&$0, now) }
@@ -54,27 +57,125 @@ import Testing
     _ rig: TimerRig, _ model: inout NaiveTimers, at now: Int64, _ random: inout SeededGenerator, _ place: Comment,
     _ anyTime: (inout SeededGenerator) -> Int64
   ) {
+    let first = model.pending.map(\.time).min()
+    #expect(first == nil ? rig.queue.nextWake == nil : rig.queue.nextWake! <= first!, place)
     if !rig.queue.mayBeDue(at: now) {
       // It may only be wrong in the other direction.
       #expect(model.pending.allSatisfy { $0.time > now }, place)
     }
     rig.queue.advance(to: now)
+    #expect(rig.queue.isDue(at: now) == model.pending.contains { $0.time <= now }, place)
     for fired in 0... {
       let due = rig.queue.popDue(at: now)
       let expected = model.pop(at: now)
       #expect(due?.time == expected?.time && due.map { rig.key(ofSlot: $0.slot) } == expected?.key, place)
+      #expect(due.map { Int($0.name.number) } == expected?.name, place)
       guard let due, let expected else { break }
       guard fired < 60 else { continue }
       if random.chance(30) {
         let time = random.chance(50) ? due.time : anyTime(&random)
         let key = rig.keys.firstIndex(of: expected.key)!
-        #expect(rig.register(key, time) == model.register(key: expected.key, time: time), place)
+        let name = random.chance(50) ? expected.name : 0
+        #expect(rig.register(key, time, name) == model.register(key: expected.key, time: time, name: name), place)
       }
       if random.chance(20), let victim = model.pending.randomElement(using: &random) {
         let key = rig.keys.firstIndex(of: victim.key)!
-        #expect(rig.delete(key, victim.time) == model.delete(key: victim.key, time: victim.time), place)
+        #expect(
+          rig.delete(key, victim.time, victim.name)
+            == model.delete(key: victim.key, time: victim.time, name: victim.name), place)
+      }
+      if random.chance(10) { call(rig, &model, &random, place, anyTime) }
+    }
+  }
+
+  /// A callback that registers and deletes at random, and then is kept or taken back.
+  private func call(
+    _ rig: TimerRig, _ model: inout NaiveTimers, _ random: inout SeededGenerator, _ place: Comment,
+    _ anyTime: (inout SeededGenerator) -> Int64
+  ) {
+    let before = model
+    rig.queue.beginCall()
+    for _ in 0..<Int.random(in: 0...8, using: &random) {
+      let key = Int.random(in: 0..<rig.keys.count, using: &random)
+      let name = random.chance(50) ? Int.random(in: 1...3, using: &random) : 0
+      if random.chance(50) {
+        let time = anyTime(&random)
+        #expect(rig.register(key, time, name) == model.register(key: rig.keys[key], time: time, name: name), place)
+      } else {
+        let time = model.timers(key: rig.keys[key]).randomElement(using: &random)?.time ?? 0
+        #expect(rig.delete(key, time, name) == model.delete(key: rig.keys[key], time: time, name: name), place)
       }
     }
+    if random.chance(50) {
+      rig.queue.commitCall()
+      rig.queue.rollbackCall()  // Too late: changes nothing.
+    } else {
+      rig.queue.rollbackCall()
+      model = before
+    }
+    #expect(rig.queue.count == model.pending.count, place)
+  }
+
+  /// What is enumerated and registered again fires in the same order.
+  @Test(arguments: UInt64(1)...20)
+  func snapshots(seed: UInt64) throws {
+    var random = SeededGenerator(seed)
+    let keys: [Int64] = [3, -1, 700, 0]
+    let clock = ManualClock()
+    let first = TimerService(keys: try TimerRig(keys: keys).space, clock: clock)
+    let second = TimerService(keys: first.event.keys, clock: clock)
+    for _ in 0..<60 {
+      let slot = UInt32.random(in: 0..<4, using: &random)
+      let time = Int64.random(in: 0..<6, using: &random)
+      let domain = random.chance(50) ? TimerDomain.event : .processing
+      if random.chance(50) {
+        first.queue(domain).register(slot: slot, time: time, depth: 0)
+      } else {
+        let name = try first.names.intern(["a", "b", "ä"].randomElement(using: &random)!)
+        first.register(domain, slot: slot, name: name, time: time, depth: 0)
+      }
+    }
+    _ = try second.names.intern("other")
+    try first.forEach { try second.restore($0) }
+    #expect(first.count == second.count)
+    for domain in [TimerDomain.event, .processing] {
+      let (left, right) = (first.queue(domain), second.queue(domain))
+      left.advance(to: 100)
+      right.advance(to: 100)
+      while let due = left.popDue(at: 100) {
+        let other = try #require(right.popDue(at: 100))
+        #expect((due.time, due.slot) == (other.time, other.slot), "seed \(seed)")
+        #expect(first.names.text(due.name) == second.names.text(other.name), "seed \(seed)")
+      }
+      #expect(right.popDue(at: 100) == nil)
+    }
+  }
+
+  @Test func namesAreSharedByBothDomains() throws {
+    let service = TimerService(keys: try TimerRig(keys: [1, 2]).space, clock: ManualClock())
+    let name = try service.names.intern("x")
+    service.register(.event, slot: 0, name: name, time: 10, depth: 0)
+    service.register(.event, slot: 1, name: name, time: 10, depth: 0)
+    service.register(.processing, slot: 0, name: name, time: 5, depth: 0)
+    #expect(service.event.count == 1 && service.processing.count == 1)
+    #expect(service.pending(slot: 0).map(\.domain) == [.processing])
+    #expect(service.delete(slot: 0, name: name) && !service.delete(slot: 0, name: name))
+    #expect(service.delete(slot: 1, name: name) && service.count == 0)
+  }
+
+  @Test func names() throws {
+    let names = TimerNames()
+    for round in 0..<2 {
+      for number in 1...40 {
+        #expect(names.find("name \(number)") != nil || round == 0)
+        #expect(try names.intern("name \(number)").number == number)
+      }
+    }
+    #expect(names.text(TimerName(number: 7)) == "name 7" && names.text(.none) == nil && names.find("other") == nil)
+    #expect(throws: EngineError.self) { try names.intern("") }
+    #expect(throws: EngineError.self) { try names.intern("a\0b") }
+    for number in 41...65535 { _ = try names.intern("name \(number)") }
+    #expect(throws: EngineError.self) { try names.intern("one more") }
   }
 
   @Test func equalTimesFireInKeyOrder() throws {
@@ -91,7 +192,7 @@ import Testing
     let rig = try TimerRig(keys: [1])
     rig.register(0, .max)
     rig.register(0, .min)
-    #expect(rig.queue.times(slot: rig.slots[0]) == [.min, .max])
+    #expect(rig.queue.pending(slot: rig.slots[0]).map(\.time) == [.min, .max])
     rig.queue.advance(to: .min)
     #expect(rig.queue.popDue(at: .min)?.time == .min)
     rig.queue.advance(to: .max - 1)
@@ -132,10 +233,19 @@ final class TimerRig {
   }
 
   @discardableResult
-  func register(_ key: Int, _ time: Int64) -> Bool { queue.register(slot: slots[key], time: time, depth: 0) }
+  func register(_ key: Int, _ time: Int64, _ name: Int = 0) -> Bool {
+    queue.register(slot: slots[key], time: time, name: TimerName(number: UInt16(name)), depth: 0)
+  }
 
   @discardableResult
-  func delete(_ key: Int, _ time: Int64) -> Bool { queue.delete(slot: slots[key], time: time) }
+  func delete(_ key: Int, _ time: Int64, _ name: Int = 0) -> Bool {
+    queue.delete(slot: slots[key], time: time, name: TimerName(number: UInt16(name)))
+  }
+
+  /// Time and name of each.
+  func pending(_ key: Int) -> [[Int64]] {
+    queue.pending(slot: slots[key]).map { [$0.time, Int64($0.name.number)] }
+  }
 
   func key(ofSlot slot: UInt32) -> Int64 { keys[slots.firstIndex(of: slot)!] }
 }

@@ -58,7 +58,8 @@ func stringBatch(_ keys: StringKeys) throws -> RecordBatch {
   let builder = try BatchBuilder(Schema([Field("user_id", .utf8)]))
   try keys.bytes.withUnsafeBytes { bytes in
     for row in 0..<(keys.offsets.count - 1) {
-      try builder.columns[0].append(bytes: UnsafeRawBufferPointer(rebasing: bytes[Int(keys.offsets[row])..<Int(keys.offsets[row + 1])]))
+      try builder.columns[0].append(
+        bytes: UnsafeRawBufferPointer(rebasing: bytes[Int(keys.offsets[row])..<Int(keys.offsets[row + 1])]))
       try builder.endRow()
     }
   }

@@ -1,57 +1,16 @@
 import BenchSupport
 import Martlet
 
+// Usage: MartletBenchmarks [memory] [counters] [timers] [timer-cycles] [pending-timers]
+// [allocations]; all of them without arguments.
+let wanted = CommandLine.arguments.dropFirst()
+func isWanted(_ name: String) -> Bool { wanted.isEmpty || wanted.contains(name) }
+
 let records = 1_000_000
-let only = CommandLine.arguments.dropFirst().first
-
-for cardinality in only.map({ [Int($0)].compactMap { $0 } }) ?? [1_000, 100_000, 1_000_000] {
-  let integers = IntegerLoop(IntegerKeys(count: records, cardinality: cardinality))
-  let strings = StringLoop(StringKeys(count: records, cardinality: cardinality))
-  integers.run()
-  integers.check()
-  strings.run()
-  strings.check()
-  let integerInput = try integerBatch(integers.keys.values)
-  let stringInput = try stringBatch(strings.keys)
-  func expectAllRows(_ stream: Stream) throws {
-    let emitted = try rows(stream)
-    precondition(emitted == records, "emitted \(emitted) rows")
-  }
-  let timings = try Contest([
-    .init("C loop, int keys", run: integers.run),
-    .init("Martlet, int keys, two fields") {
-      try expectAllRows(applyProcessFunction(Stream(BatchSource([integerInput])), "user_id", IntegerCounter()))
-    },
-    .init("Martlet, int keys, record") {
-      try expectAllRows(applyProcessFunction(Stream(BatchSource([integerInput])), "user_id", RecordCounter()))
-    },
-    .init("Martlet, int keys, empty function") {
-      _ = try rows(applyProcessFunction(Stream(BatchSource([integerInput])), "user_id", Nothing()))
-    },
-  ]).run()
-  report("Running count, \(cardinality) int keys", records: records, peer: "C loop, int keys", timings)
-  let stringTimings = try Contest([
-    .init("C loop, string keys", run: strings.run),
-    .init("Martlet, string keys, record") {
-      try expectAllRows(applyProcessFunction(Stream(BatchSource([stringInput])), "user_id", RecordCounter()))
-    },
-  ]).run()
-  report("Running count, \(cardinality) string keys", records: records, peer: "C loop, string keys", stringTimings)
-}
-
-if only == nil || only == "timers" {
-let timerInput = try integerBatch((0..<Int64(records)).map { $0 &* 7_919 })
-let timerTimings = try Contest(rounds: 5, [
-  .init("register and fire 1 M timers over 1 M keys") {
-    let fired = try rows(applyProcessFunction(Stream(BatchSource([timerInput])), "user_id", TimerPerKey()))
-    precondition(fired == records)
-  }
-]).run()
-report("Timers", records: records, peer: "register and fire 1 M timers over 1 M keys", timerTimings)
-}
-
-let once = try integerBatch((0..<Int64(records)).map { $0 & 1023 })
-let half = try integerBatch((0..<Int64(records / 2)).map { $0 & 1023 })
-let more = try allocations { _ = try rows(applyProcessFunction(Stream(BatchSource([once])), "user_id", RecordCounter())) }
-let fewer = try allocations { _ = try rows(applyProcessFunction(Stream(BatchSource([half])), "user_id", RecordCounter())) }
-print("allocations for \(records / 2) more records: \(more - fewer)")
+// First, while nothing else has touched memory.
+if isWanted("memory") { try reportMemory() }
+if isWanted("counters") { try reportCounters(records: records) }
+if isWanted("timers") { try reportTimers(records: records) }
+if isWanted("timer-cycles") { try reportTimerCycles(records: records) }
+if isWanted("pending-timers") { try reportPendingTimers(10 * records) }
+if isWanted("allocations") { try reportAllocations(records: records) }

@@ -1,0 +1,50 @@
+/// Processing time in a job: when its timers are looked at, and how long the source may be waited for.
+///
+/// While processing-time timers are pending, each operator looks at the clock after every record it is given (and after the event-time
+/// timers that the record made due), and all of them do before a chunk, at the end of the input, and, with a clock that runs by
+/// itself, while the source waits. Nothing fires in the middle of a callback.
+///
+/// An operator further down gets what a chunk gave when the chunk is done. So that its timers do not wait for a slow function
+/// before it, chunks get shorter then; with a `ManualClock` a chunk is one record, and where a timer fires does not depend on how
+/// the input is cut.
+extension Job {
+  /// How long a chunk may take while operators further down have processing-time timers, in milliseconds.
+  private static let chunkTime: Int64 = 4
+
+  /// Fires the processing-time timers that are due, of every operator, and passes on what they emit.
+  func tick() throws {
+    for index in operators.indices {
+      do {
+        guard try operators[index].tick() else { continue }
+      } catch {
+        try flush(index)
+        throw error
+      }
+      try flush(index)
+    }
+  }
+
+  /// How long the source may be waited for, in milliseconds; nil: as long as it takes, on this thread.
+  var timeToNextTick: Int64? {
+    guard clock.runsByItself else { return nil }
+    var wait: Int64?
+    for one in operators {
+      guard let time = one.timeToNextTick else { continue }
+      wait = min(wait ?? time, time)
+    }
+    return wait
+  }
+
+  func pushFromSource(_ chunk: Chunk) throws {
+    guard operators.count > 1, clock.runsByItself, let source else { return try push(chunk, into: 0) }
+    guard operators.dropFirst().contains(where: { $0.timeToNextTick != nil }) else {
+      source.rowLimit = SourceStage.chunkRows
+      return try push(chunk, into: 0)
+    }
+    let start = clock.now()
+    try push(chunk, into: 0)
+    let elapsed = max(clock.now() - start, 1)
+    let rows = Int64(chunk.selection.count)
+    source.rowLimit = Int(min(max(rows * Job.chunkTime / elapsed, 1), Int64(SourceStage.chunkRows)))
+  }
+}

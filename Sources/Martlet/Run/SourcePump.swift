@@ -1,0 +1,219 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Reads a source on a thread of its own, so that timers can fire on the job's thread while the source waits.
+///
+/// It is there only from the moment the job has processing-time timers to fire and a source that may wait. It never reads
+/// ahead: the thread calls `next` when the job asks for a batch and at no other time, so records, callbacks and the source's
+/// own side effects keep their order. The two threads hand a batch over under one lock, and never touch the source at once.
+///
+/// A job can end (closed, failed, interrupted) while the source waits inside of `next`, where nothing can reach it. The pump then
+/// leaves the source to the thread: the job's end does not wait. The thread ends when `next` returns; it drops what it returned,
+/// and then the source.
+final class SourcePump: @unchecked Sendable {
+  // Every field below is used under `lock`; `source` is used by the thread while `state` is `.reading` and by nobody else then.
+
+  enum Arrival {
+    case batch(RecordBatch)
+    case end
+    /// The time is over; the source is still reading.
+    case notYet
+  }
+
+  private enum State {
+    case idle
+    case asked
+    case reading
+    case arrived(Result<RecordBatch?, any Error>)
+    case stopping
+    /// The job has gone while the thread was reading.
+    case abandoned
+  }
+
+  private let lock: UnsafeMutablePointer<pthread_mutex_t>
+  private let changed: UnsafeMutablePointer<pthread_cond_t>
+  private var state = State.idle
+  private var source: (any Source)?
+  private var thread: pthread_t?
+
+  init(_ source: any Source) throws(EngineError) {
+    self.source = source
+    lock = .allocate(capacity: 1)
+    pthread_mutex_init(lock, nil)
+    changed = .allocate(capacity: 1)
+    var attributes = pthread_condattr_t()
+    pthread_condattr_init(&attributes)
+    #if !canImport(Darwin)
+      pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    #endif
+    pthread_cond_init(changed, &attributes)
+    pthread_condattr_destroy(&attributes)
+    try start()
+  }
+
+  deinit {
+    pthread_cond_destroy(changed)
+    pthread_mutex_destroy(lock)
+    changed.deallocate()
+    lock.deallocate()
+  }
+
+  // MARK: - The job's side
+
+  /// The next batch, waiting for it at most that long. Ask again after `.notYet`: the same read goes on.
+  func next(within milliseconds: Int64) throws -> Arrival {
+    pthread_mutex_lock(lock)
+    defer { pthread_mutex_unlock(lock) }
+    if case .idle = state {
+      state = .asked
+      pthread_cond_broadcast(changed)
+    }
+    var deadline = SourcePump.monotonicTime(after: milliseconds)
+    while true {
+      if case .arrived(let result) = state {
+        state = .idle
+        guard let batch = try result.get() else { return .end }
+        return .batch(batch)
+      }
+      if waitForChange(until: &deadline) == ETIMEDOUT {
+        if case .arrived = state { continue }
+        return .notYet
+      }
+    }
+  }
+
+  /// Ends the thread, and gives the source back; nil if the thread still reads, in which case the source is now the thread's.
+  func stop() -> (any Source)? {
+    pthread_mutex_lock(lock)
+    switch state {
+    case .reading:
+      state = .abandoned
+      source?.abandon()
+      source = nil
+      pthread_mutex_unlock(lock)
+      if let thread { pthread_detach(thread) }
+      thread = nil
+      return nil
+    case .idle, .asked, .arrived, .stopping, .abandoned:
+      state = .stopping
+      pthread_cond_broadcast(changed)
+      pthread_mutex_unlock(lock)
+    }
+    if let thread { pthread_join(thread, nil) }
+    thread = nil
+    let source = source
+    self.source = nil
+    return source
+  }
+
+  // MARK: - The thread
+
+  private func start() throws(EngineError) {
+    #if canImport(Darwin)
+      var thread: pthread_t?
+    #else
+      var thread = pthread_t()
+    #endif
+    let me = Unmanaged.passRetained(self)
+    // Signals are for the threads of the program that uses the library.
+    var all = sigset_t()
+    var before = sigset_t()
+    sigfillset(&all)
+    pthread_sigmask(SIG_SETMASK, &all, &before)
+    let status = pthread_create(&thread, nil, runSourcePump, me.toOpaque())
+    pthread_sigmask(SIG_SETMASK, &before, nil)
+    guard status == 0 else {
+      me.release()
+      throw EngineError(
+        .sourceFailed,
+        "no thread could be started to read the source while processing-time timers are pending (error \(status)); raise the "
+          + "limit of threads of this process")
+    }
+    self.thread = thread
+  }
+
+  fileprivate func run() {
+    pthread_mutex_lock(lock)
+    defer { pthread_mutex_unlock(lock) }
+    while true {
+      switch state {
+      case .asked:
+        state = .reading
+        read()
+        if case .abandoned = state { return }
+        pthread_cond_broadcast(changed)
+      case .stopping:
+        return
+      case .idle, .arrived:
+        pthread_cond_wait(changed, lock)
+      case .reading, .abandoned:
+        preconditionFailure("the pump's thread sets these itself, or returns")
+      }
+    }
+  }
+
+  /// One call of `next`, outside of the lock. The reference is held by hand: that of an abandoned source must be the last one, so
+  /// that the source ends on this thread, as its `abandon` was told.
+  private func read() {
+    guard let reading = source.map({ Unmanaged.passRetained($0 as AnyObject) }) else {
+      state = .arrived(.success(nil))
+      return
+    }
+    pthread_mutex_unlock(lock)
+    let result = SourcePump.readOnce(reading)
+    pthread_mutex_lock(lock)
+    guard case .abandoned = state else {
+      state = .arrived(result)
+      reading.release()
+      return
+    }
+    // Not under the lock: the end of a source may run code of the user's.
+    pthread_mutex_unlock(lock)
+    reading.release()
+    pthread_mutex_lock(lock)
+  }
+
+  private static func readOnce(_ source: Unmanaged<AnyObject>) -> Result<RecordBatch?, any Error> {
+    source._withUnsafeGuaranteedRef { source in
+      guard let source = source as? any Source else { return .success(nil) }
+      do { return .success(try source.nextInBackground()) } catch { return .failure(error) }
+    }
+  }
+
+  // MARK: - Waiting
+
+  private func waitForChange(until deadline: inout timespec) -> Int32 {
+    pthread_cond_timedwait(changed, lock, &deadline)
+  }
+
+  private static func monotonicTime(after milliseconds: Int64) -> timespec {
+    var time = timespec()
+    #if canImport(Darwin)
+      clock_gettime(CLOCK_REALTIME, &time)
+    #else
+      clock_gettime(CLOCK_MONOTONIC, &time)
+    #endif
+    let nanoseconds = Int64(time.tv_nsec) + (milliseconds % 1000) * 1_000_000
+    time.tv_sec += Int(milliseconds / 1000 + nanoseconds / 1_000_000_000)
+    time.tv_nsec = Int(nanoseconds % 1_000_000_000)
+    return time
+  }
+}
+
+#if canImport(Darwin)
+  private func runSourcePump(_ pump: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+    Unmanaged<SourcePump>.fromOpaque(pump).takeRetainedValue().run()
+    return nil
+  }
+#else
+  private func runSourcePump(_ pump: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let pump else { return nil }
+    Unmanaged<SourcePump>.fromOpaque(pump).takeRetainedValue().run()
+    return nil
+  }
+#endif

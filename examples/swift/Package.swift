@@ -1,0 +1,11 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+let package = Package(
+  name: "examples",
+  dependencies: [.package(name: "martlet", path: "../..")],
+  targets: ["Counter", "Inactivity"].map {
+    .executableTarget(name: $0, dependencies: [.product(name: "Martlet", package: "martlet")])
+  },
+  swiftLanguageModes: [.v6]
+)
