@@ -266,88 +266,7 @@ int32_t martlet_timers(martlet_context *call, martlet_timer *timers, int64_t cap
 
 /* ---- state ------------------------------------------------------------------------------------- */
 
-typedef enum martlet_state_kind {
-  MARTLET_STATE_VALUE = 1,
-  MARTLET_STATE_LIST = 2,
-  MARTLET_STATE_MAP = 3,
-  MARTLET_STATE_REDUCING = 4,    /* one value; martlet_value_* reads it */
-  MARTLET_STATE_AGGREGATING = 5  /* one accumulator, kept by the caller with martlet_value_* */
-} martlet_state_kind;
-
-typedef enum martlet_reducer {
-  MARTLET_REDUCE_CUSTOM = 0, /* the caller gets, reduces and sets with martlet_value_* */
-  MARTLET_REDUCE_SUM = 1,    /* integers (overflow is MARTLET_VALUE_RANGE) and floats */
-  MARTLET_REDUCE_MIN = 2,    /* the first of the smallest: text and bytes byte by byte; a NaN replaces nothing */
-  MARTLET_REDUCE_MAX = 3,
-  MARTLET_REDUCE_COUNT = 4   /* the format is "l"; the value added is ignored */
-} martlet_reducer;
-
-typedef enum martlet_ttl_flags {
-  MARTLET_TTL_EVENT_TIME = 1,        /* now is the watermark; otherwise the clock */
-  MARTLET_TTL_REFRESH_ON_READ = 2,   /* a read makes a value as new as a write does */
-  MARTLET_TTL_SHOW_UNTIL_CLEANED = 4 /* what has expired can be read until it is cleaned away */
-} martlet_ttl_flags;
-
-typedef struct martlet_state_spec {
-  uint32_t struct_size;
-  int32_t kind;          /* martlet_state_kind */
-  const char *name;
-  const char *format;    /* Arrow format string of the typed slot, for instance "l", "g", "u"; NULL: encoded bytes, see docs/design/values.md */
-  const char *key_format;/* maps: Arrow format of the keys, no float; NULL: encoded bytes, ordered byte by byte */
-  int32_t reducer;       /* martlet_reducer, of a reducing state */
-  int32_t ttl_flags;     /* martlet_ttl_flags */
-  int64_t ttl_ms;        /* per value, element or entry: expired iff last + ttl_ms <= now; 0: never */
-} martlet_state_spec;
-
-/* The state declared at `index` of the operator's specs; borrowed, valid from open to close. */
-martlet_state *martlet_context_state(martlet_context *call, int64_t index);
-
-/* A value state of the current key. Which functions fit is decided by the format: integers, bool, dates and times use int64
- * (range-checked on set), floats double, the rest bytes. Getting what is absent gives `*present` 0. */
-int32_t martlet_value_get_int64(martlet_state *state, int64_t *value, int32_t *present, martlet_error *error);
-int32_t martlet_value_set_int64(martlet_state *state, int64_t value, martlet_error *error);
-int32_t martlet_value_set_uint64(martlet_state *state, uint64_t value, martlet_error *error); /* reading gives the bits */
-int32_t martlet_value_get_double(martlet_state *state, double *value, int32_t *present, martlet_error *error);
-int32_t martlet_value_set_double(martlet_state *state, double value, martlet_error *error);
-/* `*bytes` is borrowed until the next write to this state or the end of the callback. */
-int32_t martlet_value_get_bytes(martlet_state *state, const uint8_t **bytes, size_t *length, int32_t *present, martlet_error *error);
-int32_t martlet_value_set_bytes(martlet_state *state, const void *bytes, size_t length, martlet_error *error);
-/* Of every kind of state: whether it holds something, and forgetting it. */
-int32_t martlet_value_exists(martlet_state *state, int32_t *present, martlet_error *error);
-int32_t martlet_value_clear(martlet_state *state, martlet_error *error);
-
-/* An element, key or value of the states below. Which field counts is decided by the format: `integer` for integers (a uint64
- * as its bits), bool, dates and times, `real` for floats, `bytes` for the rest. */
-typedef struct martlet_value {
-  int64_t integer;
-  double real;
-  const uint8_t *bytes;
-  size_t length;
-} martlet_value;
-
-/* A list state of the current key. `extend` and `set` do all or, if one element does not fit, nothing. */
-int32_t martlet_list_add(martlet_state *state, const martlet_value *value, martlet_error *error);
-int32_t martlet_list_extend(martlet_state *state, const martlet_value *values, int64_t n, martlet_error *error);
-int32_t martlet_list_set(martlet_state *state, const martlet_value *values, int64_t n, martlet_error *error);
-int32_t martlet_list_len(martlet_state *state, int64_t *length, martlet_error *error);
-/* Given the elements in order, each borrowed for its call; another status than 0 ends the visit with MARTLET_CALLBACK_FAILED.
- * Any use of the state meanwhile is MARTLET_BUSY. */
-typedef int32_t (*martlet_element_visitor)(void *context, const martlet_value *element);
-int32_t martlet_list_visit(martlet_state *state, martlet_element_visitor visit, void *context, martlet_error *error);
-
-/* A map state of the current key. `get` fills `*value` (bytes are borrowed until the next write to this state) if `*present`. */
-int32_t martlet_map_put(martlet_state *state, const martlet_value *key, const martlet_value *value, martlet_error *error);
-int32_t martlet_map_get(martlet_state *state, const martlet_value *key, martlet_value *value, int32_t *present, martlet_error *error);
-int32_t martlet_map_contains(martlet_state *state, const martlet_value *key, int32_t *present, martlet_error *error);
-int32_t martlet_map_remove(martlet_state *state, const martlet_value *key, int32_t *removed, martlet_error *error);
-int32_t martlet_map_len(martlet_state *state, int64_t *length, martlet_error *error);
-/* Given the entries from `low` (included) to `high` (not included) in key order, either NULL for an open end; as for a list. */
-typedef int32_t (*martlet_entry_visitor)(void *context, const martlet_value *key, const martlet_value *value);
-int32_t martlet_map_visit(martlet_state *state, const martlet_value *low, const martlet_value *high, martlet_entry_visitor visit, void *context, martlet_error *error);
-
-/* A reducing state with a reducer of the engine. `merge` folds in what another such state has: a count adds it up. */
-int32_t martlet_reduce_add(martlet_state *state, const martlet_value *value, martlet_error *error);
-int32_t martlet_reduce_merge(martlet_state *state, const martlet_value *value, martlet_error *error);
+#include "martlet_state.h"
 
 /* ---- output ------------------------------------------------------------------------------------ */
 
@@ -512,66 +431,6 @@ int32_t martlet_job_report(const martlet_job *job, martlet_report *report, martl
 int32_t martlet_job_output_schema(const martlet_job *job, struct ArrowSchema *out, martlet_error *error);
 void martlet_job_free(martlet_job *job); /* closes it first; NULL allowed */
 
-/* ---- harness ----------------------------------------------------------------------------------- */
-
-/* Drives one process function by hand, one record at a time, for tests and to look into a snapshot. It runs the operator that a
- * job would run. Conventions 4 and 5 hold for it as for a job. After an error of a callback or of the input it can still be looked at
- * (take, select, watermark) and closed; everything else is MARTLET_CLOSED. */
-typedef struct martlet_harness martlet_harness;
-
-typedef struct martlet_harness_options {
-  uint32_t struct_size;
-  const char *timestamp;        /* the column of event times; NULL: records come with theirs, or have none */
-  int64_t max_out_of_orderness; /* ms that the watermark is behind the records; -1: it moves by martlet_harness_advance_watermark only */
-} martlet_harness_options;
-
-typedef enum martlet_record_time {
-  MARTLET_TIME_OF_COLUMN = 0, /* what the timestamp column says, none if there is no such column */
-  MARTLET_TIME_GIVEN = 1      /* the argument, MARTLET_NO_TIMESTAMP for none */
-} martlet_record_time;
-
-/* Takes the one function out of `job`, which has not begun; only martlet_job_free may be called for the job afterwards. Its source is
- * not read. `options` may be NULL. `*out` is new (martlet_harness_free). */
-int32_t martlet_harness_create(martlet_job *job, const martlet_harness_options *options, martlet_harness **out, martlet_error *error);
-void martlet_harness_free(martlet_harness *harness); /* closes it first; NULL allowed */
-/* Tells the input's schema (moved) and calls the function's open. Without, the first record does. */
-int32_t martlet_harness_open(martlet_harness *harness, struct ArrowSchema *schema, martlet_error *error);
-/* Processes row `row` of `batch`; `time` is a martlet_record_time. */
-int32_t martlet_harness_push(martlet_harness *harness, const martlet_batch *batch, int64_t row, int32_t time, int64_t timestamp, martlet_error *error);
-/* Both fire the timers that fall due. MARTLET_INVALID_ARGUMENT for a time before the present one, or without a manual clock. */
-int32_t martlet_harness_advance_watermark(martlet_harness *harness, int64_t time_ms, martlet_error *error);
-int32_t martlet_harness_advance_processing_time(martlet_harness *harness, int64_t time_ms, martlet_error *error);
-int32_t martlet_harness_end(martlet_harness *harness, martlet_error *error);   /* the end of the input */
-int32_t martlet_harness_close(martlet_harness *harness, martlet_error *error); /* calls the function's close; twice is MARTLET_OK */
-int64_t martlet_harness_watermark(const martlet_harness *harness);
-int64_t martlet_harness_processing_time(const martlet_harness *harness);
-/* What was emitted since the last call to the main output (`tag` NULL) or to a side output: `*out` is new, or NULL if nothing was; `*timestamps` has one for each row
- * (MARTLET_NO_TIMESTAMP: none), borrowed until the next call. */
-int32_t martlet_harness_take(martlet_harness *harness, const char *tag, martlet_batch **out, const int64_t **timestamps, martlet_error *error);
-/* The input's schema; `out->release` is NULL while it is not known. */
-int32_t martlet_harness_schema(const martlet_harness *harness, struct ArrowSchema *out, martlet_error *error);
-/* The fields of the key columns, for the keys that are looked up. */
-int32_t martlet_harness_key_schema(const martlet_harness *harness, struct ArrowSchema *out, martlet_error *error);
-/* Makes the key in row 0 of `key`, which has the key columns, the current one of the callback's context, so that states and
- * martlet_timers can be used; `*found` is 0, and nothing is selected, if it has neither state nor timers. `key` NULL: none is current
- * again. Reading a state then does not refresh its TTL. */
-int32_t martlet_harness_select(martlet_harness *harness, const martlet_batch *key, int32_t *found, martlet_error *error);
-/* All state, timers and times (docs/design/snapshot.md); borrowed until the next call. */
-int32_t martlet_harness_snapshot(martlet_harness *harness, const uint8_t **bytes, size_t *length, martlet_error *error);
-
-typedef struct martlet_restore_options {
-  uint32_t struct_size;
-  const char *const *forget; /* names of states of the snapshot that the function has no more and that need not be kept */
-  int64_t n_forget;
-  int32_t first_group;       /* only keys of so many key groups from this one on … */
-  int32_t n_groups;
-  int32_t max_parallelism;   /* … out of so many; 0: all keys */
-} martlet_restore_options;
-
-/* Continues from a snapshot; before anything was pushed. MARTLET_SNAPSHOT_INVALID and MARTLET_SNAPSHOT_MISMATCH tell what is wrong with
- * it. `options` may be NULL. */
-int32_t martlet_harness_restore(martlet_harness *harness, const void *bytes, size_t length, const martlet_restore_options *options, martlet_error *error);
-
 /* The stable hash of a key's canonical bytes (XXH64, seed 0), and the key group it falls in. */
 uint64_t martlet_stable_hash(const void *bytes, size_t length);
 int32_t martlet_key_group(uint64_t hash, int32_t max_parallelism);
@@ -579,4 +438,7 @@ int32_t martlet_key_group(uint64_t hash, int32_t max_parallelism);
 #ifdef __cplusplus
 }
 #endif
+
+#include "martlet_harness.h"
+
 #endif /* MARTLET_H */

@@ -75,11 +75,11 @@ final class ProcessOperator: Operator {
       try KeySchema(inputSchema == nil ? [] : keyColumns, in: inputSchema ?? Schema([]))
     }
     let keys = KeySpace(schema)
-    let states = StateTable(
-      descriptors, keys.slots, StateTime(context.clock, UnsafePointer(context.raw)),
-      undoable: policies.onError != .raise)
     let parts = Parts(
-      keys: keys, states: states, timers: TimerService(keys: keys, clock: context.clock), schema: inputSchema)
+      keys: keys,
+      states: StateTable(
+        descriptors, keys.slots, StateTime(context.clock, context.raw), undoable: policies.onError != .raise),
+      timers: TimerService(keys: keys, clock: context.clock), schema: inputSchema)
     self.parts = parts
     timers = TimerHandles(parts.timers)
     context.bind(

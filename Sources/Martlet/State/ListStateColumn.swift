@@ -30,6 +30,8 @@ final class ListStateColumn: StateColumn {
     (lists + old).update(repeating: nil, count: capacity - old)
   }
 
+  override var prefetch: StatePrefetch? { StatePrefetch(present: present, values: lists, stride: 8) }
+
   // MARK: - Operations
 
   func count(_ slot: UInt32) -> Int {

@@ -35,6 +35,10 @@ final class MapStateColumn: StateColumn {
     (tables + old).update(repeating: OrderedTable(), count: capacity - old)
   }
 
+  override var prefetch: StatePrefetch? {
+    StatePrefetch(present: present, values: tables, stride: MemoryLayout<OrderedTable>.stride)
+  }
+
   // MARK: - Operations
 
   /// The value, valid until the next write to this slot.

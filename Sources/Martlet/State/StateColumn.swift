@@ -57,6 +57,9 @@ public class StateColumn {
 
   func grow(from old: Int) {}
 
+  /// Where the values lie, if they lie side by side.
+  var prefetch: StatePrefetch? { nil }
+
   /// Slots that can hold something.
   final var usedSlots: Int { min(slots.slotCount, capacity) }
 

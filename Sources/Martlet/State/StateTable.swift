@@ -31,6 +31,12 @@ final class StateTable {
     return moved
   }
 
+  /// How to fetch the first state's values ahead; nil while they fit the cache anyway.
+  var prefetch: StatePrefetch? {
+    guard slots.slotCount > StatePrefetch.smallestTable, let first = columns.first else { return nil }
+    return first.prefetch
+  }
+
   // MARK: - Failing calls
 
   /// From here on changes can be taken back.
@@ -60,10 +66,7 @@ final class StateTable {
     for column in columns { column.sweep(budget: budget) }
   }
 
-  /// How to fetch the first state's values ahead; nil while they fit the cache anyway.
-  var prefetch: StatePrefetch? { nil }
-
-  /// What is set now, of all states and keys: a list or map counts once for its key.
+  /// How many states of all keys hold something.
   var entryCount: Int { columns.reduce(0) { $0 + $1.entryCount } }
 
   var memoryBytes: Int { columns.reduce(0) { $0 + $1.memoryBytes } }

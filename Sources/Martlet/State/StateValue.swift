@@ -140,9 +140,7 @@ extension Float: StateValue {
   public static var dataType: DataType { .float32 }
   public static func access(to column: StateColumn) -> FixedStateAccess<Double> { FixedStateAccess(column) }
   @inlinable @inline(__always)
-  public static func get(_ access: FixedStateAccess<Double>, _ slot: UInt32) -> Float? {
-    access.get(slot).map { Float($0) }
-  }
+  public static func get(_ access: FixedStateAccess<Double>, _ slot: UInt32) -> Float? { access.get(slot).map { Float($0) } }
   @inlinable @inline(__always)
   public static func set(_ access: FixedStateAccess<Double>, _ slot: UInt32, _ value: Float) {
     access.set(slot, Double(value))
@@ -175,9 +173,7 @@ extension Array: MapStateKey, StateValue where Element == UInt8 {
   }
   public static var dataType: DataType { .binary }
   public static func access(to column: StateColumn) -> BytesStateAccess { BytesStateAccess(column) }
-  public static func get(_ access: BytesStateAccess, _ slot: UInt32) -> [UInt8]? {
-    access.get(slot).map { [UInt8]($0) }
-  }
+  public static func get(_ access: BytesStateAccess, _ slot: UInt32) -> [UInt8]? { access.get(slot).map { [UInt8]($0) } }
   public static func set(_ access: BytesStateAccess, _ slot: UInt32, _ value: [UInt8]) {
     value.withUnsafeBytes { access.set(slot, $0) }
   }

@@ -119,6 +119,10 @@ final class FixedStateColumn<Value: BitwiseCopyable>: ValueStateColumn {
     values.growBlocks(to: capacity)
   }
 
+  override var prefetch: StatePrefetch? {
+    StatePrefetch(present: present, values: values, stride: MemoryLayout<Value>.stride)
+  }
+
   @inline(__always)
   func get(_ slot: UInt32) -> Value? { hasReadable(slot) ? values[Int(slot)] : nil }
 
@@ -158,6 +162,10 @@ final class BytesStateColumn: ValueStateColumn {
     super.grow(from: old)
     values.growBlocks(to: capacity)
     (values + old).update(repeating: .empty, count: capacity - old)
+  }
+
+  override var prefetch: StatePrefetch? {
+    StatePrefetch(present: present, values: values, stride: MemoryLayout<InlineBytes>.stride)
   }
 
   /// The bytes, valid until the next write to this slot.
