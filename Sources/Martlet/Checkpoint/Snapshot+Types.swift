@@ -56,21 +56,25 @@ extension ByteReader {
   mutating func schema() throws(Malformed) -> Schema {
     let metadata = try metadata()
     var fields: [Field] = []
-    for _ in 0..<(try integer(UInt16.self)) { fields.append(try field()) }
+    for _ in 0..<(try integer(UInt16.self)) { fields.append(try field(depth: 1)) }
     return Schema(fields, metadata: metadata)
   }
 
-  private mutating func field() throws(Malformed) -> Field {
+  /// Deeper than any type that somebody uses, and far from the end of the stack.
+  private static var deepestField: Int { 100 }
+
+  private mutating func field(depth: Int) throws(Malformed) -> Field {
+    guard depth <= ByteReader.deepestField else { throw Malformed() }
     let name = try text()
     let format = try text()
     let flags = try integer(UInt8.self)
     let metadata = try metadata()
     var children: [Field] = []
-    for _ in 0..<(try integer(UInt16.self)) { children.append(try field()) }
+    for _ in 0..<(try integer(UInt16.self)) { children.append(try field(depth: depth + 1)) }
     guard var type = DataType(format: format, children: children, keysSorted: flags & 2 != 0) else { throw Malformed() }
     if flags & 8 != 0 {
       guard type.isInteger else { throw Malformed() }
-      type = .dictionary(index: type, value: try field().type, ordered: flags & 4 != 0)
+      type = .dictionary(index: type, value: try field(depth: depth + 1).type, ordered: flags & 4 != 0)
     }
     return Field(name, type, isNullable: flags & 1 != 0, metadata: metadata)
   }
