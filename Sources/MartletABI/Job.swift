@@ -128,19 +128,6 @@ func array<Element>(
   return UnsafeBufferPointer(start: start, count: Int(count))
 }
 
-private func stateDescriptor(_ spec: martlet_state_spec) throws(EngineError) -> StateDescriptor {
-  try checkSize(spec.struct_size, of: martlet_state_spec.self)
-  guard spec.kind == Int32(MARTLET_STATE_VALUE.rawValue) else {
-    throw EngineError(.invalidArgument, "martlet_state_spec.kind \(spec.kind) is not a martlet_state_kind")
-  }
-  guard let name = text(spec.name) else { throw missing("martlet_state_spec.name") }
-  guard let format = text(spec.format) else { return try StateDescriptor(name, .encoded) }
-  guard let type = DataType(flatFormat: format) else {
-    throw EngineError(.invalidArgument, "state '\(name)': '\(format)' is not the Arrow format of a plain type")
-  }
-  return try StateDescriptor(name, .typed(type))
-}
-
 @_cdecl("martlet_job_next")
 public func martletJobNext(
   _ job: OpaquePointer, _ minRows: Int64, _ out: UnsafeMutablePointer<OpaquePointer?>?,

@@ -199,7 +199,8 @@ def extension_has_no_global_state(root: Path) -> list[str]:
 
 
 def declared_functions(root: Path) -> set[str]:
-    text = code_of(root / "Sources" / "CMartlet" / "include" / "martlet.h")
+    include = root / "Sources" / "CMartlet" / "include"
+    text = "\n".join(code_of(path) for path in sorted(include.glob("martlet*.h")) if "intrinsics" not in path.name)
     return set(re.findall(r"^[a-z][\w \*]*?\b(martlet_\w+)\(", text, flags=re.MULTILINE))
 
 

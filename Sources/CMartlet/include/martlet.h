@@ -262,32 +262,9 @@ typedef struct martlet_timer {
  * them to `timers`, and how many there are to `*count`. */
 int32_t martlet_timers(martlet_context *call, martlet_timer *timers, int64_t capacity, int64_t *count, martlet_error *error);
 
-/* ---- state ------------------------------------------------------------------------------------- */
+/* ---- state: martlet_state.h ---------------------------------------------------------------------- */
 
-typedef enum martlet_state_kind { MARTLET_STATE_VALUE = 1 } martlet_state_kind;
-
-typedef struct martlet_state_spec {
-  uint32_t struct_size;
-  int32_t kind;          /* martlet_state_kind */
-  const char *name;
-  const char *format;    /* Arrow format string of the typed slot, for instance "l", "g", "u"; NULL: encoded bytes, see docs/design/values.md */
-} martlet_state_spec;
-
-/* The state declared at `index` of the operator's specs; borrowed, valid from open to close. */
-martlet_state *martlet_context_state(martlet_context *call, int64_t index);
-
-/* A value state of the current key. Which functions fit is decided by the format: integers, bool, dates and times use int64
- * (range-checked on set), floats double, the rest bytes. Getting what is absent gives `*present` 0. */
-int32_t martlet_value_get_int64(martlet_state *state, int64_t *value, int32_t *present, martlet_error *error);
-int32_t martlet_value_set_int64(martlet_state *state, int64_t value, martlet_error *error);
-int32_t martlet_value_set_uint64(martlet_state *state, uint64_t value, martlet_error *error); /* reading gives the bits */
-int32_t martlet_value_get_double(martlet_state *state, double *value, int32_t *present, martlet_error *error);
-int32_t martlet_value_set_double(martlet_state *state, double value, martlet_error *error);
-/* `*bytes` is borrowed until the next write to this state or the end of the callback. */
-int32_t martlet_value_get_bytes(martlet_state *state, const uint8_t **bytes, size_t *length, int32_t *present, martlet_error *error);
-int32_t martlet_value_set_bytes(martlet_state *state, const void *bytes, size_t length, martlet_error *error);
-int32_t martlet_value_exists(martlet_state *state, int32_t *present, martlet_error *error);
-int32_t martlet_value_clear(martlet_state *state, martlet_error *error);
+#include "martlet_state.h"
 
 /* ---- output ------------------------------------------------------------------------------------ */
 

@@ -76,15 +76,16 @@ final class ProcessOperator: Operator {
     }
     let keys = KeySpace(schema)
     let parts = Parts(
-      keys: keys, states: StateTable(descriptors, keys.slots), timers: TimerService(keys: keys, clock: context.clock),
-      schema: inputSchema)
+      keys: keys, states: StateTable(
+        descriptors, keys.slots, StateTime(context.clock, context.raw), undoable: policies.onError != .raise),
+      timers: TimerService(keys: keys, clock: context.clock), schema: inputSchema)
     self.parts = parts
     timers = TimerHandles(parts.timers)
     context.bind(
       keys: keys, timers: parts.timers,
       states: parts.states.columns.map { StateHandle($0, cursor: context.raw) })
     handles.bind(parts.states, context, output)
-    if policies.onError != .raise { parts.states.undo.cursor = UnsafePointer(context.raw) }
+
     try declareEngineOutputs(inputSchema)
     try calling { try calls.open(context) }
   }
@@ -120,6 +121,7 @@ final class ProcessOperator: Operator {
       self, chunk, parts.keys, scratch.keys, scratch.slots, nextMark: nextMark,
       prefetch: parts.states.prefetch)
     try enclosed(chunk.batch) { try calls.run(loop) }
+    parts.states.sweep(afterRows: rows)
     parts.keys.reclaim()
   }
 
