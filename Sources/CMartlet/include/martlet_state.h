@@ -1,10 +1,6 @@
-/* martlet_state.h: the states of the current key. Part of martlet.h, which includes it and whose conventions hold here. */
+/* martlet_state.h: a part of martlet.h, which includes it where it belongs: states of every kind. */
 #ifndef MARTLET_STATE_H
 #define MARTLET_STATE_H
-
-#ifndef MARTLET_H
-#error "include martlet.h"
-#endif
 
 typedef enum martlet_state_kind {
   MARTLET_STATE_VALUE = 1,
@@ -89,4 +85,4 @@ int32_t martlet_map_visit(martlet_state *state, const martlet_value *low, const 
 int32_t martlet_reduce_add(martlet_state *state, const martlet_value *value, martlet_error *error);
 int32_t martlet_reduce_merge(martlet_state *state, const martlet_value *value, martlet_error *error);
 
-#endif /* MARTLET_STATE_H */
+#endif

@@ -76,7 +76,8 @@ final class ProcessOperator: Operator {
     }
     let keys = KeySpace(schema)
     let parts = Parts(
-      keys: keys, states: StateTable(
+      keys: keys,
+      states: StateTable(
         descriptors, keys.slots, StateTime(context.clock, context.raw), undoable: policies.onError != .raise),
       timers: TimerService(keys: keys, clock: context.clock), schema: inputSchema)
     self.parts = parts
@@ -85,7 +86,6 @@ final class ProcessOperator: Operator {
       keys: keys, timers: parts.timers,
       states: parts.states.columns.map { StateHandle($0, cursor: context.raw) })
     handles.bind(parts.states, context, output)
-
     try declareEngineOutputs(inputSchema)
     try calling { try calls.open(context) }
   }

@@ -103,9 +103,9 @@ public class StateColumn {
   final var isJournaling: Bool { journal?.isActive ?? false }
 
   /// The slots that are set.
-  var entryCount: Int {
+  final var entryCount: Int {
     var count = 0
-    for slot in 0..<min(slots.slotCount, capacity) { count &+= Int(present[slot]) }
+    for slot in 0..<usedSlots { count &+= Int(present[slot]) }
     return count
   }
 

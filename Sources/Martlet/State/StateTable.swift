@@ -35,9 +35,6 @@ final class StateTable {
     return first.prefetch
   }
 
-  /// The values set now, of all states and keys.
-  var entryCount: Int { columns.reduce(0) { $0 + $1.entryCount } }
-
   // MARK: - Failing calls
 
   /// From here on changes can be taken back.
@@ -66,6 +63,9 @@ final class StateTable {
     let budget = min(max(2 * rows, 64), 16_384)
     for column in columns { column.sweep(budget: budget) }
   }
+
+  /// How many states of all keys hold something.
+  var entryCount: Int { columns.reduce(0) { $0 + $1.entryCount } }
 
   var memoryBytes: Int { columns.reduce(0) { $0 + $1.memoryBytes } }
 
