@@ -63,6 +63,17 @@ public class StateColumn {
     }
   }
 
+  /// The value of `slot` as bytes, nil if it is not set; for `restore`.
+  func snapshot(_ slot: UInt32) -> [UInt8]? { nil }
+  func restore(_ slot: UInt32, _ value: [UInt8]) {}
+
+  /// The slots that are set.
+  var entryCount: Int {
+    var count = 0
+    for slot in 0..<min(slots.slotCount, capacity) { count &+= Int(present[slot]) }
+    return count
+  }
+
   var memoryBytes: Int { slots.slotCount }
 }
 
@@ -90,6 +101,14 @@ final class FixedStateColumn<Value: BitwiseCopyable>: StateColumn {
   func set(_ slot: UInt32, _ value: Value) {
     markSet(slot)
     values[Int(slot)] = value
+  }
+
+  override func snapshot(_ slot: UInt32) -> [UInt8]? {
+    get(slot).map { value in withUnsafeBytes(of: value) { [UInt8]($0) } }
+  }
+
+  override func restore(_ slot: UInt32, _ value: [UInt8]) {
+    value.withUnsafeBytes { set(slot, $0.loadUnaligned(as: Value.self)) }
   }
 
   override var memoryBytes: Int { super.memoryBytes + slots.slotCount * MemoryLayout<Value>.stride }
@@ -125,6 +144,10 @@ final class BytesStateColumn: StateColumn {
     markSet(slot)
     values[Int(slot)].assign(bytes.baseAddress ?? UnsafeRawPointer(values), bytes.count)
   }
+
+  override func snapshot(_ slot: UInt32) -> [UInt8]? { get(slot).map { [UInt8]($0) } }
+
+  override func restore(_ slot: UInt32, _ value: [UInt8]) { value.withUnsafeBytes { set(slot, $0) } }
 
   override func clear(_ slot: UInt32) {
     values[Int(slot)].release()

@@ -2,6 +2,7 @@
 @usableFromInline
 final class StateTable {
   let columns: [StateColumn]
+  let undo = StateUndo()
   private let slots: SlotAllocator
   private var liveAddress: UnsafeMutablePointer<UInt32>
 
@@ -24,6 +25,9 @@ final class StateTable {
     guard slots.slotCount > StatePrefetch.smallestTable, let first = columns.first else { return nil }
     return first.prefetch
   }
+
+  /// The values set now, of all states and keys.
+  var entryCount: Int { columns.reduce(0) { $0 + $1.entryCount } }
 
   var memoryBytes: Int { columns.reduce(0) { $0 + $1.memoryBytes } }
 
