@@ -124,10 +124,10 @@ struct BytesKeyTable: ~Copyable {
 
   private mutating func reserve(_ more: Int) {
     let needed = count &+ more
-    guard needed &* 4 > bucketCount &* 3 else { return }
+    guard TableLoad.isFull(needed, of: bucketCount) else { return }
     let old = buckets
     let oldCount = bucketCount
-    while needed &* 4 > bucketCount &* 3 { bucketCount &*= 2 }
+    while TableLoad.isFull(needed, of: bucketCount) { bucketCount &*= 2 }
     buckets = .zeroedBlocks(bucketCount)
     let mask = UInt32(bucketCount &- 1)
     for position in 0..<oldCount where old[position].slotPlusOne != 0 {

@@ -112,18 +112,12 @@ struct IntegerKeyTable: ~Copyable {
     count &-= 1
   }
 
-  /// Small tables are kept emptier: a probe that goes on to a second bucket is a mispredicted branch, which costs more than
-  /// the lookup itself as long as the table is in the cache.
-  private static func isFull(_ count: Int, of bucketCount: Int) -> Bool {
-    bucketCount <= 1 << 16 ? count &* 4 > bucketCount : count &* 4 > bucketCount &* 3
-  }
-
   private mutating func reserve(_ more: Int) {
     let needed = count &+ more
-    guard IntegerKeyTable.isFull(needed, of: bucketCount) else { return }
+    guard TableLoad.isFull(needed, of: bucketCount) else { return }
     let old = buckets
     let oldCount = bucketCount
-    while IntegerKeyTable.isFull(needed, of: bucketCount) { bucketCount &*= 2 }
+    while TableLoad.isFull(needed, of: bucketCount) { bucketCount &*= 2 }
     buckets = .zeroedBlocks(bucketCount)
     let mask = bucketCount &- 1
     for position in 0..<oldCount where old[position].slotPlusOne != 0 {

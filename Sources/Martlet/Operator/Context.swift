@@ -10,7 +10,7 @@ public final class Context {
   public let output: OutputBuilder
   let operatorName: String
   let clock: Clock
-  @exclusivity(unchecked) private(set) var timerService: TimerService?
+  @exclusivity(unchecked) private(set) var timerHandles: TimerHandles?
   /// Where the record loop next looks at its timers; see `RecordLoop`.
   private let nextMark: UnsafeMutablePointer<Int>?
   /// At the end of the input, the time of the processing-time timer that fires before it was due.
@@ -25,7 +25,7 @@ public final class Context {
   /// The timestamps of the current slice's records; nil outside of `onBatch`, and without event time.
   @exclusivity(unchecked) var sliceTimes: UnsafePointer<Int64>?
   /// How many timers, each registered by the one before, led to the current callback within one pass.
-  var chainDepth: UInt32 = 0
+  @exclusivity(unchecked) var chainDepth: UInt32 = 0
 
   init(
     operatorName: String, output: OutputBuilder, reservedTags: [String] = [], clock: Clock = .system,
@@ -50,12 +50,12 @@ public final class Context {
     self.states = states
     raw.pointee.key = UnsafePointer(keys.parts)
     raw.pointee.key_parts = Int64(keys.partCount)
-    timerService = timers
+    timerHandles = TimerHandles(timers)
   }
 
   func unbind() {
     states = []
-    timerService = nil
+    timerHandles = nil
   }
 
   /// The error with the place it happened at, as far as it has none yet.

@@ -21,6 +21,7 @@ final class ProcessOperator: Operator {
     didSet { arePoliciesPlain = policies.arePlain && !rejectsNullTimestamps }
   }
   @exclusivity(unchecked) private(set) var parts: Parts?
+  @exclusivity(unchecked) private var timers: TimerHandles?
   @exclusivity(unchecked) private(set) var marks = UnsafeBufferPointer<WatermarkMark>(start: nil, count: 0)
   @exclusivity(unchecked) var markIndex = 0
   let nextMark: UnsafeMutablePointer<Int>
@@ -78,6 +79,7 @@ final class ProcessOperator: Operator {
       keys: keys, states: StateTable(descriptors, keys.slots), timers: TimerService(keys: keys, clock: context.clock),
       schema: inputSchema)
     self.parts = parts
+    timers = TimerHandles(parts.timers)
     context.bind(
       keys: keys, timers: parts.timers,
       states: parts.states.columns.map { StateHandle($0, cursor: context.raw) })
@@ -93,6 +95,7 @@ final class ProcessOperator: Operator {
     defer {
       handles.unbind()
       context.unbind()
+      timers = nil
       parts = nil
     }
     count = counters
@@ -162,7 +165,7 @@ final class ProcessOperator: Operator {
     self.marks = marks
     markIndex = 0
     nextMark.pointee = marks.first?.position ?? .max
-    if let parts, parts.timers.processing.count > 0 { context.watchClock() }
+    if watchesClock { context.watchClock() }
   }
 
   /// Passes the watermarks that come before row `position` of the chunk, then fires the processing-time timers that are due.
@@ -174,14 +177,14 @@ final class ProcessOperator: Operator {
       try advance(to: watermark)
     }
     nextMark.pointee = markIndex < marks.count ? marks[markIndex].position : .max
-    if let parts, parts.timers.processing.count > 0 { try lookAtClock(parts, at: position) }
+    if watchesClock { try lookAtClock(at: position) }
   }
 
   /// Moves the watermark, fires what is due, then passes the watermark on: what a timer emits comes before it.
   private func advance(to watermark: Int64) throws {
     guard watermark > context.raw.pointee.watermark else { return }
     context.raw.pointee.watermark = watermark
-    if let parts, parts.timers.event.mayBeDue(at: watermark) {
+    if timers?.event._withUnsafeGuaranteedRef({ $0.mayBeDue(at: watermark) }) ?? false, let parts {
       parts.timers.event.advance(to: watermark)
       try fireTimers(parts, .event, at: watermark)
     }
@@ -230,9 +233,13 @@ final class ProcessOperator: Operator {
 
   // MARK: - Processing time
 
-  private func lookAtClock(_ parts: Parts, at position: Int) throws {
-    if let now = parts.timers.processingTimeIfDue(precise: false) { try fireProcessingTimers(parts, at: now) }
-    if parts.timers.processing.count > 0 { nextMark.pointee = position &+ 1 }
+  private var watchesClock: Bool { timers?.processing._withUnsafeGuaranteedRef { $0.count > 0 } ?? false }
+
+  private func lookAtClock(at position: Int) throws {
+    if let now = timers?.service._withUnsafeGuaranteedRef({ $0.processingTimeIfDue(precise: false) }), let parts {
+      try fireProcessingTimers(parts, at: now)
+    }
+    if watchesClock { nextMark.pointee = position &+ 1 }
   }
 
   private func fireProcessingTimers(_ parts: Parts, at now: Int64) throws {
