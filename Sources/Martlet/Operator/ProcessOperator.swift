@@ -198,7 +198,7 @@ final class ProcessOperator: Operator {
       try fireTimers(parts, .event, at: watermark)
     }
     lane.note(watermark)
-    for side in sides.lanes { side.note(watermark) }
+    if sides.forward { for side in sides.lanes { side.note(watermark) } }
   }
 
   private func fireTimers(_ parts: Parts, _ domain: TimerDomain, at time: Int64) throws {
