@@ -119,19 +119,6 @@ private func array<Element>(
   return UnsafeBufferPointer(start: start, count: Int(count))
 }
 
-private func stateDescriptor(_ spec: martlet_state_spec) throws(EngineError) -> StateDescriptor {
-  try checkSize(spec.struct_size, of: martlet_state_spec.self)
-  guard spec.kind == Int32(MARTLET_STATE_VALUE.rawValue) else {
-    throw EngineError(.invalidArgument, "martlet_state_spec.kind \(spec.kind) is not a martlet_state_kind")
-  }
-  guard let name = text(spec.name) else { throw missing("martlet_state_spec.name") }
-  guard let format = text(spec.format) else { return try StateDescriptor(name, .encoded) }
-  guard let type = DataType(flatFormat: format) else {
-    throw EngineError(.invalidArgument, "state '\(name)': '\(format)' is not the Arrow format of a plain type")
-  }
-  return try StateDescriptor(name, .typed(type))
-}
-
 @_cdecl("martlet_job_next")
 public func martletJobNext(
   _ job: OpaquePointer, _ minRows: Int64, _ out: UnsafeMutablePointer<OpaquePointer?>?,
@@ -199,7 +186,7 @@ func text(_ string: UnsafePointer<CChar>?) -> String? { string.map { String(cStr
 
 /// Structs grow at their end only, so a caller's smaller one is of an older version that this library must still read; before
 /// the second version there is no such caller.
-private func checkSize<Struct>(_ size: UInt32, of type: Struct.Type) throws(EngineError) {
+func checkSize<Struct>(_ size: UInt32, of type: Struct.Type) throws(EngineError) {
   guard size >= MemoryLayout<Struct>.size else {
     throw EngineError(.invalidArgument, "\(type).struct_size is \(size); set it to sizeof(\(type))")
   }

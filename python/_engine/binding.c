@@ -6,7 +6,7 @@ static PyObject *thread_key(PyThreadState *thread) { return PyLong_FromVoidPtr(t
 
 static void drop_binding_capsule(PyObject *capsule) { PyMem_Free(PyCapsule_GetPointer(capsule, NULL)); }
 
-static state_binding *other_binding(value_state_object *self, PyThreadState *thread) {
+static state_binding *other_binding(state_object *self, PyThreadState *thread) {
   if (!self->others) return NULL;
   PyObject *key = thread_key(thread);
   PyObject *capsule = key ? PyDict_GetItemWithError(self->others, key) : NULL;
@@ -14,7 +14,7 @@ static state_binding *other_binding(value_state_object *self, PyThreadState *thr
   return capsule ? PyCapsule_GetPointer(capsule, NULL) : NULL;
 }
 
-static int add_other(value_state_object *self, PyThreadState *thread, state_binding binding) {
+static int add_other(state_object *self, PyThreadState *thread, state_binding binding) {
   if (!self->others && !(self->others = PyDict_New())) return -1;
   state_binding *copy = PyMem_Malloc(sizeof *copy);
   if (!copy) {
@@ -34,7 +34,7 @@ static int add_other(value_state_object *self, PyThreadState *thread, state_bind
   return result;
 }
 
-int state_bind(value_state_object *self, state_binding binding, state_binding *previous) {
+int state_bind(state_object *self, state_binding binding, state_binding *previous) {
   PyThreadState *thread = PyThreadState_Get();
   *previous = (state_binding){NULL, NULL};
   if (self->is_private || !self->thread || self->thread == thread) {
@@ -50,7 +50,7 @@ int state_bind(value_state_object *self, state_binding binding, state_binding *p
   return 0;
 }
 
-void state_unbind(value_state_object *self, state_binding previous) {
+void state_unbind(state_object *self, state_binding previous) {
   PyThreadState *thread = PyThreadState_Get();
   if (self->is_private || self->thread == thread) {
     self->binding = previous;
@@ -67,7 +67,7 @@ void state_unbind(value_state_object *self, state_binding previous) {
   }
 }
 
-static state_binding *no_binding(value_state_object *self) {
+static state_binding *no_binding(state_object *self) {
   PyErr_Format(
     errors_class(state_of((PyObject *)self), MARTLET_STATE_ACCESS),
     "state '%U' was used outside of a callback of an operator that declares it; it is read and written inside on_event "
@@ -77,7 +77,7 @@ static state_binding *no_binding(value_state_object *self) {
 }
 
 /* The binding for the running thread, or NULL with StateAccessError. */
-state_binding *state_bound(value_state_object *self) {
+state_binding *state_bound(state_object *self) {
   if (self->binding.handle && (self->is_private || self->thread == PyThreadState_Get())) return &self->binding;
   state_binding *other = self->is_private ? NULL : other_binding(self, PyThreadState_Get());
   return other && other->handle ? other : no_binding(self);

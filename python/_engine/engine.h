@@ -30,7 +30,7 @@ typedef struct engine_state {
   PyTypeObject *column_type;
   PyTypeObject *record_type;
   PyTypeObject *context_type;
-  PyTypeObject *value_state_type;
+  PyTypeObject *state_type; /* the base of every kind of state */
   PyTypeObject *operator_type;
   PyTypeObject *source_type;
   PyTypeObject *job_type;
@@ -43,6 +43,7 @@ typedef struct engine_state {
   PyObject *zone_info; /* zoneinfo.ZoneInfo */
   PyObject *zones;     /* dict: Arrow time zone -> tzinfo */
   PyObject *type_spec; /* martlet.types.type_spec: a dtype -> Arrow format */
+  PyObject *as_ttl;    /* martlet.ttl.as_ttl: what a user gives as ttl= -> TTL */
   PyObject *json_dumps;
   PyObject *json_loads;
   PyObject *zero;          /* the `row` every callback is given */

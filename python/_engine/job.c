@@ -153,12 +153,7 @@ static PyObject *job_add_process(job_object *self, PyObject *args) {
   for (Py_ssize_t i = 0; i < n_keys; i++)
     if (!(key_columns[i] = PyUnicode_AsUTF8(PyTuple_GET_ITEM(keys, i)))) goto done;
   for (Py_ssize_t i = 0; i < n_states; i++) {
-    value_state_object *state = operator->states[i];
-    specs[i] = (martlet_state_spec){.struct_size = sizeof specs[i],
-                                    .kind = MARTLET_STATE_VALUE,
-                                    .name = PyUnicode_AsUTF8(state->name),
-                                    .format = state_format(state)};
-    if (!specs[i].name) goto done;
+    if (state_spec(operator->states[i], &specs[i]) < 0) goto done;
   }
   if (output != Py_None && schema_from_python(st, output, &schema) < 0) goto done;
   if (PyList_Append(self->parts, (PyObject *)operator) < 0) goto done;

@@ -56,7 +56,7 @@ static int module_exec(PyObject *module) {
   if (check_version(module) < 0 || init_names(st) < 0 || errors_init(st) < 0 || temporal_init(st) < 0) return -1;
   if (!(st->decimal = attribute_of("decimal", "Decimal")) || !(st->json_dumps = attribute_of("json", "dumps")) ||
       !(st->json_loads = attribute_of("json", "loads")) ||
-      !(st->type_spec = attribute_of("martlet.types", "type_spec")))
+      !(st->type_spec = attribute_of("martlet.types", "type_spec")) || !(st->as_ttl = attribute_of("martlet.ttl", "as_ttl")))
     return -1;
   if (schema_init(module, st) < 0 || column_init(module, st) < 0 || batch_init(module, st) < 0 ||
       record_init(module, st) < 0 || context_init(module, st) < 0 || state_init(module, st) < 0 ||
@@ -69,8 +69,8 @@ static int module_exec(PyObject *module) {
 #define EACH_OBJECT(DO)                                                                                           \
   DO(martlet_error)                                                                                               \
   DO(missing_column_error) DO(state_type_error) DO(schema_type) DO(batch_type) DO(column_type) DO(record_type)    \
-    DO(context_type) DO(value_state_type) DO(operator_type) DO(source_type) DO(job_type) DO(clock_type) DO(timer_type) DO(decimal) DO(timezone) \
-      DO(zone_info) DO(zones) DO(type_spec) DO(json_dumps) DO(json_loads) DO(zero) DO(arrow_c_array)              \
+    DO(context_type) DO(state_type) DO(operator_type) DO(source_type) DO(job_type) DO(clock_type) DO(timer_type) DO(decimal) DO(timezone) \
+      DO(zone_info) DO(zones) DO(type_spec) DO(as_ttl) DO(json_dumps) DO(json_loads) DO(zero) DO(arrow_c_array)              \
         DO(arrow_c_stream) DO(arrow_c_schema) DO(operator_str) DO(record_str) DO(key_str)
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {

@@ -290,11 +290,11 @@ operator_object *operator_new(engine_state *st, job_object *job, PyObject *name,
   }
   for (Py_ssize_t i = 0; i < n; i++) {
     PyObject *state = PyTuple_GET_ITEM(states, i);
-    if (!Py_IS_TYPE(state, st->value_state_type)) {
-      PyErr_Format(PyExc_TypeError, "expected a ValueState, got %s", Py_TYPE(state)->tp_name);
+    if (!PyObject_TypeCheck(state, st->state_type)) {
+      PyErr_Format(PyExc_TypeError, "expected a state, got %s", Py_TYPE(state)->tp_name);
       goto failed;
     }
-    self->states[i] = (value_state_object *)Py_NewRef(state);
+    self->states[i] = (state_object *)Py_NewRef(state);
     self->n_states++;
     if (PyDict_SetItem(by_name, self->states[i]->name, state) < 0) goto failed;
   }

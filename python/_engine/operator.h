@@ -22,7 +22,7 @@ typedef struct operator_object {
   PyObject *target; /* this instance's copy of the user's function */
   operator_method open, on_event, on_timer, close, on_end;
   Py_ssize_t n_states;
-  value_state_object **states; /* owned */
+  state_object **states; /* owned */
   state_binding *bindings;     /* the engine's handles, from open */
   state_binding *previous;     /* what each state was bound to before the running batch */
   context_object *context;

@@ -19,7 +19,7 @@ void values_buffer_free(values_buffer *buffer) {
   if (buffer->data != buffer->local) free(buffer->data);
 }
 
-static int put(values_buffer *buffer, const void *bytes, size_t length) {
+int values_append(values_buffer *buffer, const void *bytes, size_t length) {
   if (length > buffer->capacity - buffer->length) {
     size_t capacity = buffer->capacity * 2 + length;
     uint8_t *data = buffer->data == buffer->local ? malloc(capacity) : realloc(buffer->data, capacity);
@@ -34,6 +34,10 @@ static int put(values_buffer *buffer, const void *bytes, size_t length) {
   memcpy(buffer->data + buffer->length, bytes, length);
   buffer->length += length;
   return 0;
+}
+
+static int put(values_buffer *buffer, const void *bytes, size_t length) {
+  return values_append(buffer, bytes, length);
 }
 
 /* A head in its shortest form: the major type and its argument, big-endian. */

@@ -32,6 +32,7 @@ static inline void values_buffer_init(values_buffer *buffer) {
   buffer->capacity = sizeof buffer->local;
 }
 void values_buffer_free(values_buffer *buffer);
+int values_append(values_buffer *buffer, const void *bytes, size_t length);
 /* Appends `value`; `state` is the state's name, for messages. 0, or -1 with StateTypeError or ValueRangeError. */
 int values_encode(engine_state *st, PyObject *state, values_rules rules, PyObject *value, values_buffer *buffer);
 /* New, or NULL with an exception (EngineError for bytes that no encoder wrote). */

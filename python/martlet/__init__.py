@@ -17,7 +17,21 @@ mt.apply_process_function(events, "user_id", Counter()).to_pylist()
 from __future__ import annotations
 
 from . import errors
-from ._engine import Column, Context, ManualClock, Record, RecordBatch, Schema, Timer, ValueState
+from ._engine import (
+    AggregatingState,
+    Column,
+    Context,
+    ListState,
+    ManualClock,
+    MapState,
+    Record,
+    RecordBatch,
+    ReducingState,
+    Schema,
+    State,
+    Timer,
+    ValueState,
+)
 from ._engine import version as __version__
 from .config import Config
 from .errors import (
@@ -41,8 +55,11 @@ from .functions import ProcessFunction
 from .report import RunReport
 from .sinks import ParquetSink
 from .stream import KeyedStream, Stream, apply_process_function, stream
+from .ttl import TTL
 
 __all__ = [
+    "TTL",
+    "AggregatingState",
     "BusyError",
     "ClosedError",
     "Column",
@@ -52,7 +69,9 @@ __all__ = [
     "EngineError",
     "KeyTypeError",
     "KeyedStream",
+    "ListState",
     "ManualClock",
+    "MapState",
     "MartletError",
     "MissingColumnError",
     "NullKeyError",
@@ -61,10 +80,12 @@ __all__ = [
     "ProcessFunction",
     "Record",
     "RecordBatch",
+    "ReducingState",
     "RunReport",
     "Schema",
     "SchemaError",
     "SourceError",
+    "State",
     "StateAccessError",
     "StateTypeError",
     "Stream",

@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
-from ._engine import Context, Record, ValueState
+from ._engine import Context, Record, State
 from .errors import ConfigError
 
 __all__ = ["ProcessFunction"]
@@ -29,11 +29,11 @@ class ProcessFunction:
 
     # CPython reads an instance attribute without a lookup only while the class has none of that name. With the states
     # left in the class body, the counter of the README takes 153 ns a record instead of 126 (CPython 3.11).
-    _declared_states: ClassVar[dict[str, ValueState]] = {}
+    _declared_states: ClassVar[dict[str, State]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls._declared_states = {name: value for name, value in vars(cls).items() if isinstance(value, ValueState)}
+        cls._declared_states = {name: value for name, value in vars(cls).items() if isinstance(value, State)}
         for name in cls._declared_states:
             delattr(cls, name)
 
@@ -61,9 +61,9 @@ class ProcessFunction:
         """Called once after the last record, also when the run failed."""
 
 
-def _inherited_states(cls: type) -> dict[str, ValueState]:
+def _inherited_states(cls: type) -> dict[str, State]:
     """The states declared in the bodies of a class and its bases, less those that a subclass replaced."""
-    states: dict[str, ValueState] = {}
+    states: dict[str, State] = {}
     for base in reversed(cls.__mro__):
         for name in vars(base):
             states.pop(name, None)
@@ -118,9 +118,9 @@ def _check_plain(what: str, method: object) -> None:
             raise ConfigError(f"{what} is {kind}, whose body would never run; emit results with ctx.emit()")
 
 
-def attribute_states(fn: object) -> dict[str, ValueState]:
+def attribute_states(fn: object) -> dict[str, State]:
     """States among the class and instance attributes, by attribute name, in the order of definition."""
-    found: dict[str, ValueState] = {}
+    found: dict[str, State] = {}
     seen: set[str] = set()
     instance = getattr(fn, "__dict__", {})
     for attributes in (instance, *(vars(base) for base in type(fn).__mro__)):
@@ -130,14 +130,14 @@ def attribute_states(fn: object) -> dict[str, ValueState]:
             seen.add(name)
             if isinstance(value, types.MemberDescriptorType):
                 value = getattr(fn, name, None)  # an attribute in __slots__
-            if isinstance(value, ValueState):
+            if isinstance(value, State):
                 found[name] = value
     return found
 
 
-def all_states(fn: object, extra: tuple[ValueState, ...], operator: str) -> list[ValueState]:
+def all_states(fn: object, extra: tuple[State, ...], operator: str) -> list[State]:
     """Every state of an operator, once. Two states of one name are a ConfigError."""
-    by_name: dict[str, ValueState] = {}
+    by_name: dict[str, State] = {}
     for state in (*attribute_states(fn).values(), *extra):
         if by_name.setdefault(state.name, state) is not state:
             raise ConfigError(
@@ -148,8 +148,8 @@ def all_states(fn: object, extra: tuple[ValueState, ...], operator: str) -> list
 
 
 def instantiate(
-    fn: Any, extra: tuple[ValueState, ...], operator: str
-) -> tuple[Any, tuple[Method, ...], tuple[ValueState, ...]]:
+    fn: Any, extra: tuple[State, ...], operator: str
+) -> tuple[Any, tuple[Method, ...], tuple[State, ...]]:
     """A copy of the function for one run: (copy, methods, states).
 
     States that are attributes become handles of the copy's own. Those given as arguments stay the objects they are,
@@ -164,7 +164,7 @@ def instantiate(
             "make connections, locks and "
             "files in open(ctx) instead of __init__"
         ) from error
-    states: dict[str, ValueState] = {state.name: state for state in extra}
+    states: dict[str, State] = {state.name: state for state in extra}
     for attribute, state in attribute_states(target).items():
         if state.name in states:
             continue

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import itertools
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ._engine import RecordBatch, Schema, ValueState
+from ._engine import RecordBatch, Schema, State
 from .config import Config
+from .durations import milliseconds
 from .errors import ConfigError, MartletError
 from .functions import all_states, check_function, function_name
 from .report import RunReport
@@ -47,7 +47,7 @@ class ProcessNode:
     fn: Any
     name: str
     key: tuple[str, ...]
-    states: tuple[ValueState, ...]
+    states: tuple[State, ...]
     output: Any
 
 
@@ -90,14 +90,14 @@ class Stream:
         self,
         key: tuple[str, ...],
         fn: Any,
-        states: tuple[ValueState, ...],
+        states: tuple[State, ...],
         output: Any,
         name: str | None,
         config: Config | None,
     ) -> Stream:
         check_function(fn)
         for state in states:
-            if not isinstance(state, ValueState):
+            if not isinstance(state, State):
                 raise ConfigError(
                     "expected a state such as ValueState('count') after the function, got "
                     f"{type(state).__name__} {state!r}"
@@ -246,7 +246,7 @@ class KeyedStream:
         return self._columns
 
     def process(
-        self, fn: Any, *states: ValueState, output: Any = None, name: str | None = None, config: Config | None = None
+        self, fn: Any, *states: State, output: Any = None, name: str | None = None, config: Config | None = None
     ) -> Stream:
         """Runs a process function over the stream; see `apply_process_function`."""
         return self._stream._process(self._columns, fn, states, output, name, config)
@@ -307,7 +307,7 @@ def apply_process_function(
     stream: Stream | KeyedStream,
     key: str | Iterable[str] | None,
     fn: Any,
-    *states: ValueState,
+    *states: State,
     output: Any = None,
     name: str | None = None,
     config: Config | None = None,
@@ -368,25 +368,15 @@ def _key_columns(columns: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
-_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-
-
 def _milliseconds(duration: object) -> int:
-    total: int | float | None = None
-    if isinstance(duration, datetime.timedelta):
-        total = duration // datetime.timedelta(milliseconds=1)
-    elif isinstance(duration, int) and not isinstance(duration, bool):
-        total = duration
-    elif isinstance(duration, str) and (match := _DURATION.fullmatch(duration)):
-        total = float(match[1]) * _UNIT_MS[match[2]] if "." in match[1] else int(match[1]) * _UNIT_MS[match[2]]
+    total = milliseconds(duration)
     if total is None:
         raise ConfigError(
             f"watermark={duration!r} is no duration; use milliseconds, '500ms', '5s', '10m', '2h', '1d' or a timedelta"
         )
     if total < 0 or total >= 2**63:
         raise ConfigError(f"watermark={duration!r} is out of range; a watermark lags by 0 ms or more")
-    return int(total)
+    return total
 
 
 def _name(name: object) -> str | None:

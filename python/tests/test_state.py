@@ -242,5 +242,3 @@ def test_bad_declarations() -> None:
             mt.ValueState(*args, **kwargs)  # type: ignore[arg-type]
     with pytest.raises(mt.StateTypeError, match="default of state 'x'"):
         mt.ValueState("x", int, default="a")
-    with pytest.raises(TypeError):
-        mt.ValueState("x", ttl="10m")  # type: ignore[call-arg]

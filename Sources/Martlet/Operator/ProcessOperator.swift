@@ -55,8 +55,8 @@ final class ProcessOperator: Operator {
     }
     let keys = KeySpace(schema)
     let parts = Parts(
-      keys: keys, states: StateTable(descriptors, keys.slots), timers: TimerService(keys: keys, clock: context.clock),
-      schema: inputSchema)
+      keys: keys, states: StateTable(descriptors, keys.slots, StateTime(context.clock, context.raw)),
+      timers: TimerService(keys: keys, clock: context.clock), schema: inputSchema)
     self.parts = parts
     context.bind(
       keys: keys, timers: parts.timers,
@@ -95,6 +95,7 @@ final class ProcessOperator: Operator {
       self, chunk, parts.keys, scratch.keys, scratch.slots, nextMark: nextMark,
       prefetch: parts.states.prefetch)
     try enclosed(chunk.batch) { try calls.run(loop) }
+    parts.states.sweep(afterRows: rows)
     parts.keys.reclaim()
   }
 

@@ -1,29 +1,46 @@
-/// The values of one state for all keys of an operator instance, in memory, indexed by slot.
+/// What one state holds for all keys of an operator instance, in memory, indexed by slot.
 ///
-/// A subclass per storage; this class knows which slots are set. Setting the first value of a slot and clearing it
-/// count the slot in and out of `SlotAllocator.live`.
+/// A subclass per storage; this class knows which slots hold something. A slot's first value and the end of its last count the
+/// slot in and out of `SlotAllocator.live`.
 ///
 /// Public only so that `StateValue` can name it; nothing of it can be used from outside.
 public class StateColumn {
   let descriptor: StateDescriptor
   final let slots: SlotAllocator
-  /// Per slot: 1 while the state is set.
-  @exclusivity(unchecked) fileprivate(set) final var present: UnsafeMutablePointer<UInt8>
-  @exclusivity(unchecked) fileprivate(set) final var capacity = 256
+  /// The column's number in its table.
+  final let index: UInt32
+  final let expiry: Expiry?
+  final let journal: UndoJournal?
+  /// Whether a read or write does no more than read or write: no TTL, no journal.
+  final let isPlain: Bool
+  /// Per slot: 1 while the state holds something.
+  @exclusivity(unchecked) private(set) final var present: UnsafeMutablePointer<UInt8>
+  @exclusivity(unchecked) private(set) final var capacity = 256
+  /// Where the next sweep goes on.
+  @exclusivity(unchecked) final var sweepSlot = 0
 
-  fileprivate init(_ descriptor: StateDescriptor, _ slots: SlotAllocator) {
+  init(_ descriptor: StateDescriptor, _ environment: StateEnvironment, index: Int) {
     self.descriptor = descriptor
-    self.slots = slots
+    self.index = UInt32(index)
+    slots = environment.slots
+    expiry = descriptor.ttl.map { Expiry(ttl: $0, time: environment.time) }
+    journal = environment.journal
+    isPlain = expiry == nil && journal == nil
     present = .zeroedBlocks(capacity)
   }
 
   deinit { present.freeBlocks() }
 
-  static func make(_ descriptor: StateDescriptor, _ slots: SlotAllocator) -> StateColumn {
+  static func make(_ descriptor: StateDescriptor, _ environment: StateEnvironment, index: Int) -> StateColumn {
+    switch descriptor.kind {
+    case .list: return ListStateColumn(descriptor, environment, index: index)
+    case .map: return MapStateColumn(descriptor, environment, index: index)
+    case .value, .reducing, .aggregating: break
+    }
     switch StateStorage(descriptor.type) {
-    case .integer, .unsigned: FixedStateColumn<Int64>(descriptor, slots)
-    case .double, .float: FixedStateColumn<Double>(descriptor, slots)
-    case .utf8, .bytes, .fixedBytes, nil: BytesStateColumn(descriptor, slots)
+    case .integer, .unsigned: return FixedStateColumn<Int64>(descriptor, environment, index: index)
+    case .double, .float: return FixedStateColumn<Double>(descriptor, environment, index: index)
+    case .utf8, .bytes, .fixedBytes, nil: return BytesStateColumn(descriptor, environment, index: index)
     }
   }
 
@@ -38,19 +55,28 @@ public class StateColumn {
     return true
   }
 
-  fileprivate func grow(from old: Int) {}
+  func grow(from old: Int) {}
 
   /// Where the values lie, if they lie side by side.
   var prefetch: StatePrefetch? { nil }
 
-  /// Forgets the value of `slot`, if there is one.
-  func clear(_ slot: UInt32) {
-    guard present[Int(slot)] != 0 else { return }
-    present[Int(slot)] = 0
-    let live = slots.live + Int(slot)
-    live.pointee &-= 1
-    if live.pointee == 0 { slots.noteEmpty(slot) }
-  }
+  /// Slots that can hold something.
+  final var usedSlots: Int { min(slots.slotCount, capacity) }
+
+  /// Forgets what `slot` holds, if anything.
+  func clear(_ slot: UInt32) {}
+
+  /// Whether `slot` holds something that has not expired.
+  func exists(_ slot: UInt32) -> Bool { isSet(slot) }
+
+  /// Forgets what has expired, in at most about `budget` steps, going on where the last sweep stopped.
+  func sweep(budget: Int) {}
+
+  /// Takes back one change; called newest first.
+  func undo(_ record: UndoJournal.Record) {}
+
+  /// Frees what a kept change replaced.
+  func discard(_ record: UndoJournal.Record) {}
 
   @inline(__always)
   final func isSet(_ slot: UInt32) -> Bool { present[Int(slot)] != 0 }
@@ -63,77 +89,25 @@ public class StateColumn {
     }
   }
 
+  @inline(__always)
+  final func markEmpty(_ slot: UInt32) {
+    guard present[Int(slot)] != 0 else { return }
+    present[Int(slot)] = 0
+    let live = slots.live + Int(slot)
+    live.pointee &-= 1
+    if live.pointee == 0 { slots.noteEmpty(slot) }
+  }
+
+  /// Whether changes are recorded now.
+  @inline(__always)
+  final var isJournaling: Bool { journal?.isActive ?? false }
+
   var memoryBytes: Int { slots.slotCount }
 }
 
-/// Values of a fixed width, side by side.
-final class FixedStateColumn<Value: BitwiseCopyable>: StateColumn {
-  @exclusivity(unchecked) private(set) var values: UnsafeMutablePointer<Value>
-
-  override init(_ descriptor: StateDescriptor, _ slots: SlotAllocator) {
-    values = .blocks(256)
-    super.init(descriptor, slots)
-  }
-
-  deinit { values.freeBlocks() }
-
-  fileprivate override func grow(from old: Int) { values.growBlocks(to: capacity) }
-
-  override var prefetch: StatePrefetch? {
-    StatePrefetch(present: present, values: values, stride: MemoryLayout<Value>.stride)
-  }
-
-  @inline(__always)
-  func get(_ slot: UInt32) -> Value? { isSet(slot) ? values[Int(slot)] : nil }
-
-  @inline(__always)
-  func set(_ slot: UInt32, _ value: Value) {
-    markSet(slot)
-    values[Int(slot)] = value
-  }
-
-  override var memoryBytes: Int { super.memoryBytes + slots.slotCount * MemoryLayout<Value>.stride }
-}
-
-/// Byte strings: short ones inline, long ones in a block each.
-final class BytesStateColumn: StateColumn {
-  @exclusivity(unchecked) private var values: UnsafeMutablePointer<InlineBytes>
-
-  override init(_ descriptor: StateDescriptor, _ slots: SlotAllocator) {
-    values = .zeroedBlocks(256)
-    super.init(descriptor, slots)
-  }
-
-  deinit {
-    for slot in 0..<min(slots.slotCount, capacity) { values[slot].release() }
-    values.freeBlocks()
-  }
-
-  fileprivate override func grow(from old: Int) {
-    values.growBlocks(to: capacity)
-    (values + old).update(repeating: .empty, count: capacity - old)
-  }
-
-  override var prefetch: StatePrefetch? {
-    StatePrefetch(present: present, values: values, stride: MemoryLayout<InlineBytes>.stride)
-  }
-
-  /// The bytes, valid until the next write to this slot.
-  func get(_ slot: UInt32) -> UnsafeRawBufferPointer? { isSet(slot) ? (values + Int(slot)).bytes : nil }
-
-  func set(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) {
-    markSet(slot)
-    values[Int(slot)].assign(bytes.baseAddress ?? UnsafeRawPointer(values), bytes.count)
-  }
-
-  override func clear(_ slot: UInt32) {
-    values[Int(slot)].release()
-    super.clear(slot)
-  }
-
-  override var memoryBytes: Int {
-    var bytes = super.memoryBytes + slots.slotCount * MemoryLayout<InlineBytes>.stride
-    for slot in 0..<min(slots.slotCount, capacity) { bytes += values[slot].blockBytes }
-    return bytes
-  }
+/// What the columns of one table share.
+struct StateEnvironment {
+  let slots: SlotAllocator
+  let time: StateTime
+  let journal: UndoJournal?
 }

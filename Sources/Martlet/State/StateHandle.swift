@@ -2,14 +2,19 @@ import CMartlet
 
 /// A state as a binding uses it: checked access to the current key's value, by storage rather than by type.
 public final class StateHandle {
-  private let column: StateColumn
-  private let storage: StateStorage
+  let column: StateColumn
+  let storage: StateStorage
+  /// The same; nil for a list or map, whose storage is that of its elements.
+  private let valueStorage: StateStorage?
+  /// Inside a visit of elements or entries, which must not change them.
+  @exclusivity(unchecked) var isVisiting = false
   private let cursor: UnsafeMutablePointer<martlet_context>
 
   init(_ column: StateColumn, cursor: UnsafeMutablePointer<martlet_context>) {
     self.column = column
     self.cursor = cursor
     storage = StateStorage(column.descriptor.type) ?? .bytes
+    valueStorage = column is ValueStateColumn ? storage : nil
   }
 
   public var name: String { column.descriptor.name }
@@ -53,51 +58,56 @@ public final class StateHandle {
   public func setBytes(_ bytes: UnsafeRawBufferPointer) throws(EngineError) {
     let column = try byteStrings()
     let slot = try currentSlot()
-    guard bytes.count <= InlineBytes.maximumCount else {
+    try checkBytes(bytes, storage, column.descriptor.type)
+    column.set(slot, bytes)
+  }
+
+  /// Whether the state holds something for the key; of every kind.
+  public func exists() throws(EngineError) -> Bool {
+    try checkNotVisiting()
+    return column.exists(try currentSlot())
+  }
+
+  /// Forgets what the state holds for the key; of every kind.
+  public func clear() throws(EngineError) {
+    try checkNotVisiting()
+    column.clear(try currentSlot())
+  }
+
+  @inline(__always)
+  func checkNotVisiting() throws(EngineError) {
+    if isVisiting {
       throw EngineError(
-        .valueRange, "state '\(name)': a value of \(bytes.count) bytes; the most is 4 GiB less one byte")
-    }
-    switch storage {
-    case .fixedBytes(let width) where bytes.count != width:
-      throw EngineError(
-        .valueRange, "state '\(name)': \(bytes.count) bytes for a value of type \(column.descriptor.type)")
-    case .utf8 where !UTF8Check.isValid(bytes):
-      throw EngineError(.valueRange, "state '\(name)': the bytes are not valid UTF-8")
-    default:
-      column.set(slot, bytes)
+        .busy, "state '\(name)' is used while its content is being read; use what was read after the read has ended")
     }
   }
 
-  public func exists() throws(EngineError) -> Bool { column.isSet(try currentSlot()) }
-
-  public func clear() throws(EngineError) { column.clear(try currentSlot()) }
-
   @inline(__always)
-  private func currentSlot() throws(EngineError) -> UInt32 {
+  func currentSlot() throws(EngineError) -> UInt32 {
     let slot = cursor.pointee.slot
     if slot == Slot.none { throw noKey() }
     return slot
   }
 
   @inline(__always)
-  private func integers() throws(EngineError) -> FixedStateColumn<Int64> {
-    switch storage {
+  func integers() throws(EngineError) -> FixedStateColumn<Int64> {
+    switch valueStorage {
     case .integer, .unsigned: return unsafeDowncast(column, to: FixedStateColumn<Int64>.self)
     default: throw wrongStorage("an integer")
     }
   }
 
   @inline(__always)
-  private func doubles() throws(EngineError) -> FixedStateColumn<Double> {
-    switch storage {
+  func doubles() throws(EngineError) -> FixedStateColumn<Double> {
+    switch valueStorage {
     case .double, .float: return unsafeDowncast(column, to: FixedStateColumn<Double>.self)
     default: throw wrongStorage("a float")
     }
   }
 
   @inline(__always)
-  private func byteStrings() throws(EngineError) -> BytesStateColumn {
-    switch storage {
+  func byteStrings() throws(EngineError) -> BytesStateColumn {
+    switch valueStorage {
     case .bytes, .utf8, .fixedBytes: return unsafeDowncast(column, to: BytesStateColumn.self)
     default: throw wrongStorage("bytes")
     }
@@ -111,10 +121,15 @@ public final class StateHandle {
   }
 
   private func wrongStorage(_ what: String) -> EngineError {
-    EngineError(.schemaMismatch, "state '\(name)' holds \(column.descriptor.type), not \(what)")
+    if valueStorage == nil { return wrongKind("value") }
+    return EngineError(.schemaMismatch, "state '\(name)' holds \(column.descriptor.type), not \(what)")
   }
 
-  private func outOfRange(_ value: some BinaryInteger) -> EngineError {
+  func wrongKind(_ used: String) -> EngineError {
+    EngineError(.schemaMismatch, "state '\(name)' is a \(column.descriptor.kind.noun) and cannot be used as a \(used) state")
+  }
+
+  func outOfRange(_ value: some BinaryInteger) -> EngineError {
     EngineError(.valueRange, "state '\(name)': \(value) is out of range for \(column.descriptor.type)")
   }
 }

@@ -3,13 +3,23 @@
 final class StateTable {
   let columns: [StateColumn]
   private let slots: SlotAllocator
+  private let journal: UndoJournal?
+  private let hasTTL: Bool
   private var liveAddress: UnsafeMutablePointer<UInt32>
 
-  init(_ descriptors: [StateDescriptor], _ slots: SlotAllocator) {
+  /// `undoable`: whether calls are enclosed in `beginCall` and `commitCall` or `rollbackCall`. Without, the three do nothing and
+  /// writes pay nothing for them.
+  init(_ descriptors: [StateDescriptor], _ slots: SlotAllocator, _ time: StateTime, undoable: Bool = false) {
     self.slots = slots
+    let journal = undoable ? UndoJournal() : nil
+    self.journal = journal
     liveAddress = slots.live
-    columns = descriptors.map { StateColumn.make($0, slots) }
+    hasTTL = descriptors.contains { $0.ttl != nil }
+    let environment = StateEnvironment(slots: slots, time: time, journal: journal)
+    columns = descriptors.enumerated().map { StateColumn.make($1, environment, index: $0) }
   }
+
+  deinit { commitCall() }
 
   /// Makes room for every slot handed out so far, between chunks only; true if an address that handles hold changed.
   func reserve() -> Bool {
@@ -23,6 +33,35 @@ final class StateTable {
   var prefetch: StatePrefetch? {
     guard slots.slotCount > StatePrefetch.smallestTable, let first = columns.first else { return nil }
     return first.prefetch
+  }
+
+  // MARK: - Failing calls
+
+  /// From here on changes can be taken back.
+  @inline(__always)
+  func beginCall() { journal?.begin() }
+
+  /// Takes back what the call changed, newest first. (That a read refreshed a TTL is no change.)
+  func rollbackCall() {
+    guard let journal else { return }
+    for record in journal.end().reversed() { columns[Int(record.column)].undo(record) }
+  }
+
+  /// Keeps what the call changed.
+  @inline(__always)
+  func commitCall() {
+    guard let journal, journal.isActive else { return }
+    for record in journal.end() { columns[Int(record.column)].discard(record) }
+  }
+
+  // MARK: - Expiry
+
+  /// Between chunks: cleans up some of what has expired, so that values nobody touches go too. The work follows the chunk's
+  /// size, within limits, so that neither a stream of single records nor a large state makes it felt.
+  func sweep(afterRows rows: Int) {
+    guard hasTTL else { return }
+    let budget = min(max(2 * rows, 64), 16_384)
+    for column in columns { column.sweep(budget: budget) }
   }
 
   var memoryBytes: Int { columns.reduce(0) { $0 + $1.memoryBytes } }

@@ -54,21 +54,3 @@ enum StateStorage {
     }
   }
 }
-
-/// The declaration of one state of a process function.
-public struct StateDescriptor: Sendable {
-  public let name: String
-  public let type: StateType
-
-  /// Throws `.invalidArgument` for an empty name or a type that a state cannot hold.
-  public init(_ name: String, _ type: StateType) throws(EngineError) {
-    guard !name.isEmpty else { throw EngineError(.invalidArgument, "a state needs a name") }
-    guard StateStorage(type) != nil else {
-      throw EngineError(
-        .invalidArgument,
-        "state '\(name)': a state of type \(type) is not possible; leave the type out to store any value")
-    }
-    self.name = name
-    self.type = type
-  }
-}

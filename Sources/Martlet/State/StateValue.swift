@@ -7,31 +7,56 @@ public protocol StateValue {
   static func access(to column: StateColumn) -> Access
   static func get(_ access: Access, _ slot: UInt32) -> Self?
   static func set(_ access: Access, _ slot: UInt32, _ value: Self)
+  /// The value of a cell of this type, and the other way round, for elements of lists and entries of maps.
+  init(cell: StateCell)
+  func withCell<Result>(_ body: (StateCell) -> Result) -> Result
 }
+
+/// A `StateValue` that can be a key of a map: all but the floats.
+public protocol MapStateKey: StateValue {}
 
 /// The addresses of a fixed-width column, valid until it grows.
 public struct FixedStateAccess<Value: BitwiseCopyable>: BitwiseCopyable {
   @usableFromInline let values: UnsafeMutablePointer<Value>
   @usableFromInline let present: UnsafeMutablePointer<UInt8>
   @usableFromInline let live: UnsafeMutablePointer<UInt32>
+  /// The column, if a read or write does more than read or write: with a TTL, or where calls can be taken back.
+  @usableFromInline let watched: Unmanaged<StateColumn>?
 
   init(_ column: StateColumn) {
-    let column = unsafeDowncast(column, to: FixedStateColumn<Value>.self)
-    values = column.values
+    let fixed = unsafeDowncast(column, to: FixedStateColumn<Value>.self)
+    values = fixed.values
     present = column.present
     live = column.slots.live
+    watched = column.isPlain ? nil : .passUnretained(column)
   }
 
   @inlinable @inline(__always)
-  public func get(_ slot: UInt32) -> Value? { present[Int(slot)] != 0 ? values[Int(slot)] : nil }
+  public func get(_ slot: UInt32) -> Value? {
+    guard watched == nil else { return getWatched(slot) }
+    return present[Int(slot)] != 0 ? values[Int(slot)] : nil
+  }
 
   @inlinable @inline(__always)
   public func set(_ slot: UInt32, _ value: Value) {
+    guard watched == nil else { return setWatched(slot, value) }
     if present[Int(slot)] == 0 {
       present[Int(slot)] = 1
       live[Int(slot)] &+= 1
     }
     values[Int(slot)] = value
+  }
+
+  @usableFromInline
+  func getWatched(_ slot: UInt32) -> Value? {
+    watched.unsafelyUnwrapped._withUnsafeGuaranteedRef { unsafeDowncast($0, to: FixedStateColumn<Value>.self).get(slot) }
+  }
+
+  @usableFromInline
+  func setWatched(_ slot: UInt32, _ value: Value) {
+    watched.unsafelyUnwrapped._withUnsafeGuaranteedRef {
+      unsafeDowncast($0, to: FixedStateColumn<Value>.self).set(slot, value)
+    }
   }
 }
 
@@ -51,7 +76,7 @@ public struct BytesStateAccess: BitwiseCopyable {
 }
 
 /// A value kept as `Int64`.
-public protocol IntegerStateValue: StateValue where Access == FixedStateAccess<Int64> {
+public protocol IntegerStateValue: MapStateKey where Access == FixedStateAccess<Int64> {
   init(stored: Int64)
   var stored: Int64 { get }
 }
@@ -68,6 +93,13 @@ extension IntegerStateValue {
   public static func set(_ access: FixedStateAccess<Int64>, _ slot: UInt32, _ value: Self) {
     access.set(slot, value.stored)
   }
+}
+
+extension IntegerStateValue {
+  @inlinable @inline(__always)
+  public init(cell: StateCell) { self.init(stored: cell.word) }
+  @inlinable @inline(__always)
+  public func withCell<Result>(_ body: (StateCell) -> Result) -> Result { body(StateCell(word: stored)) }
 }
 
 extension IntegerStateValue where Self: FixedWidthInteger {
@@ -99,25 +131,30 @@ extension Double: StateValue {
   @inlinable @inline(__always)
   public static func get(_ access: FixedStateAccess<Double>, _ slot: UInt32) -> Double? { access.get(slot) }
   @inlinable @inline(__always)
-  public static func set(_ access: FixedStateAccess<Double>, _ slot: UInt32, _ value: Double) {
-    access.set(slot, value)
-  }
+  public static func set(_ access: FixedStateAccess<Double>, _ slot: UInt32, _ value: Double) { access.set(slot, value) }
+  public init(cell: StateCell) { self = cell.double }
+  public func withCell<Result>(_ body: (StateCell) -> Result) -> Result { body(StateCell(double: self)) }
 }
 
 extension Float: StateValue {
   public static var dataType: DataType { .float32 }
   public static func access(to column: StateColumn) -> FixedStateAccess<Double> { FixedStateAccess(column) }
   @inlinable @inline(__always)
-  public static func get(_ access: FixedStateAccess<Double>, _ slot: UInt32) -> Float? {
-    access.get(slot).map { Float($0) }
-  }
+  public static func get(_ access: FixedStateAccess<Double>, _ slot: UInt32) -> Float? { access.get(slot).map { Float($0) } }
   @inlinable @inline(__always)
   public static func set(_ access: FixedStateAccess<Double>, _ slot: UInt32, _ value: Float) {
     access.set(slot, Double(value))
   }
+  public init(cell: StateCell) { self = Float(cell.double) }
+  public func withCell<Result>(_ body: (StateCell) -> Result) -> Result { body(StateCell(double: Double(self))) }
 }
 
-extension String: StateValue {
+extension String: MapStateKey {
+  public init(cell: StateCell) { self = String(decoding: cell.bytes, as: UTF8.self) }
+  public func withCell<Result>(_ body: (StateCell) -> Result) -> Result {
+    var copy = self
+    return copy.withUTF8 { body(StateCell(bytes: UnsafeRawBufferPointer($0))) }
+  }
   public static var dataType: DataType { .utf8 }
   public static func access(to column: StateColumn) -> BytesStateAccess { BytesStateAccess(column) }
   public static func get(_ access: BytesStateAccess, _ slot: UInt32) -> String? {
@@ -129,12 +166,14 @@ extension String: StateValue {
   }
 }
 
-extension Array: StateValue where Element == UInt8 {
+extension Array: MapStateKey, StateValue where Element == UInt8 {
+  public init(cell: StateCell) { self = [UInt8](cell.bytes) }
+  public func withCell<Result>(_ body: (StateCell) -> Result) -> Result {
+    withUnsafeBytes { body(StateCell(bytes: $0)) }
+  }
   public static var dataType: DataType { .binary }
   public static func access(to column: StateColumn) -> BytesStateAccess { BytesStateAccess(column) }
-  public static func get(_ access: BytesStateAccess, _ slot: UInt32) -> [UInt8]? {
-    access.get(slot).map { [UInt8]($0) }
-  }
+  public static func get(_ access: BytesStateAccess, _ slot: UInt32) -> [UInt8]? { access.get(slot).map { [UInt8]($0) } }
   public static func set(_ access: BytesStateAccess, _ slot: UInt32, _ value: [UInt8]) {
     value.withUnsafeBytes { access.set(slot, $0) }
   }

@@ -65,3 +65,9 @@ private func adviseHugePages(_ block: UnsafeMutableRawPointer, _ size: Int) {
 private func outOfMemory(_ size: Int) -> Never {
   fatalError("martlet: out of memory (asked for \(size) bytes)")
 }
+
+/// The block made larger or smaller, moved if need be; nil makes a new one.
+func reallocateBytes(_ bytes: UnsafeMutableRawPointer?, _ size: Int) -> UnsafeMutableRawPointer {
+  guard let block = realloc(bytes, Swift.max(size, 1)) else { outOfMemory(size) }
+  return block
+}

@@ -8,13 +8,21 @@ final class StateRig {
   let table: StateTable
   let call: UnsafeMutablePointer<martlet_context>
 
-  init(_ types: [StateType], slots count: Int = 10) throws {
+  let clock = ManualClock()
+
+  convenience init(_ types: [StateType], slots count: Int = 10) throws {
     var descriptors: [StateDescriptor] = []
     for (index, type) in types.enumerated() { descriptors.append(try StateDescriptor("s\(index)", type)) }
-    table = StateTable(descriptors, slots)
+    self.init(descriptors, slots: count)
+  }
+
+  init(_ descriptors: [StateDescriptor], slots count: Int = 10, undoable: Bool = false) {
     call = .allocate(capacity: 1)
     call.initialize(to: martlet_context())
     call.pointee.slot = 0
+    call.pointee.watermark = EventTime.min
+    call.pointee.timestamp = EventTime.none
+    table = StateTable(descriptors, slots, StateTime(clock, call), undoable: undoable)
     grow(to: count)
   }
 

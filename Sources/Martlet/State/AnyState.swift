@@ -1,0 +1,52 @@
+import CMartlet
+
+/// A declared state, whatever its kind. The handle is bound to one operator instance while that is open.
+///
+/// Using one outside of a callback is a programming error and stops the program with a message.
+public class AnyState {
+  public let name: String
+  let ttl: StateTTL?
+  @exclusivity(unchecked) @usableFromInline var cursor: UnsafePointer<martlet_context>?
+  /// Not retained: the operator that bound it outlives the binding.
+  @exclusivity(unchecked) private var column: Unmanaged<StateColumn>?
+
+  init(_ name: String, ttl: StateTTL?) {
+    self.name = name
+    self.ttl = ttl
+  }
+
+  func descriptor() throws(EngineError) -> StateDescriptor { preconditionFailure("every state kind has a descriptor") }
+
+  /// Called at open, and again whenever the columns moved.
+  func bind(_ column: StateColumn, _ cursor: UnsafePointer<martlet_context>) {
+    self.column = .passUnretained(column)
+    self.cursor = cursor
+  }
+
+  func unbind() {
+    column = nil
+    cursor = nil
+  }
+
+  @inlinable @inline(__always)
+  var currentSlot: UInt32 {
+    guard let slot = cursor?.pointee.slot, slot != Slot.none else { misused() }
+    return slot
+  }
+
+  @usableFromInline
+  func misused() -> Never {
+    preconditionFailure("state '\(name)' was used where there is no current key: use it inside onEvent or onTimer")
+  }
+
+  /// Runs `body` with the column and the current slot, without counting a reference.
+  @inline(__always)
+  final func withColumn<Column: StateColumn, Result>(_: Column.Type, _ body: (Column, UInt32) -> Result) -> Result {
+    guard let column else { misused() }
+    let slot = currentSlot
+    return column._withUnsafeGuaranteedRef { body(unsafeDowncast($0, to: Column.self), slot) }
+  }
+
+  final func clearColumn() { withColumn(StateColumn.self) { $0.clear($1) } }
+  final func existsInColumn() -> Bool { withColumn(StateColumn.self) { $0.exists($1) } }
+}
