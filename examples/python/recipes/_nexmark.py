@@ -24,8 +24,8 @@ HOT_SHARE = {"auction": 2, "bidder": 4, "seller": 4}  # 1 − 1/n of the choices
 HOT_STEP = 100  # every hundredth person and auction gets its turn at being hot
 ACTIVE_PERSONS, AUCTIONS_IN_FLIGHT, LEAD = 1000, 100, 10  # LEAD: ids of the near future are bid on, and bid, too
 
-FIRST_NAMES = "Peter Paul Luke John Saul Vicky Kate Julie Sarah Deiter Walter".split()
-LAST_NAMES = "Shultz Abrams Spencer White Bartels Walton Smith Jones Noris".split()
+FIRST_NAMES = ["Peter", "Paul", "Luke", "John", "Saul", "Vicky", "Kate", "Julie", "Sarah", "Deiter", "Walter"]
+LAST_NAMES = ["Shultz", "Abrams", "Spencer", "White", "Bartels", "Walton", "Smith", "Jones", "Noris"]
 CITIES = [("Phoenix", "AZ"), ("Los Angeles", "CA"), ("Boise", "ID"), ("Portland", "OR"), ("Seattle", "WA")]
 
 

@@ -5,8 +5,8 @@ on the same auction less than ten seconds ago and offers no more than then. Ever
 seconds anew.
 
 The key is the bidder; a MapState holds the last bid on each of the bidder's auctions. Its TTL in event time takes
-entries away that can no longer make a bid a repeat, also those of bidders who never come back. A TTL is about memory: it
-follows the watermark, which is always a little behind the record at hand. The rule itself therefore compares times.
+entries away that can no longer make a bid a repeat, also those of bidders who never come back. A TTL is about memory:
+it follows the watermark, which is always a little behind the record at hand. The rule itself therefore compares times.
 """
 
 from __future__ import annotations

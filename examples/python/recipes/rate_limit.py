@@ -37,11 +37,13 @@ def main() -> None:
     decided = events.key_by("bidder").process(RateLimit()).to_polars()
     accepted = decided.filter("is_accepted")
     print(f"{bids.height:,} bids of {bids['bidder'].n_unique():,} bidders, {accepted.height:,} accepted")
-    assert decided.drop("is_accepted").equals(bids.cast(dict(decided.drop("is_accepted").schema)))
 
-    # A decision depends on the decisions before it, and SQL does not loop. But it can say when all of them are right: if
-    # each bid is accepted exactly when fewer than LIMIT accepted ones of the bidder are in the second before it. Only one
-    # set of decisions is like that, since the first is determined, and each by those before it.
+    undecided = decided.drop("is_accepted")
+    assert undecided.equals(bids.cast(dict(undecided.schema))), "some bids came out otherwise than they went in"
+
+    # A decision depends on the decisions before it, and SQL does not loop. But it can tell when all of them are right:
+    # if each bid is accepted exactly when fewer than LIMIT accepted ones of its bidder are in the second before it.
+    # Only one set of decisions is like that: nothing is before the first, and the others follow one from another.
     wrong = duckdb.sql(f"""
         SELECT bid.position, bid.is_accepted, count(earlier.position) AS accepted_before
         FROM decided AS bid

@@ -4,9 +4,9 @@ Use it for visits, trips, working hours: anything that ends by a gap and not by 
 of Nexmark: how many bids did a person make in each session, ten seconds without a bid being the end.)
 
 The key is the bidder. A MapState holds the sessions that are still open, from start to [end, bids]. Usually that is
-one; but as long as the watermark has not passed the gap, a record out of order may still arrive between two of them, and
-join them. Each session has one timer, at its end plus the gap. When it fires, no record that is still to come can belong
-to the session.
+one; but as long as the watermark has not passed the gap, a record out of order may still arrive between two of them
+and join them. Each session has one timer, at its end plus the gap. When it fires, no record that is still to come can
+belong to the session.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from _nexmark import Nexmark
 import martlet as mt
 
 GAP_MS = 10_000
-DISORDER_MS = 15_000  # more than the gap, so that sessions of one bidder do overlap while they are open
+DISORDER_MS = 15_000  # more than the gap, so that a bidder can have several open sessions
 
 
 class Sessions(mt.ProcessFunction):
@@ -57,8 +57,8 @@ def main() -> None:
     sessions = events.key_by("bidder").process(Sessions()).to_polars()
     print(f"{bids.height:,} bids of {bids['bidder'].n_unique():,} bidders in {sessions.height:,} sessions")
 
-    # In SQL: a bid begins a session if the one before it is further away than the gap; the running sum of the beginnings
-    # numbers the sessions.
+    # In SQL: a bid begins a session if the one before it is further away than the gap; the running sum of the
+    # beginnings numbers the sessions.
     expected = duckdb.sql(f"""
         WITH begun AS (
             SELECT *, coalesce(ts - lag(ts) OVER (PARTITION BY bidder ORDER BY ts) > {GAP_MS}, true) AS begins FROM bids
