@@ -29,13 +29,15 @@ func boundary<Object: AnyObject>(
 /// Writes an error into the caller's buffer and returns its status.
 @inline(never)
 func report(_ failure: EngineError, into error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
-  guard let error else { return failure.kind.rawValue }
-  error.pointee.status = failure.kind.rawValue
+  // Fatal is what a callback says; whoever runs the job is told that a callback failed.
+  let status = (failure.kind == .callbackFatal ? .callbackFailed : failure.kind).rawValue
+  guard let error else { return status }
+  error.pointee.status = status
   error.pointee.record = failure.record ?? Int64(MARTLET_NO_RECORD)
   withUnsafeMutableBytes(of: &error.pointee.operator_name) { copyText(failure.operatorName ?? "", into: $0) }
   withUnsafeMutableBytes(of: &error.pointee.key) { copyText(failure.key ?? "", into: $0) }
   withUnsafeMutableBytes(of: &error.pointee.message) { copyText(failure.message, into: $0) }
-  return failure.kind.rawValue
+  return status
 }
 
 /// Copies text with a NUL at its end, cut at a character boundary when it is too long.

@@ -4,10 +4,12 @@ import Martlet
 /// A process function behind function pointers. The record loop is specialised for it, so a record costs one indirect call.
 struct CallbackFunction: EndOfInputFunction {
   private let table: martlet_process_function
-  private let onEventPointer:
+  private typealias Callback =
     @convention(c) (
       UnsafeMutableRawPointer?, UnsafeMutablePointer<martlet_context>?, UnsafeMutablePointer<martlet_error>?
     ) -> Int32
+  private let onEventPointer: Callback
+  private let onBatchPointer: Callback?
   private let error: UnsafeMutablePointer<martlet_error>
   /// Destroys the callback's context with the last copy of this struct.
   private let lifetime: CallbackLifetime
@@ -20,11 +22,12 @@ struct CallbackFunction: EndOfInputFunction {
         .invalidArgument,
         "martlet_process_function.struct_size is too small: set it to sizeof(martlet_process_function)")
     }
-    guard let onEvent = table.on_event else {
-      throw EngineError(.invalidArgument, "martlet_process_function.on_event is NULL")
+    guard let onEvent = table.on_event ?? table.on_batch else {
+      throw EngineError(.invalidArgument, "martlet_process_function.on_event is NULL, and so is on_batch")
     }
     self.table = table
     onEventPointer = onEvent
+    onBatchPointer = table.on_batch
     error = lifetime.error
   }
 
@@ -38,7 +41,23 @@ struct CallbackFunction: EndOfInputFunction {
   @inline(__always)
   func onEvent(key: Key, batch: Record, row: Int, context: Context) throws {
     let status = onEventPointer(table.context, context.raw, error)
-    if status != 0 { throw lifetime.failure() }
+    if status != 0 { throw lifetime.failure(status) }
+  }
+
+  var takesSlices: Bool { onBatchPointer != nil }
+
+  func onBatch(key: Key, batch: RecordSlice, context: Context) throws {
+    if let status = onBatchPointer?(table.context, context.raw, error), status != 0 { throw lifetime.failure(status) }
+  }
+
+  func describe(_ failure: any Error, context: Context) -> FailureDetails {
+    var details = FailureDetails(type: "error", message: (failure as? EngineError)?.message ?? "\(failure)")
+    var told = martlet_failure()
+    table.on_failure?(table.context, context.raw, &told)
+    if let type = utf8Text(told.error_type, told.error_type_length) { details.type = type }
+    if let message = utf8Text(told.message, told.message_length) { details.message = message }
+    details.traceback = utf8Text(told.traceback, told.traceback_length)
+    return details
   }
 
   func onTimer(key: Key, fireTime: Int64, context: Context) throws {
@@ -56,7 +75,7 @@ struct CallbackFunction: EndOfInputFunction {
   func close(context: Context) throws { try check(table.close?(table.context, context.raw, error)) }
 
   private func check(_ status: Int32?) throws(EngineError) {
-    if let status, status != 0 { throw lifetime.failure() }
+    if let status, status != 0 { throw lifetime.failure(status) }
   }
 }
 
@@ -79,10 +98,12 @@ final class CallbackLifetime {
   }
 
   /// What the callback said about its failure.
-  func failure() -> EngineError {
+  func failure(_ status: Int32 = Int32(MARTLET_CALLBACK_FAILED.rawValue)) -> EngineError {
     let message = withUnsafeBytes(of: error.pointee.message) { bytes in
       String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
     }
-    return EngineError(.callbackFailed, message.isEmpty ? "the callback failed without a message" : message)
+    let isFatal = status == Int32(MARTLET_CALLBACK_FATAL.rawValue)
+    return EngineError(
+      isFatal ? .callbackFatal : .callbackFailed, message.isEmpty ? "the callback failed without a message" : message)
   }
 }

@@ -17,7 +17,8 @@ public func martletJobCreate(
     try checkSize(options.pointee.struct_size, of: martlet_job_options.self)
     guard let nullKeys = NullPolicy(rawValue: options.pointee.null_keys), nullKeys != .process else {
       throw EngineError(
-        .invalidArgument, "martlet_job_options.null_keys must be MARTLET_NULLS_RAISE or MARTLET_NULLS_DROP")
+        .invalidArgument,
+        "martlet_job_options.null_keys must be MARTLET_NULLS_RAISE, MARTLET_NULLS_DROP or MARTLET_NULLS_DEAD_LETTER")
     }
     guard let nullTimestamps = NullPolicy(rawValue: options.pointee.null_timestamps) else {
       throw EngineError(.invalidArgument, "martlet_job_options.null_timestamps is not a martlet_null_policy")
@@ -25,8 +26,10 @@ public func martletJobCreate(
     guard let atEnd = TimersAtEnd(rawValue: options.pointee.timers_at_end) else {
       throw EngineError(.invalidArgument, "martlet_job_options.timers_at_end is not a martlet_timers_at_end")
     }
+    var policies = RecordPolicies(nullKeys: nullKeys, nullTimestamps: nullTimestamps)
+    try readPolicies(options.pointee, into: &policies)
     let job = Job(
-      name: text(options.pointee.name) ?? "job", nullKeys: nullKeys, nullTimestamps: nullTimestamps,
+      name: text(options.pointee.name) ?? "job", policies,
       clock: options.pointee.clock.map { Handle.object($0, as: ManualClock.self) } ?? Clock.system, atEnd: atEnd)
     if let poll = options.pointee.poll {
       let lifetime = CallbackLifetime(options.pointee.poll_context, nil)
@@ -81,10 +84,13 @@ public func martletJobAddProcess(
   boundary(error: error) { () throws(EngineError) in
     // The schema is moved whatever happens. A struct that is too small may not have it.
     let size = options?.pointee.struct_size ?? 0
-    let schema = size >= MemoryLayout<martlet_process_options>.size ? options?.pointee.output_schema : nil
+    let isWhole = size >= MemoryLayout<martlet_process_options>.size
+    let schema = isWhole ? options?.pointee.output_schema : nil
+    let sideSpecs = sideOutputSpecs(isWhole ? options : nil)
     defer {
       schema?.pointee.release?(schema)
       schema?.pointee.release = nil
+      releaseSchemas(of: sideSpecs)
     }
     guard let function else { throw missing("function") }
     let callback = try CallbackFunction(moving: function.pointee)
@@ -102,15 +108,18 @@ public func martletJobAddProcess(
       guard let name = text(name) else { throw missing("a key column's name") }
       keys.append(name)
     }
-    try Handle.object(job, as: Job.self).addProcess(
-      ProcessSpec(
-        name: text(options.pointee.name) ?? "process", keyColumns: keys, states: states, outputSchema: output,
-        calls: FunctionCalls(callback)))
+    let job = Handle.object(job, as: Job.self)
+    try selectInput(of: options.pointee, in: job)
+    var spec = ProcessSpec(
+      name: text(options.pointee.name) ?? "process", keyColumns: keys, states: states, outputSchema: output,
+      calls: FunctionCalls(callback))
+    spec.sideSchemas = try sideSchemas(sideSpecs)
+    try job.addProcess(spec)
   }
 }
 
 /// An array that a caller passed as a pointer and a count.
-private func array<Element>(
+func array<Element>(
   _ start: UnsafePointer<Element>?, _ count: Int64, _ name: String
 ) throws(EngineError) -> UnsafeBufferPointer<Element> {
   guard count >= 0, count == 0 || start != nil else {
@@ -149,7 +158,9 @@ public func martletJobReport(
       null_timestamps: counts.nullTimestamps, late: counts.late, timers_fired: counts.timersFired,
       timers_pending: counts.timersPending, keys: counts.keys, state_bytes: counts.stateBytes,
       watermark: counts.watermark, processing_timers_fired: counts.processingTimersFired,
-      processing_timers_pending: counts.processingTimersPending)
+      processing_timers_pending: counts.processingTimersPending, late_dropped: counts.lateDropped,
+      errors: counts.errors, side_records: counts.sideRecords, side_dropped: counts.sideDropped,
+      state_entries: counts.stateEntries, input_watermark: counts.inputWatermark)
   }
 }
 
@@ -165,7 +176,7 @@ public func martletJobOutputSchema(
 }
 
 /// As `boundary` for calls that run callbacks: whatever they throw has a status.
-private func running(error: UnsafeMutablePointer<martlet_error>?, _ body: () throws -> Void) -> Int32 {
+func running(error: UnsafeMutablePointer<martlet_error>?, _ body: () throws -> Void) -> Int32 {
   do {
     try body()
     return 0

@@ -6,8 +6,8 @@ import Martlet
 func stateDescriptor(_ spec: martlet_state_spec) throws(EngineError) -> StateDescriptor {
   try checkSize(spec.struct_size, of: martlet_state_spec.self)
   guard let name = text(spec.name) else { throw missing("martlet_state_spec.name") }
-  return try StateDescriptor(
-    name, try stateType(spec.format, name), kind: try stateKind(spec, name), ttl: try stateTTL(spec, name))
+  let kind = try stateKind(spec, name)
+  return try StateDescriptor(name, try stateType(spec.format, name), kind: kind, ttl: try stateTTL(spec, name))
 }
 
 private func stateKind(_ spec: martlet_state_spec, _ name: String) throws(EngineError) -> StateKind {

@@ -4,16 +4,25 @@
 #include "column.h"
 #include "errors.h"
 
-static PyObject *batch_of_rows(engine_state *st, martlet_batch *batch, int64_t offset, int64_t length,
-                               batch_object *like) {
+static PyObject *batch_like(engine_state *st, martlet_batch *batch, int64_t offset, int64_t length,
+                            PyObject *like_names, PyObject *like_index) {
   batch_object *self = (batch_object *)st->batch_type->tp_alloc(st->batch_type, 0);
   if (!self) {
     martlet_batch_release(batch);
     return NULL;
   }
-  if (rows_open(&self->rows, batch, offset, length, like ? like->rows.names : NULL, like ? like->rows.index : NULL) < 0)
-    Py_CLEAR(self);
+  if (rows_open(&self->rows, batch, offset, length, like_names, like_index) < 0) Py_CLEAR(self);
   return (PyObject *)self;
+}
+
+static PyObject *batch_of_rows(engine_state *st, martlet_batch *batch, int64_t offset, int64_t length,
+                               batch_object *like) {
+  return batch_like(st, batch, offset, length, like ? like->rows.names : NULL, like ? like->rows.index : NULL);
+}
+
+PyObject *batch_view(engine_state *st, const martlet_batch *batch, int64_t row, int64_t length, PyObject *like_names,
+                     PyObject *like_index) {
+  return batch_like(st, martlet_batch_retain(batch), row, length, like_names, like_index);
 }
 
 PyObject *batch_new(engine_state *st, martlet_batch *batch, batch_object *like) {

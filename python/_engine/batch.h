@@ -11,5 +11,8 @@ typedef struct batch_object {
 int batch_init(PyObject *module, engine_state *st);
 /* `batch` is moved, also on failure; `like` is a batch of the same stream or NULL. New. */
 PyObject *batch_new(engine_state *st, martlet_batch *batch, batch_object *like);
+/* A view of rows [row, row + length) of `batch`, which is retained. New. */
+PyObject *batch_view(engine_state *st, const martlet_batch *batch, int64_t row, int64_t length, PyObject *like_names,
+                      PyObject *like_index);
 
 #endif

@@ -3,6 +3,7 @@
 #include "emit.h"
 #include "errors.h"
 #include "operator.h"
+#include "side.h"
 #include "timers.h"
 
 context_object *context_new(engine_state *st, operator_object *operator, PyObject *states) {
@@ -18,6 +19,7 @@ void context_end(context_object *self) {
   self->call = NULL;
   self->in_batch = 0;
   emission_end(&self->emission);
+  sides_end(self);
 }
 
 static int context_traverse(context_object *self, visitproc visit, void *arg) {
@@ -162,6 +164,11 @@ static PyMethodDef context_methods[] = {
    "emit(record) · emit(**fields) · emit(dict) · emit(record, **fields) · emit(arrow_batch)\n\n"
    "Sends a record, or a whole Arrow batch, to the output. Columns without a field are null. SchemaError if it does "
    "not fit."},
+  {"emit_to", (PyCFunction)(void (*)(void))context_emit_to, METH_FASTCALL | METH_KEYWORDS,
+   "emit_to(tag, …)\n\n"
+   "As emit(), to the side output of this tag, which has a schema of its own: declared by side_outputs={tag: schema} or "
+   "inferred from the first row. Its rows are read from stream.side_output(tag); rows of a tag that nobody asked for are "
+   "counted and dropped."},
   TIMER_METHODS,
   {"state", (PyCFunction)context_state, METH_O, "The operator's state of this name."},
   {NULL, NULL, 0, NULL}};

@@ -36,6 +36,8 @@ typedef struct context_object {
   int in_batch;                                   /* inside on_event and on_timer */
   PyObject *states;                               /* dict name → ValueState */
   emission emission;
+  struct side_emission **sides; /* those emitted to, in that order */
+  Py_ssize_t n_sides;
 } context_object;
 
 int context_init(PyObject *module, engine_state *st);

@@ -28,6 +28,12 @@ void emission_end(emission *self) {
   self->n_columns = -1;
 }
 
+void emission_forget_columns(emission *self) {
+  martlet_output *output = self->output;
+  emission_end(self);
+  self->output = output;
+}
+
 static int checked(engine_state *st, int32_t status, const martlet_error *error) {
   return status == MARTLET_OK ? 0 : errors_raise(st, status, error);
 }
@@ -273,8 +279,14 @@ static int emit_record(engine_state *st, emission *self, record_object *record) 
   return checked(st, martlet_output_row(self->output, record->rows.batch, record->rows.offset, &error), &error);
 }
 
+static int emit_rows(engine_state *st, emission *self, const rows *rows) {
+  martlet_error error;
+  return checked(st, martlet_output_rows(self->output, rows->batch, rows->offset, rows->length, &error), &error);
+}
+
 static int emit_value(engine_state *st, emission *self, PyObject *value) {
   if (Py_IS_TYPE(value, st->record_type)) return emit_record(st, self, (record_object *)value);
+  if (Py_IS_TYPE(value, st->batch_type)) return emit_rows(st, self, &((batch_object *)value)->rows);
   if (PyDict_Check(value)) return emit_dict(st, self, value);
   if (arrow_has(value, st->arrow_c_array)) return emit_array(st, self, value);
   if (arrow_has(value, st->arrow_c_stream)) return emit_stream(st, self, value);
@@ -287,8 +299,12 @@ static int emit_value(engine_state *st, emission *self, PyObject *value) {
 
 PyObject *context_emit(context_object *self, PyObject *const *args, Py_ssize_t n_args, PyObject *kwnames) {
   if (context_check(self, "emit()") < 0) return NULL;
+  return emit_through(self, &self->emission, args, n_args, kwnames);
+}
+
+PyObject *emit_through(context_object *self, emission *emission, PyObject *const *args, Py_ssize_t n_args,
+                       PyObject *kwnames) {
   engine_state *st = self->operator->st;
-  emission *emission = &self->emission;
   int result;
   /* A row is half built while values are converted, which may call a value's own __index__ or __float__. */
   if (emission->running) {

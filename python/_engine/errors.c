@@ -16,6 +16,7 @@ static const char *const status_class_names[MARTLET_STATUS_COUNT] = {
   [MARTLET_SOURCE_FAILED] = "SourceError",
   [MARTLET_UNSUPPORTED_TYPE] = "SchemaError",
   [MARTLET_INTERNAL] = "EngineError",
+  [MARTLET_CALLBACK_FATAL] = "EngineError",
 };
 
 int errors_init(engine_state *st) {

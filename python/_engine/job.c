@@ -1,5 +1,7 @@
 #include "job.h"
 
+#include <time.h>
+
 #include "arrow.h"
 #include "batch.h"
 #include "clock.h"
@@ -64,17 +66,21 @@ static int check_usable(job_object *self) {
 /* ---- building ----------------------------------------------------------------------------------------- */
 
 static PyObject *job_create(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-  static const char *const keywords[] = {"name", "null_keys", "null_timestamps", "clock", "at_end", NULL};
-  PyObject *clock = Py_None;
+  static const char *const keywords[] = {"name", "null_keys", "null_timestamps", "clock", "at_end",
+                                         "on_error", "late", "on_failure", "on_tick", NULL};
+  PyObject *clock = Py_None, *on_failure = Py_None, *on_tick = Py_None;
   martlet_job_options options = {.struct_size = sizeof options};
   martlet_error error;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sii|Oi", (char **)(void *)keywords, &options.name, &options.null_keys,
-                                   &options.null_timestamps, &clock, &options.timers_at_end) ||
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sii|OiiiOO", (char **)(void *)keywords, &options.name,
+                                   &options.null_keys, &options.null_timestamps, &clock, &options.timers_at_end,
+                                   &options.on_error, &options.late, &on_failure, &on_tick) ||
       clock_of(PyType_GetModuleState(type), clock, &options.clock) < 0)
     return NULL;
   job_object *self = (job_object *)type->tp_alloc(type, 0);
   if (!self) return NULL;
   if (!(self->parts = PyList_New(0)) || PyList_Append(self->parts, clock) < 0) goto failed;
+  if (on_failure != Py_None) self->on_failure = Py_NewRef(on_failure);
+  if (on_tick != Py_None) self->on_tick = Py_NewRef(on_tick);
   options.poll = job_poll;
   options.poll_context = self;
   int32_t status = martlet_job_create(&options, &self->job, &error);
@@ -131,21 +137,36 @@ static PyObject *job_add_arrow_stream(job_object *self, PyObject *args) {
   return NULL;
 }
 
+typedef struct ArrowSchema side_schema;
+
+/* A pair (tag, schema). The schema stays the caller's to release. 0 or -1. */
+static int read_side(engine_state *st, PyObject *pair, side_schema *schema, martlet_side_output *out) {
+  PyObject *type;
+  if (!PyArg_ParseTuple(pair, "sO", &out->tag, &type) || schema_from_python(st, type, schema) < 0) return -1;
+  out->schema = schema;
+  return 0;
+}
+
 static PyObject *job_add_process(job_object *self, PyObject *args) {
   engine_state *st = state_of((PyObject *)self);
-  PyObject *name, *target, *methods, *keys, *states, *output;
-  if (check_usable(self) < 0 || !PyArg_ParseTuple(args, "UOO!O!O!O", &name, &target, &PyTuple_Type, &methods,
-                                                  &PyTuple_Type, &keys, &PyTuple_Type, &states, &output))
+  PyObject *name, *target, *methods, *keys, *states, *output, *sides = NULL, *tag = Py_None;
+  long long input = 0;
+  if (check_usable(self) < 0 || !PyArg_ParseTuple(args, "UOO!O!O!O|O!LO", &name, &target, &PyTuple_Type, &methods,
+                                                  &PyTuple_Type, &keys, &PyTuple_Type, &states, &output, &PyTuple_Type,
+                                                  &sides, &input, &tag))
     return NULL;
-  Py_ssize_t n_keys = PyTuple_GET_SIZE(keys), n_states = PyTuple_GET_SIZE(states);
+  Py_ssize_t n_keys = PyTuple_GET_SIZE(keys), n_states = PyTuple_GET_SIZE(states),
+             n_sides = sides ? PyTuple_GET_SIZE(sides) : 0;
   martlet_error error;
   struct ArrowSchema schema = {.release = NULL};
-  martlet_process_options options = {.struct_size = sizeof options, .n_key_columns = n_keys, .n_states = n_states};
+  martlet_process_options options = {.struct_size = sizeof options, .n_key_columns = n_keys, .n_states = n_states, .input = input};
   const char **key_columns = PyMem_Calloc((size_t)n_keys + 1, sizeof *key_columns);
   martlet_state_spec *specs = PyMem_Calloc((size_t)n_states + 1, sizeof *specs);
+  side_schema *side_schemas = PyMem_Calloc((size_t)n_sides + 1, sizeof *side_schemas);
+  martlet_side_output *side_specs = PyMem_Calloc((size_t)n_sides + 1, sizeof *side_specs);
   int result = -1;
   operator_object *operator = operator_new(st, self, name, target, methods, states);
-  if (!operator || !key_columns || !specs) {
+  if (!operator || !key_columns || !specs || !side_schemas || !side_specs) {
     if (!PyErr_Occurred()) PyErr_NoMemory();
     goto done;
   }
@@ -156,9 +177,14 @@ static PyObject *job_add_process(job_object *self, PyObject *args) {
     if (state_spec(operator->states[i], &specs[i]) < 0) goto done;
   }
   if (output != Py_None && schema_from_python(st, output, &schema) < 0) goto done;
+  if (tag != Py_None && !(options.input_tag = PyUnicode_AsUTF8(tag))) goto done;
+  for (Py_ssize_t i = 0; i < n_sides; i++)
+    if (read_side(st, PyTuple_GET_ITEM(sides, i), &side_schemas[i], &side_specs[i]) < 0) goto done;
   if (PyList_Append(self->parts, (PyObject *)operator) < 0) goto done;
   options.key_columns = key_columns;
   options.states = specs;
+  options.side_outputs = side_specs;
+  options.n_side_outputs = n_sides;
   options.output_schema = schema.release ? &schema : NULL;
   martlet_process_function callbacks = operator_callbacks(operator);
   int32_t status = martlet_job_add_process(self->job, &callbacks, &options, &error);
@@ -167,25 +193,28 @@ done:
   arrow_schema_release(&schema);
   PyMem_Free((void *)key_columns);
   PyMem_Free(specs);
+  for (Py_ssize_t i = 0; side_schemas && i < n_sides; i++) arrow_schema_release(&side_schemas[i]);
+  PyMem_Free(side_schemas);
+  PyMem_Free(side_specs);
   Py_XDECREF(operator);
   return result < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- running ------------------------------------------------------------------------------------------ */
 
-static PyObject *job_next(job_object *self, PyObject *min_rows) {
+static PyObject *job_next(job_object *self, PyObject *args) {
   engine_state *st = state_of((PyObject *)self);
   martlet_batch *batch = NULL;
   martlet_error error;
-  long long rows = PyLong_AsLongLong(min_rows);
-  if ((rows == -1 && PyErr_Occurred()) || check_usable(self) < 0 || PyErr_CheckSignals() < 0) return NULL;
+  long long rows, output = 0;
+  if (!PyArg_ParseTuple(args, "L|L", &rows, &output) || check_usable(self) < 0 || PyErr_CheckSignals() < 0) return NULL;
   self->running = 1;
   self->opened = 1;
   self->released = 1;
   self->depth = 0;
   Py_INCREF(self);
   self->thread = PyEval_SaveThread();
-  int32_t status = martlet_job_next(self->job, rows, &batch, &error);
+  int32_t status = martlet_job_next_from(self->job, output, rows, &batch, &error);
   PyEval_RestoreThread(self->thread);
   self->released = 0;
   self->running = 0;
@@ -218,33 +247,87 @@ static PyObject *job_close(job_object *self, PyObject *unused) {
   return close_job(self) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
-static PyObject *job_report(job_object *self, PyObject *unused) {
-  (void)unused;
+static PyObject *read_report(job_object *self) {
   martlet_report r = {.struct_size = sizeof r};
   martlet_error error;
-  if (check_usable(self) < 0) return NULL;
   int32_t status = martlet_job_report(self->job, &r, &error);
   if (status != MARTLET_OK) {
     errors_raise(state_of((PyObject *)self), status, &error);
     return NULL;
   }
-  return Py_BuildValue("{sLsLsLsLsLsLsLsLsLsLsLsLsLsL}", "records_in", (long long)r.records_in, "records_out",
-                       (long long)r.records_out, "batches_in", (long long)r.batches_in, "batches_out",
-                       (long long)r.batches_out, "null_keys", (long long)r.null_keys, "null_timestamps",
-                       (long long)r.null_timestamps, "late", (long long)r.late, "timers_fired",
-                       (long long)r.timers_fired, "timers_pending", (long long)r.timers_pending, "keys",
-                       (long long)r.keys, "state_bytes", (long long)r.state_bytes, "watermark", (long long)r.watermark,
-                       "processing_timers_fired", (long long)r.processing_timers_fired, "processing_timers_pending",
-                       (long long)r.processing_timers_pending);
+  const struct {
+    const char *name;
+    int64_t value;
+  } counters[] = {
+    {"records_in", r.records_in},
+    {"records_out", r.records_out},
+    {"batches_in", r.batches_in},
+    {"batches_out", r.batches_out},
+    {"null_keys", r.null_keys},
+    {"null_timestamps", r.null_timestamps},
+    {"late", r.late},
+    {"late_dropped", r.late_dropped},
+    {"errors", r.errors},
+    {"side_records", r.side_records},
+    {"side_dropped", r.side_dropped},
+    {"timers_fired", r.timers_fired},
+    {"timers_pending", r.timers_pending},
+    {"processing_timers_fired", r.processing_timers_fired},
+    {"processing_timers_pending", r.processing_timers_pending},
+    {"keys", r.keys},
+    {"state_entries", r.state_entries},
+    {"state_bytes", r.state_bytes},
+    {"watermark", r.watermark},
+    {"input_watermark", r.input_watermark},
+  };
+  PyObject *report = PyDict_New();
+  for (size_t i = 0; report && i < sizeof counters / sizeof *counters; i++) {
+    PyObject *value = PyLong_FromLongLong(counters[i].value);
+    if (!value || PyDict_SetItemString(report, counters[i].name, value) < 0) Py_CLEAR(report);
+    Py_XDECREF(value);
+  }
+  return report;
 }
 
-static PyObject *job_output_schema(job_object *self, PyObject *unused) {
+static PyObject *job_report(job_object *self, PyObject *unused) {
   (void)unused;
+  return check_usable(self) < 0 ? NULL : read_report(self);
+}
+
+#define TICK_NS 200000000
+
+int job_tick(job_object *self) {
+  struct timespec now;
+  if (!self->on_tick || clock_gettime(CLOCK_MONOTONIC, &now)) return 0;
+  int64_t at = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+  if (at < self->next_tick) return 0;
+  self->next_tick = at + TICK_NS;
+  PyObject *report = read_report(self);
+  PyObject *result = report ? PyObject_CallOneArg(self->on_tick, report) : NULL;
+  Py_XDECREF(report);
+  Py_XDECREF(result);
+  return result ? 0 : -1;
+}
+
+static PyObject *job_add_output(job_object *self, PyObject *args) {
+  long long process;
+  const char *tag;
+  int64_t output;
+  martlet_error error;
+  if (check_usable(self) < 0 || !PyArg_ParseTuple(args, "Lz", &process, &tag)) return NULL;
+  int32_t status = martlet_job_add_output(self->job, process, tag, &output, &error);
+  if (status == MARTLET_OK) return PyLong_FromLongLong(output);
+  errors_raise(state_of((PyObject *)self), status, &error);
+  return NULL;
+}
+
+static PyObject *job_output_schema(job_object *self, PyObject *args) {
+  long long output = 0;
   engine_state *st = state_of((PyObject *)self);
   struct ArrowSchema schema = {.release = NULL};
   martlet_error error;
-  if (check_usable(self) < 0) return NULL;
-  int32_t status = martlet_job_output_schema(self->job, &schema, &error);
+  if (!PyArg_ParseTuple(args, "|L", &output) || check_usable(self) < 0) return NULL;
+  int32_t status = martlet_job_schema_of(self->job, output, &schema, &error);
   if (status == MARTLET_OK) return schema.release ? schema_new(st, &schema) : Py_NewRef(Py_None);
   errors_raise(st, status, &error);
   return NULL;
@@ -256,6 +339,8 @@ static int job_traverse(job_object *self, visitproc visit, void *arg) {
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(self->parts);
   Py_VISIT(self->pending);
+  Py_VISIT(self->on_failure);
+  Py_VISIT(self->on_tick);
   return 0;
 }
 
@@ -275,6 +360,8 @@ static int job_clear(job_object *self) {
   Py_CLEAR(self->parts);
   Py_CLEAR(self->pending);
   Py_CLEAR(self->last);
+  Py_CLEAR(self->on_failure);
+  Py_CLEAR(self->on_tick);
   return 0;
 }
 
@@ -291,10 +378,13 @@ static PyMethodDef job_methods[] = {
    "add_arrow_stream(name, timestamp, bound_ms, object)"},
   {"add_process", (PyCFunction)job_add_process, METH_VARARGS,
    "add_process(name, target, methods, keys, states, output)"},
-  {"next", (PyCFunction)job_next, METH_O, "next(min_rows): the next output batch, or None at the end."},
+  {"next", (PyCFunction)job_next, METH_VARARGS, "next(min_rows, output=0): the output's next batch, or None at its end."},
+  {"add_output", (PyCFunction)job_add_output, METH_VARARGS,
+   "add_output(process, tag): asks for an output; its number. process: from 1; tag: None for the main output."},
   {"close", (PyCFunction)job_close, METH_NOARGS, "Calls close() of every function and drops the state."},
   {"report", (PyCFunction)job_report, METH_NOARGS, "The counters as a dict."},
-  {"output_schema", (PyCFunction)job_output_schema, METH_NOARGS, "The output's schema, or None while it is not known."},
+  {"output_schema", (PyCFunction)job_output_schema, METH_VARARGS,
+   "output_schema(output=0): its schema, or None while it is not known."},
   {NULL, NULL, 0, NULL}};
 
 static PyType_Slot job_slots[] = {{Py_tp_doc, "One run of a stream."},

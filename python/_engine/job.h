@@ -16,6 +16,9 @@ typedef struct job_object {
   int released;
   int depth;
   PyThreadState *thread;
+  PyObject *on_failure; /* called with every failure that is swallowed; NULL: none is */
+  PyObject *on_tick;    /* called with the counters while the job runs, now and then; NULL: not */
+  int64_t next_tick;    /* nanoseconds of the monotonic clock */
 } job_object;
 
 int job_init(PyObject *module, engine_state *st);
@@ -24,5 +27,7 @@ void job_leave(job_object *self);
 /* Keeps the current exception (cleared) as the cause of the failure that the callback now reports; describes it in
  * `error`. Returns MARTLET_CALLBACK_FAILED. */
 int32_t job_fail(job_object *self, martlet_error *error);
+/* Calls `on_tick` if it is time. 0, or -1 with what it raised. */
+int job_tick(job_object *self);
 
 #endif

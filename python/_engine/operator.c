@@ -3,7 +3,10 @@
 #include "binding.h"
 #include "decimals.h"
 #include "errors.h"
+#include "failures.h"
 #include "job.h"
+#include "side.h"
+#include "slices.h"
 #include "temporal.h"
 
 /* ---- keys -------------------------------------------------------------------------------------------- */
@@ -52,7 +55,7 @@ static bool same_key(const operator_object *self, const martlet_context *call) {
   }
 }
 
-static int read_key(operator_object *self, const martlet_context *call) {
+int operator_read_key(operator_object *self, const martlet_context *call) {
   if (same_key(self, call)) return 0;
   PyObject *key;
   if (call->key_parts == 1) key = key_part(self->st, call->key);
@@ -78,6 +81,9 @@ static PyObject *place_note(operator_object *self, const martlet_context *call, 
     if (call->timer_domain)
       note = PyUnicode_FromFormat("in operator '%U', timer at %lld, key %V", self->name, (long long)call->fire_time,
                                   key, "?");
+    else if (call->rows > 1)
+      note = PyUnicode_FromFormat("in operator '%U', records %lld to %lld, key %V", self->name, (long long)call->record,
+                                  (long long)(call->record + call->rows - 1), key, "?");
     else if (call->record >= 0)
       note =
         PyUnicode_FromFormat("in operator '%U', record %lld, key %V", self->name, (long long)call->record, key, "?");
@@ -100,15 +106,19 @@ void operator_locate_error(operator_object *self) {
   Py_XDECREF(key);
 }
 
-/* Hands the current exception to the job. A MartletError shows its place by itself, every other gets a note. */
-static int32_t fail(operator_object *self, const martlet_context *call, const char *method, martlet_error *error) {
+/* A MartletError shows its place by itself, every other exception gets a note. */
+int32_t operator_fail(operator_object *self, const martlet_context *call, const char *method, martlet_error *error) {
   operator_locate_error(self);
   if (!PyErr_ExceptionMatches(self->st->martlet_error)) {
     PyObject *exception = errors_take();
     errors_add_note(exception, place_note(self, call, method));
     errors_restore(exception);
   }
-  return job_fail(self->job, error);
+  /* What asks the program to stop, or leaves it without memory, is no matter of one record. */
+  bool fatal = !PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError);
+  if (self->job->on_failure) sides_forget_columns(self->context);
+  int32_t status = job_fail(self->job, error);
+  return fatal ? MARTLET_CALLBACK_FATAL : status;
 }
 
 /* ---- callbacks --------------------------------------------------------------------------------------- */
@@ -121,7 +131,7 @@ static int32_t call_outside(operator_object *self, const martlet_context *call, 
   PyObject *const *from = method->takes_self ? arguments + 1 : arguments + 2;
   size_t n = (size_t)method->takes_self + (with_context ? 1 : 0);
   PyObject *result = PyObject_Vectorcall(method->call, from, n | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-  if (!result) return fail(self, call, name, error);
+  if (!result) return operator_fail(self, call, name, error);
   Py_DECREF(result);
   return MARTLET_OK;
 }
@@ -144,6 +154,8 @@ static int32_t on_close(void *context, martlet_context *call, martlet_error *err
   int32_t status = call_outside(self, call, &self->close, false, "close", error);
   context_end(self->context);
   Py_CLEAR(self->record);
+  Py_CLEAR(self->slice);
+  Py_CLEAR(self->failure);
   Py_CLEAR(self->key);
   job_leave(self->job);
   return status;
@@ -162,6 +174,7 @@ static int32_t on_batch_begin(void *context, martlet_context *call, const martle
   if (PyErr_CheckSignals() < 0) goto failed;
   for (; bound < self->n_states; bound++)
     if (state_bind(self->states[bound], self->bindings[bound], &self->previous[bound]) < 0) goto failed;
+  if (job_tick(self->job) < 0) goto failed;
   self->context->in_batch = 1;
   self->entered = 1;
   return MARTLET_OK;
@@ -199,15 +212,15 @@ static record_object *record_for(operator_object *self, const martlet_context *c
 
 static int32_t on_event(void *context, martlet_context *call, martlet_error *error) {
   operator_object *self = context;
-  record_object *record = read_key(self, call) < 0 ? NULL : record_for(self, call);
-  if (!record) return fail(self, call, NULL, error);
+  record_object *record = operator_read_key(self, call) < 0 ? NULL : record_for(self, call);
+  if (!record) return operator_fail(self, call, NULL, error);
   PyObject *arguments[6] = {
     NULL, self->target, self->key, (PyObject *)record, self->st->zero, (PyObject *)self->context};
   size_t skip = self->on_event.takes_self ? 1 : 2;
   PyObject *result =
     PyObject_Vectorcall(self->on_event.call, arguments + skip, (6 - skip) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
   if (!result) {
-    int32_t status = fail(self, call, NULL, error);
+    int32_t status = operator_fail(self, call, NULL, error);
     Py_CLEAR(self->record);
     return status;
   }
@@ -218,26 +231,26 @@ static int32_t on_event(void *context, martlet_context *call, martlet_error *err
 
 static int32_t on_timer(void *context, martlet_context *call, martlet_error *error) {
   operator_object *self = context;
-  PyObject *time = read_key(self, call) < 0 ? NULL : PyLong_FromLongLong(call->fire_time);
-  if (!time) return fail(self, call, NULL, error);
+  PyObject *time = operator_read_key(self, call) < 0 ? NULL : PyLong_FromLongLong(call->fire_time);
+  if (!time) return operator_fail(self, call, NULL, error);
   PyObject *arguments[5] = {NULL, self->target, self->key, time, (PyObject *)self->context};
   size_t skip = self->on_timer.takes_self ? 1 : 2;
   PyObject *result =
     PyObject_Vectorcall(self->on_timer.call, arguments + skip, (5 - skip) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
   Py_DECREF(time);
-  if (!result) return fail(self, call, NULL, error);
+  if (!result) return operator_fail(self, call, NULL, error);
   Py_DECREF(result);
   return MARTLET_OK;
 }
 
 static int32_t on_end(void *context, martlet_context *call, martlet_error *error) {
   operator_object *self = context;
-  if (read_key(self, call) < 0) return fail(self, call, NULL, error);
+  if (operator_read_key(self, call) < 0) return operator_fail(self, call, NULL, error);
   PyObject *arguments[4] = {NULL, self->target, self->key, (PyObject *)self->context};
   size_t skip = self->on_end.takes_self ? 1 : 2;
   PyObject *result =
     PyObject_Vectorcall(self->on_end.call, arguments + skip, (4 - skip) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-  if (!result) return fail(self, call, NULL, error);
+  if (!result) return operator_fail(self, call, NULL, error);
   Py_DECREF(result);
   return MARTLET_OK;
 }
@@ -251,11 +264,13 @@ martlet_process_function operator_callbacks(operator_object *self) {
     .context = self,
     .open = on_open,
     .batch_begin = on_batch_begin,
-    .on_event = on_event,
+    .on_event = self->on_event.call ? on_event : NULL,
     .on_timer = self->on_timer.call ? on_timer : NULL,
     .batch_end = on_batch_end,
     .close = on_close,
     .destroy = on_destroy,
+    .on_batch = self->on_batch.call ? on_batch : NULL,
+    .on_failure = on_failure,
     .on_end = self->on_end.call ? on_end : NULL,
   };
 }
@@ -300,7 +315,7 @@ operator_object *operator_new(engine_state *st, job_object *job, PyObject *name,
   }
   if (read_method(methods, 0, &self->open) < 0 || read_method(methods, 1, &self->on_event) < 0 ||
       read_method(methods, 2, &self->on_timer) < 0 || read_method(methods, 3, &self->close) < 0 ||
-      read_method(methods, 4, &self->on_end) < 0)
+      read_method(methods, 4, &self->on_end) < 0 || read_method(methods, 5, &self->on_batch) < 0)
     goto failed;
   if (!(self->context = context_new(st, self, by_name))) goto failed;
   Py_DECREF(by_name);
@@ -317,6 +332,7 @@ static int operator_traverse(operator_object *self, visitproc visit, void *arg) 
   Py_VISIT(self->open.call);
   Py_VISIT(self->on_event.call);
   Py_VISIT(self->on_timer.call);
+  Py_VISIT(self->on_batch.call);
   Py_VISIT(self->close.call);
   Py_VISIT(self->on_end.call);
   for (Py_ssize_t i = 0; i < self->n_states; i++) Py_VISIT(self->states[i]);
@@ -339,10 +355,13 @@ static void operator_dealloc(operator_object *self) {
   Py_XDECREF(self->open.call);
   Py_XDECREF(self->on_event.call);
   Py_XDECREF(self->on_timer.call);
+  Py_XDECREF(self->on_batch.call);
   Py_XDECREF(self->close.call);
   Py_XDECREF(self->on_end.call);
   Py_XDECREF(self->context);
   Py_XDECREF(self->record);
+  Py_XDECREF(self->slice);
+  Py_XDECREF(self->failure);
   Py_XDECREF(self->names);
   Py_XDECREF(self->index);
   Py_XDECREF(self->key);

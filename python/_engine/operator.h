@@ -20,7 +20,7 @@ typedef struct operator_object {
   struct job_object *job; /* borrowed: the job owns its operators */
   PyObject *name;
   PyObject *target; /* this instance's copy of the user's function */
-  operator_method open, on_event, on_timer, close, on_end;
+  operator_method open, on_event, on_timer, close, on_end, on_batch;
   Py_ssize_t n_states;
   state_object **states; /* owned */
   state_binding *bindings;     /* the engine's handles, from open */
@@ -31,16 +31,22 @@ typedef struct operator_object {
   PyObject *index;
   PyObject *key; /* of the running call; reused while the key stays the same */
   int64_t key_integer;
+  struct batch_object *slice; /* on_batch: reused like `record` */
+  PyObject *failure;          /* the texts of the last failure that was swallowed */
   int entered; /* between a batch_begin that succeeded and its batch_end */
 } operator_object;
 
 int operator_init(PyObject *module, engine_state *st);
-/* `methods`: a tuple of (callable or None, takes_self): open, on_event, on_timer, close, on_end. `states`: a tuple of
+/* `methods`: a tuple of (callable or None, takes_self): open, on_event, on_timer, close, on_end, on_batch. `states`: a tuple of
  * ValueState. New. */
 operator_object *operator_new(engine_state *st, struct job_object *job, PyObject *name, PyObject *target,
                               PyObject *methods, PyObject *states);
 /* The callbacks; the context is borrowed, the job keeps it alive until its engine job is gone. */
 martlet_process_function operator_callbacks(operator_object *self);
+/* Makes `self->key` the key of this call. 0 or -1. */
+int operator_read_key(operator_object *self, const martlet_context *call);
+/* Hands the current exception to the job; `method`: NULL for a callback with a key. The status for the engine. */
+int32_t operator_fail(operator_object *self, const martlet_context *call, const char *method, martlet_error *error);
 /* Gives the current MartletError the operator's name and the record and key of the running call. `self` may be NULL. */
 void operator_locate_error(operator_object *self);
 

@@ -11,10 +11,23 @@ from .errors import ConfigError
 __all__ = ["Config"]
 
 _PROFILES = ("dev-local",)
-_NULL_KEYS = ("raise", "drop")
-_NULL_TIMESTAMPS = ("raise", "drop", "process")
+_NULL_KEYS = ("raise", "drop", "dead_letter")
+_NULL_TIMESTAMPS = ("raise", "drop", "process", "dead_letter")
+_ON_ERROR = ("raise", "skip", "dead_letter")
+_LATE = ("process", "drop", "side_output")
 _AT_END = ("fire", "drop", "keep")
-_SETTINGS = ("profile", "null_keys", "null_timestamps", "name", "clock", "at_end")
+_SETTINGS = (
+    "profile",
+    "on_error",
+    "late",
+    "null_keys",
+    "null_timestamps",
+    "progress",
+    "metrics",
+    "name",
+    "clock",
+    "at_end",
+)
 
 
 class Config:
@@ -22,10 +35,22 @@ class Config:
 
     - `profile`: `"dev-local"`, state in memory. Defaults to the environment variable MARTLET_PROFILE, then to
       `"dev-local"`.
-    - `null_keys`: what becomes of a record whose key is null: `"raise"` NullKeyError, or `"drop"` it and count it in
-      the report.
-    - `null_timestamps`: the same for a null event time: `"raise"` NullTimestampError, `"drop"`, or `"process"`: the
-      record is delivered without a timestamp and does not move the watermark.
+    - `on_error`: what becomes of a record, or a timer, whose call raises an Exception: `"raise"` it, with a note that
+      says where; `"skip"` it: what the call did to states, timers and outputs is taken back, it is counted in the
+      report (`errors`) and logged (logger "martlet"); `"dead_letter"`: the same, and one row for each record of the
+      call goes to `out.side_output("errors")`, see `Stream.side_output`. KeyboardInterrupt, SystemExit and MemoryError
+      always end the run.
+    - `late`: what becomes of a record at or behind the watermark: `"process"`: it is delivered (`ctx.is_late` tells)
+      and counted; `"drop"` it and count it; `"side_output"`: it goes as it is, with its timestamp, to
+      `out.side_output("late")` of the first function that finds it late.
+    - `null_keys`: what becomes of a record whose key is null: `"raise"` NullKeyError, `"drop"` it and count it in the
+      report, or `"dead_letter"`: to `out.side_output("errors")` as well.
+    - `null_timestamps`: the same for a null event time: `"raise"` NullTimestampError, `"drop"`, `"dead_letter"`, or
+      `"process"`: the record is delivered without a timestamp and does not move the watermark.
+    - `progress`: a line on the terminal that shows how far a run is: True, False, or None: when standard error is a
+      terminal and the run takes longer than 2 seconds. Through `rich` if that is installed.
+    - `metrics`: an object with `update(job, counters)`, called every second and at the end, such as
+      `martlet.metrics.PrometheusMetrics()`.
     - `name`: the job's name in messages.
     - `clock`: where processing time comes from: None or `"system"` for the system's clock, or a `mt.ManualClock()`,
       which stands still until its `advance_to(ms)` is called.
@@ -36,11 +61,15 @@ class Config:
     An unknown setting or value is a ConfigError that lists what is allowed.
     """
 
-    __slots__ = ("at_end", "clock", "name", "null_keys", "null_timestamps", "profile")
+    __slots__ = _SETTINGS
 
     profile: str
+    on_error: str
+    late: str
     null_keys: str
     null_timestamps: str
+    progress: bool | None
+    metrics: Any
     name: str | None
     clock: ManualClock | None
     at_end: str
@@ -51,6 +80,10 @@ class Config:
         profile: str | None = None,
         null_keys: str = "raise",
         null_timestamps: str = "raise",
+        on_error: str = "raise",
+        late: str = "process",
+        progress: bool | None = None,
+        metrics: Any = None,
         name: str | None = None,
         clock: ManualClock | str | None = None,
         at_end: str = "fire",
@@ -67,6 +100,17 @@ class Config:
         put(self, "profile", _one_of(origin, profile or "dev-local", _PROFILES))
         put(self, "null_keys", _one_of("null_keys", null_keys, _NULL_KEYS))
         put(self, "null_timestamps", _one_of("null_timestamps", null_timestamps, _NULL_TIMESTAMPS))
+        put(self, "on_error", _one_of("on_error", on_error, _ON_ERROR))
+        put(self, "late", _one_of("late", late, _LATE))
+        if progress is not None and not isinstance(progress, bool):
+            raise ConfigError(f"progress={progress!r} is not allowed; use True, False or None")
+        if metrics is not None and not callable(getattr(metrics, "update", None)):
+            raise ConfigError(
+                "metrics= takes an object with update(job, counters), such as martlet.metrics.PrometheusMetrics(), "
+                f"got {type(metrics).__name__}"
+            )
+        put(self, "progress", progress)
+        put(self, "metrics", metrics)
         put(self, "name", name)
         if clock not in (None, "system") and not isinstance(clock, ManualClock):
             raise ConfigError(f"clock={clock!r} is not a clock; use 'system' or mt.ManualClock()")
@@ -77,10 +121,10 @@ class Config:
         raise AttributeError(f"a Config is immutable: make a new one to change {name!r}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, self._values()
+        return _rebuild, (dict(zip(_SETTINGS, self._values(), strict=True)),)
 
     def _values(self) -> tuple[object, ...]:
-        return self.profile, self.null_keys, self.null_timestamps, self.name, self.clock, self.at_end
+        return tuple(getattr(self, name) for name in _SETTINGS)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Config) and self._values() == other._values()
@@ -92,8 +136,8 @@ class Config:
         return f"Config({', '.join(f'{name}={getattr(self, name)!r}' for name in _SETTINGS)})"
 
 
-def _rebuild(*values: Any) -> Config:
-    return Config(**dict(zip(_SETTINGS, values, strict=True)))
+def _rebuild(settings: dict[str, Any]) -> Config:
+    return Config(**settings)
 
 
 def _listed(values: tuple[str, ...]) -> str:

@@ -8,14 +8,14 @@ import types
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
-from ._engine import Context, Record, State
+from ._engine import Context, Record, RecordBatch, State
 from .errors import ConfigError
 
 __all__ = ["ProcessFunction"]
 
-_METHODS = ("open", "on_event", "on_timer", "close", "on_end")
+_METHODS = ("open", "on_event", "on_timer", "close", "on_end", "on_batch")
 # Methods of the design that nothing calls yet: an object that defines one would wait for it in vain.
-_NOT_CALLED = ("on_batch", "on_left", "on_right", "on_broadcast")
+_NOT_CALLED = ("on_left", "on_right", "on_broadcast")
 
 
 class ProcessFunction:
@@ -57,6 +57,17 @@ class ProcessFunction:
         `ctx.timer_domain` and `ctx.timer_name` tell which timer it is. Callbacks of one instance never overlap.
         """
 
+    def on_batch(self, key: Any, batch: RecordBatch, ctx: Context) -> None:
+        """Called in place of on_event, when it is defined, for all consecutive records of one key in the input at once.
+
+        `batch` has these records as rows, at most 8192. The slice ends with its key, with the input batch, where the
+        watermark makes a timer due, and where records begin or cease to be late; so nothing is in it that on_event
+        would have seen after a timer fired. `ctx.timestamp` and `ctx.watermark` are those that on_event would see with
+        the last record; a timer that on_event would have set *and seen fire* between two of these records fires after
+        the slice. `ctx.emit(batch)`, or a slice of it, emits the records with their own timestamps; everything else
+        carries `ctx.timestamp`. An error policy takes back, and counts, all records of a failed call.
+        """
+
     def close(self) -> None:
         """Called once after the last record, also when the run failed."""
 
@@ -85,7 +96,7 @@ def check_function(fn: object) -> None:
     kind = type(fn).__name__
     if isinstance(fn, type):
         raise ConfigError(f"{fn.__name__} is a class; pass an instance: {fn.__name__}()")
-    if not hasattr(fn, "on_event"):
+    if not hasattr(fn, "on_event") and not hasattr(fn, "on_batch"):
         if callable(fn):
             _check_plain("it", fn)
             return
@@ -93,7 +104,7 @@ def check_function(fn: object) -> None:
             "a process function is an object with on_event(key, batch, row, ctx) or a callable of these arguments, "
             f"got {kind}"
         )
-    if type(fn).__dict__.get("on_event", getattr(type(fn), "on_event", None)) is ProcessFunction.on_event:
+    if not any(_defines(fn, name) for name in ("on_event", "on_batch")):
         raise ConfigError(f"{kind} defines no on_event(key, batch, row, ctx)")
     for name in _NOT_CALLED:
         if callable(getattr(fn, name, None)):
@@ -106,6 +117,12 @@ def check_function(fn: object) -> None:
         if method is not None and not callable(method):
             raise ConfigError(f"{kind}.{name} is not callable")
         _check_plain(f"{kind}.{name}", method)
+
+
+def _defines(fn: object, name: str) -> bool:
+    """Whether the object has a method of this name that is not the base class's."""
+    own = getattr(fn, "__dict__", {}).get(name)
+    return own is not None or getattr(type(fn), name, None) not in (None, getattr(ProcessFunction, name))
 
 
 def _check_plain(what: str, method: object) -> None:
@@ -182,8 +199,8 @@ def instantiate(
 
 
 def _methods(target: Any) -> tuple[Method, ...]:
-    if not hasattr(target, "on_event"):
-        return tuple((target, False) if name == "on_event" else (None, False) for name in _METHODS)
+    if not hasattr(target, "on_event") and not hasattr(target, "on_batch"):
+        return tuple((target if name == "on_event" else None, False) for name in _METHODS)
     return tuple(_method(target, name) for name in _METHODS)
 
 

@@ -9,26 +9,40 @@ __all__ = ["RunReport"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """Counters of a finished run. Times are epoch milliseconds."""
+    """Counters of a run. Times are epoch milliseconds."""
 
     records_in: int
     records_out: int
     batches_in: int
     batches_out: int
     null_keys: int
-    """Records dropped because their key was null."""
+    """Records left out because their key was null."""
     null_timestamps: int
-    """Records whose event time was null: dropped, or delivered without one."""
+    """Records whose event time was null: left out, or delivered without one."""
     late: int
-    """Records at or behind the watermark, delivered all the same."""
+    """Records at or behind the watermark, whatever became of them."""
+    late_dropped: int
+    """Late records that were left out under `late="drop"`."""
+    errors: int
+    """Records and timers whose calls raised, were taken back and left out."""
+    side_records: int
+    """Rows of side outputs that somebody asked for."""
+    side_dropped: int
+    """Rows of side outputs that nobody asked for."""
     timers_fired: int
     timers_pending: int
     keys: int
     """Keys that hold state or timers at the end."""
+    state_entries: int
+    """Values that states hold at the end."""
     state_bytes: int
     """Memory of keys, state and timers at the end."""
     watermark: int
     """Of the last operator; 2**63 - 1 at the end of a bounded input."""
+    input_watermark: int
+    """Of the input: the last before its end; -2**63 without event time."""
+    watermark_lag_ms: int | None
+    """How far `input_watermark` was behind the clock at the end; None without event time."""
     processing_timers_fired: int
     """Those of `timers_fired` that were processing-time timers."""
     processing_timers_pending: int
@@ -49,6 +63,10 @@ class RunReport:
             (self.timers_fired, "timers fired"),
             (self.timers_pending, "timers pending"),
             (self.late, "late"),
+            (self.late_dropped, "late dropped"),
+            (self.errors, "errors"),
+            (self.side_records, "side records"),
+            (self.side_dropped, "side records dropped"),
             (self.null_keys, "null keys dropped"),
             (self.null_timestamps, "null timestamps"),
         ):

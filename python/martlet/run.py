@@ -1,59 +1,155 @@
-"""One run of a stream: the job of the engine, its batches, and its end."""
+"""One run: the job of the engine and the outputs that streams take from it."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ._engine import Job, RecordBatch, Schema, export_stream
 from .config import Config
+from .errors import ClosedError
 from .functions import instantiate
+from .metrics import watermark_lag_ms
+from .monitor import Monitor
 from .report import RunReport
 
 if TYPE_CHECKING:
     from .stream import ProcessNode, SourceNode
 
-__all__ = ["Run", "export"]
+__all__ = ["Output", "Run", "export"]
 
-_NULL_KEYS = {"raise": 0, "drop": 1}
+_NULLS = {"raise": 0, "drop": 1, "process": 2, "dead_letter": 3}
+_ON_ERROR = {"raise": 0, "skip": 1, "dead_letter": 2}
+_LATE = {"process": 0, "drop": 1, "side_output": 2}
 _AT_END = {"fire": 0, "drop": 1, "keep": 2}
-_NULL_TIMESTAMPS = {"raise": 0, "drop": 1, "process": 2}
+
+# The way from the source to one output: the functions in their order, and the side output of the last one, or None.
+Path = tuple[tuple["ProcessNode", ...], str | None]
 
 
 class Run:
-    """A job that was built and may have begun. Closed at the end of its batches, on an error, or when it is dropped."""
+    """A job that was built and may have begun, with one output for each path.
 
-    __slots__ = ("_first", "_job", "_report", "_schema", "_started")
+    Closed when all outputs have ended, on an error that no output is left to hear of, or when it is dropped.
+    """
 
-    def __init__(self, source: SourceNode, processes: tuple[ProcessNode, ...], config: Config) -> None:
+    __slots__ = ("_job", "_monitor", "_numbers", "_open", "_started", "failure", "is_running", "report")
+
+    def __init__(self, source: SourceNode, paths: Sequence[Path], config: Config) -> None:
+        name = config.name or source.name
+        self._monitor = Monitor(name, config)
         self._job = Job(
-            config.name or source.name,
-            _NULL_KEYS[config.null_keys],
-            _NULL_TIMESTAMPS[config.null_timestamps],
+            name,
+            _NULLS[config.null_keys],
+            _NULLS[config.null_timestamps],
             config.clock,
             _AT_END[config.at_end],
+            _ON_ERROR[config.on_error],
+            _LATE[config.late],
+            self._monitor.failures,
+            self._monitor.ticker(),
         )
-        self._first: RecordBatch | None = None
-        self._schema: Schema | None = None
-        self._report: RunReport | None = None
+        self.failure: BaseException | None = None
+        self.is_running = False
+        self.report: RunReport | None = None
         self._started = time.perf_counter()
+        self._add_source(source)
+        numbers: dict[ProcessNode, int] = {}
+        for processes, _ in paths:
+            self._add_processes(processes, numbers)
+        self._numbers = [
+            self._job.add_output(numbers[processes[-1]], side) if processes else 0 for processes, side in paths
+        ]
+        self._open = len(paths)
+
+    def outputs(self) -> list[Output]:
+        """One for each path, to be asked for once. The run does not hold them: it lives as long as one of them."""
+        return [Output(self, number) for number in self._numbers]
+
+    def _add_source(self, source: SourceNode) -> None:
         if source.kind == "stream":
             self._job.add_arrow_stream(source.name, source.timestamp, source.bound_ms, source.source)
-        else:
-            items = [source.source] if source.kind == "array" else source.source
-            self._job.add_source(
-                source.name, source.timestamp, source.bound_ms, items, source.kind == "rows", source.schema
-            )
+            return
+        items = [source.source] if source.kind == "array" else source.source
+        self._job.add_source(
+            source.name, source.timestamp, source.bound_ms, items, source.kind == "rows", source.schema
+        )
+
+    def _add_processes(self, processes: tuple[ProcessNode, ...], numbers: dict[ProcessNode, int]) -> None:
+        before = 0
         for process in processes:
-            target, methods, states = instantiate(process.fn, process.states, process.name)
-            self._job.add_process(process.name, target, methods, process.key, states, process.output)
+            if process not in numbers:
+                target, methods, states = instantiate(process.fn, process.states, process.name)
+                sides = tuple(process.side_outputs.items())
+                self._job.add_process(
+                    process.name, target, methods, process.key, states, process.output, sides, before, process.input_tag
+                )
+                numbers[process] = len(numbers) + 1
+            before = numbers[process]
+
+    def next(self, output: int, min_rows: int) -> RecordBatch | None:
+        if self.is_running:
+            return self._job.next(min_rows, output)  # which says that this is not possible
+        self.is_running = True
+        try:
+            return self._job.next(min_rows, output)
+        except BaseException as error:
+            # The outputs after the first that hears of it: the rows that came before, then the same failure.
+            if self.failure is not None:
+                raise self.failure from None
+            self.failure = error
+            raise
+        finally:
+            self.is_running = False
+
+    def schema(self, output: int) -> Schema | None:
+        return self._job.output_schema(output)
+
+    def current_report(self) -> RunReport:
+        """What was counted so far, or in all once the run has ended."""
+        return self.report or self._make_report(self._job.report())
+
+    def _make_report(self, counters: dict[str, int]) -> RunReport:
+        lag = watermark_lag_ms(counters["input_watermark"])
+        return RunReport(**counters, watermark_lag_ms=lag, wall_time_s=time.perf_counter() - self._started)
+
+    def leave(self) -> None:
+        """One output has ended; the last one closes the job."""
+        self._open -= 1
+        if self._open == 0:
+            self.close()
+
+    def close(self) -> None:
+        """Ends the run. What functions raise in close() after a failure is not what the user must see."""
+        if self.report is not None:
+            return
+        counters = self._job.report()
+        self.report = self._make_report(counters)
+        failed = self.failure is not None
+        self._monitor.close(counters, f"failed: {self.failure!r}" if failed else f"ended: {self.report}")
+        with contextlib.suppress(Exception):
+            self._job.close()
+
+
+class Output:
+    """One output of a run, taken by one stream."""
+
+    __slots__ = ("_first", "_has_ended", "_is_complete", "_number", "_run", "_schema")
+
+    def __init__(self, run: Run, number: int) -> None:
+        self._run = run
+        self._number = number
+        self._first: RecordBatch | None = None
+        self._schema: Schema | None = None
+        self._has_ended = False
+        self._is_complete = False
 
     def peek(self) -> None:
-        """Reads up to the first output batch, so that the schema is known."""
-        if self._first is None and self._report is None:
-            self._first = self._next(1)
+        """Reads up to the first batch, so that the schema is known."""
+        if self._first is None and not self._has_ended:
+            self._first = self.next(1)
 
     def schema(self) -> Schema:
         """The output's schema; one without columns when nothing told it."""
@@ -64,65 +160,61 @@ class Run:
     def batches(self, min_rows: int) -> Iterator[RecordBatch]:
         return Batches(self, min_rows)
 
-    def _next(self, min_rows: int) -> RecordBatch | None:
+    def next(self, min_rows: int) -> RecordBatch | None:
         first, self._first = self._first, None
         if first is not None:
             return first
-        if self._report is not None:
+        if self._is_complete:
             return None
+        if self._has_ended:
+            raise ClosedError("the run is closed; iterate the stream again to start a new one")
         try:
-            batch = self._job.next(min_rows)
+            batch = self._run.next(self._number, min_rows)
         except BaseException:
-            self._close_after_failure()
+            if not self._run.is_running:
+                self._end()
             raise
         if batch is None:
+            self._schema = self._run.schema(self._number)
+            self._is_complete = True
             self._end()
         return batch
 
     def _end(self) -> None:
-        self._schema = self._job.output_schema()
-        counters = self._job.report()
-        self._report = RunReport(**counters, wall_time_s=time.perf_counter() - self._started)
-        self._job.close()
-
-    def _close_after_failure(self) -> None:
-        # The failure that is being raised is what the user must see, not one that follows from it.
-        with contextlib.suppress(Exception):
-            self._job.close()
+        if not self._has_ended:
+            self._has_ended = True
+            self._run.leave()
 
     def close(self) -> None:
-        """Ends the run early. Closing twice is fine."""
-        if self._report is None:
-            self._close_after_failure()
+        """Takes no more. Closing twice is fine."""
+        self._first = None
+        self._end()
 
     def report(self) -> RunReport:
-        if self._report is None:
-            self._end()
-        assert self._report is not None
-        return self._report
+        return self._run.current_report()
 
 
 class Batches:
-    """Iterator over the batches of a run. Using it from inside one of the run's own callbacks is a BusyError."""
+    """Iterator over the batches of an output. Using it from inside one of the run's own callbacks is a BusyError."""
 
-    __slots__ = ("_min_rows", "_run")
+    __slots__ = ("_min_rows", "_output")
 
-    def __init__(self, run: Run, min_rows: int) -> None:
-        self._run = run
+    def __init__(self, output: Output, min_rows: int) -> None:
+        self._output = output
         self._min_rows = min_rows
 
     def __iter__(self) -> Iterator[RecordBatch]:
         return self
 
     def __next__(self) -> RecordBatch:
-        batch = self._run._next(self._min_rows)
+        batch = self._output.next(self._min_rows)
         if batch is None:
             raise StopIteration
         return batch
 
     def close(self) -> None:
-        """Ends the run early."""
-        self._run.close()
+        """Ends the run early, unless other outputs of it are still to be taken."""
+        self._output.close()
 
 
 def export(schema: Schema, batches: Iterable[RecordBatch]) -> object:

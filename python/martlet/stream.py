@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime
 import itertools
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ._engine import RecordBatch, Schema, State
@@ -14,7 +14,9 @@ from .durations import milliseconds
 from .errors import ConfigError, MartletError
 from .functions import all_states, check_function, function_name
 from .report import RunReport
-from .run import Run, export
+from .run import Output, Run, export
+from .sharing import Family, sharing_streams
+from .taking import Collected, call_if_there, library, writer
 
 if TYPE_CHECKING:
     import pandas
@@ -40,15 +42,19 @@ class SourceNode:
     one_shot: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ProcessNode:
-    """A process function over a keyed stream."""
+    """A process function over a keyed stream. Two nodes are never equal: each is one step of one stream."""
 
     fn: Any
     name: str
     key: tuple[str, ...]
     states: tuple[State, ...]
     output: Any
+    side_outputs: dict[str, Schema]
+    # What it is applied to: a side output of the function before; None: the main output, or the source.
+    input_tag: str | None
+    family: Family = field(default_factory=Family)
 
 
 class _Consumption:
@@ -69,16 +75,25 @@ class Stream:
     the second time.
     """
 
-    __slots__ = ("_config", "_consumption", "_pending", "_processes", "_source")
+    __slots__ = ("__weakref__", "_config", "_consumption", "_processes", "_share", "_side", "_source")
 
     def __init__(
-        self, source: SourceNode, processes: tuple[ProcessNode, ...], config: Config | None, consumption: _Consumption
+        self,
+        source: SourceNode,
+        processes: tuple[ProcessNode, ...],
+        config: Config | None,
+        consumption: _Consumption,
+        side: str | None = None,
     ) -> None:
         self._source = source
         self._processes = processes
         self._config = config
         self._consumption = consumption
-        self._pending: Run | None = None
+        self._side = side
+        # An output of a run that has begun and that this stream has not taken yet.
+        self._share: Output | None = None
+        for process in processes:
+            process.family.add(self)
 
     # ---- building
 
@@ -94,6 +109,7 @@ class Stream:
         output: Any,
         name: str | None,
         config: Config | None,
+        side_outputs: Mapping[str, Any] | None,
     ) -> Stream:
         check_function(fn)
         for state in states:
@@ -108,17 +124,48 @@ class Stream:
         all_states(fn, states, label)
         if output is not None:
             output = Schema(output)
-        node = ProcessNode(fn, label, key, states, output)
+        node = ProcessNode(fn, label, key, states, output, _side_schemas(side_outputs), self._side)
         return Stream(self._source, (*self._processes, node), _one_config(self._config, config), self._consumption)
+
+    def side_output(self, tag: str) -> Stream:
+        """A side output of the last function: what it sends with `ctx.emit_to(tag, …)`.
+
+        A stream like any other: it can be consumed, and functions can be applied to it. Ask for it before the first
+        output is consumed: then one run feeds all of them, and what comes for the others is kept until they are
+        consumed too. Consumed a second time it runs again, if the source allows.
+
+        Two tags are filled by the engine:
+
+        - `"late"` under `Config(late="side_output")`: the late records, as they came.
+        - `"errors"` under `Config(on_error="dead_letter")` (or `null_keys=`, `null_timestamps=`): a row for each record
+          or timer that failed, with the columns `operator`, `record_number` (in the operator's input, from 0; None for
+          a timer), `key` (text), `timestamp` (epoch ms or None), `fire_time` and `domain` (`"event"`, `"processing"`;
+          of a timer), `error_type`, `message`, `traceback` (text or None) and `record`: a struct of the input's
+          columns, None for a timer.
+
+        Raises ConfigError if the stream has no function.
+        """
+        if not isinstance(tag, str) or not tag or "\0" in tag:
+            raise ConfigError(f"the tag of a side output is a str that is not empty, got {tag!r}")
+        if not self._processes or self._side is not None:
+            raise ConfigError(f"side output {tag!r}: there is no function here that could emit to it")
+        sides = self._processes[-1].family.sides
+        side = sides.get(tag)
+        if side is None:
+            side = sides[tag] = Stream(self._source, self._processes, self._config, self._consumption, tag)
+        return side
 
     # ---- running
 
-    def _start(self, config: Config | None = None) -> Run:
-        chosen = _one_config(self._config, config)
-        pending = self._pending
-        if pending is not None and config is None:
-            self._pending = None
-            return pending
+    def _start(self, config: Config | None = None) -> Output:
+        share = self._share
+        if share is not None and config is None:
+            self._share = None
+            return share
+        streams = sharing_streams(self)
+        chosen = config
+        for one in streams:
+            chosen = _one_config(one._config, chosen)
         if self._source.one_shot:
             if self._consumption.used:
                 raise MartletError(
@@ -127,22 +174,27 @@ class Stream:
                     "was; make a new stream over a new one, or use a list or a table"
                 )
             self._consumption.used = True
-        return Run(self._source, self._processes, chosen or Config())
+        run = Run(self._source, [(one._processes, one._side) for one in streams], chosen or Config())
+        outputs = run.outputs()
+        for one, output in zip(streams, outputs, strict=True):
+            one._share = None if one is self else output
+        return outputs[streams.index(self)]
 
-    def _peeked(self) -> Run:
+    def _peeked(self) -> Output:
         """A started run whose schema is known, kept for the next one who takes the results."""
-        if self._pending is None:
-            run = self._start()
-            run.peek()
-            self._pending = run
-        return self._pending
+        if self._share is None:
+            self._share = self._start()
+        self._share.peek()
+        return self._share
 
     @property
     def schema(self) -> Schema:
         """Names and types of the output's columns. Unless declared, this runs up to the first output."""
-        if self._processes and self._processes[-1].output is not None:
-            declared: Schema = self._processes[-1].output
-            return declared
+        if self._processes:
+            last = self._processes[-1]
+            declared: Schema | None = last.output if self._side is None else last.side_outputs.get(self._side)
+            if declared is not None:
+                return declared
         return self._peeked().schema()
 
     def __iter__(self) -> Iterator[RecordBatch]:
@@ -160,15 +212,15 @@ class Stream:
 
     def to_arrow(self) -> pyarrow.Table:
         """All output as a pyarrow.Table."""
-        return _library("pyarrow", "to_arrow").table(self._collect())
+        return library("pyarrow", "to_arrow").table(self._collect())
 
     def to_polars(self) -> polars.DataFrame:
         """All output as a polars.DataFrame."""
-        return _library("polars", "to_polars").DataFrame(self._collect())
+        return library("polars", "to_polars").DataFrame(self._collect())
 
     def to_pandas(self) -> pandas.DataFrame:
         """All output as a pandas.DataFrame, by way of pyarrow."""
-        pyarrow, _ = _library("pyarrow", "to_pandas"), _library("pandas", "to_pandas")
+        pyarrow, _ = library("pyarrow", "to_pandas"), library("pandas", "to_pandas")
         return pyarrow.table(self._collect()).to_pandas()
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
@@ -176,11 +228,11 @@ class Stream:
         run = self._peeked()
         return export(run.schema(), self._until_read(run))
 
-    def _until_read(self, run: Run) -> Iterator[RecordBatch]:
+    def _until_read(self, run: Output) -> Iterator[RecordBatch]:
         # Some readers ask for the stream only to see its schema: what they did not begin to read stays for the next
         # one.
-        if self._pending is run:
-            self._pending = None
+        if self._share is run:
+            self._share = None
         yield from run.batches(BULK_ROWS)
 
     def run(self, sink: Any = None, config: Config | None = None) -> RunReport:
@@ -190,16 +242,16 @@ class Stream:
         (at the end), `abort()` (on failure) and `min_rows` (rows it wants at a time, default 1). None: the output is
         dropped.
         """
-        write = _writer(sink)
+        write = writer(sink)
         run = self._start(config)
         try:
             for batch in run.batches(BULK_ROWS if sink is None else int(getattr(sink, "min_rows", 1))):
                 write(batch)
         except BaseException:
             run.close()
-            _call_if_there(sink, "abort")
+            call_if_there(sink, "abort")
             raise
-        _call_if_there(sink, "close")
+        call_if_there(sink, "close")
         return run.report()
 
     # ---- words
@@ -221,9 +273,13 @@ class Stream:
                 f"    states: {states}",
                 f"    output: {output}",
             ]
+            lines += [f"    side output {tag!r}: {schema!r}" for tag, schema in process.side_outputs.items()]
         again = "can be read only once" if source.one_shot else "is read again by each run"
         lines.append(f"profile {config.profile!r}: state in memory, lost when the process ends; the source {again}")
-        lines.append(f"null keys: {config.null_keys}; null timestamps: {config.null_timestamps}")
+        lines.append(
+            f"null keys: {config.null_keys}; null timestamps: {config.null_timestamps}; late records: {config.late}; "
+            f"errors: {config.on_error}"
+        )
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -246,26 +302,19 @@ class KeyedStream:
         return self._columns
 
     def process(
-        self, fn: Any, *states: State, output: Any = None, name: str | None = None, config: Config | None = None
+        self,
+        fn: Any,
+        *states: State,
+        output: Any = None,
+        side_outputs: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        config: Config | None = None,
     ) -> Stream:
         """Runs a process function over the stream; see `apply_process_function`."""
-        return self._stream._process(self._columns, fn, states, output, name, config)
+        return self._stream._process(self._columns, fn, states, output, name, config, side_outputs)
 
     def __repr__(self) -> str:
         return f"<KeyedStream {self._stream!r} by {', '.join(self._columns)}>"
-
-
-class Collected:
-    """Batches that were read, for any Arrow library."""
-
-    __slots__ = ("_batches", "_schema")
-
-    def __init__(self, schema: Schema, batches: list[RecordBatch]) -> None:
-        self._schema = schema
-        self._batches = batches
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        return export(self._schema, self._batches)
 
 
 def stream(
@@ -309,6 +358,7 @@ def apply_process_function(
     fn: Any,
     *states: State,
     output: Any = None,
+    side_outputs: Mapping[str, Any] | None = None,
     name: str | None = None,
     config: Config | None = None,
 ) -> Stream:
@@ -319,6 +369,7 @@ def apply_process_function(
       ctx)`.
     - `states`: states beyond those that are attributes of `fn`; the object itself is the handle inside a callback.
     - `output`: a mapping name -> type or an Arrow schema; inferred from the first emission when left out.
+    - `side_outputs`: a mapping tag -> schema (as for `output`) for side outputs; those that are not in it are inferred.
     - `name`: the operator's name in messages; the class's or function's name when left out.
 
     Raises ConfigError for arguments that do not fit.
@@ -326,12 +377,24 @@ def apply_process_function(
     if isinstance(stream, KeyedStream):
         if key is not None:
             raise ConfigError(f"the stream is keyed by {', '.join(stream.key)} already; pass key=None")
-        return stream.process(fn, *states, output=output, name=name, config=config)
+        return stream.process(fn, *states, output=output, side_outputs=side_outputs, name=name, config=config)
     if not isinstance(stream, Stream):
         raise ConfigError(f"expected a stream, got {type(stream).__name__}; make one with martlet.stream(...)")
     if key is None:
         raise ConfigError("the stream has no key: pass the column, or use stream.key_by(...)")
-    return stream._process(_key_columns((key,) if isinstance(key, str) else key), fn, states, output, name, config)
+    keys = _key_columns((key,) if isinstance(key, str) else key)
+    return stream._process(keys, fn, states, output, name, config, side_outputs)
+
+
+def _side_schemas(side_outputs: Mapping[str, Any] | None) -> dict[str, Schema]:
+    schemas: dict[str, Schema] = {}
+    if side_outputs is not None and not isinstance(side_outputs, Mapping):
+        raise ConfigError(f"side_outputs= is a mapping from tags to schemas, got {type(side_outputs).__name__}")
+    for tag, schema in (side_outputs or {}).items():
+        if not isinstance(tag, str) or not tag or "\0" in tag:
+            raise ConfigError(f"the tag of a side output is a str that is not empty, got {tag!r}")
+        schemas[tag] = Schema(schema)
+    return schemas
 
 
 def _kind_of(source: Any) -> tuple[str, bool]:
@@ -402,26 +465,3 @@ def _one_config(first: Config | None, second: Config | None) -> Config | None:
     if first != second:
         raise ConfigError(f"one job has one config, got {first!r} and {second!r}")
     return first
-
-
-def _writer(sink: Any) -> Any:
-    if sink is None:
-        return lambda batch: None
-    if hasattr(sink, "write"):
-        return sink.write
-    if callable(sink):
-        return sink
-    raise ConfigError(f"a sink is a callable or an object with write(batch), got {type(sink).__name__}")
-
-
-def _call_if_there(sink: Any, method: str) -> None:
-    call = getattr(sink, method, None)
-    if call is not None and hasattr(sink, "write"):
-        call()
-
-
-def _library(name: str, method: str) -> Any:
-    try:
-        return __import__(name)
-    except ImportError as error:
-        raise ImportError(f"{method}() needs the package {name}: pip install {name}") from error

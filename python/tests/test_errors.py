@@ -95,7 +95,7 @@ def test_using_a_running_stream_from_inside() -> None:
     holder: list[Any] = []
 
     def fn(key: Any, batch: mt.Record, row: int, ctx: mt.Context) -> None:
-        for use in (lambda: next(holder[0]), lambda: holder[0]._run._job.close()):
+        for use in (lambda: next(holder[0]), lambda: holder[0]._output._run._job.close()):
             with pytest.raises(mt.BusyError, match="the stream is running"):
                 use()
         ctx.emit(batch)
@@ -185,7 +185,7 @@ def test_settings() -> None:
         ({"null_timestamps": 3}, "use 'raise' or 'drop' or 'process'"),
         (
             {"parallelism": 4},
-            "unknown setting 'parallelism'; the settings are 'profile', 'null_keys', 'null_timestamps', 'name'",
+            "unknown setting 'parallelism'; the settings are 'profile', 'on_error', 'late', ",
         ),
         ({"name": ""}, "is not a name"),
     ):

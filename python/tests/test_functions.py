@@ -204,9 +204,9 @@ def test_generator_and_unknown_methods_are_refused() -> None:
             yield 1
 
     class Ends(Counter):
-        def on_batch(self, key: Any, batch: Any, ctx: mt.Context) -> None: ...
+        def on_left(self, key: Any, batch: Any, row: int, ctx: mt.Context) -> None: ...
 
-    for fn, message in ((Yields(), "emit results with ctx.emit"), (Ends(), "defines on_batch, which nothing calls")):
+    for fn, message in ((Yields(), "emit results with ctx.emit"), (Ends(), "defines on_left, which nothing calls")):
         with pytest.raises(mt.ConfigError, match=message):
             mt.stream(rows(1)).key_by("k").process(fn)
 

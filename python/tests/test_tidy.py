@@ -199,7 +199,7 @@ def extension_has_no_global_state(root: Path) -> list[str]:
 
 
 def declared_functions(root: Path) -> set[str]:
-    text = code_of(root / "Sources" / "CMartlet" / "include" / "martlet.h")
+    text = "\n".join(code_of(path) for path in files(root, "Sources/CMartlet/include", ".h"))
     return set(re.findall(r"^[a-z][\w \*]*?\b(martlet_\w+)\(", text, flags=re.MULTILINE))
 
 

@@ -35,6 +35,7 @@
 #include <stdint.h>
 
 #include "martlet_arrow.h"
+#include "martlet_columns.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -63,7 +64,8 @@ typedef enum martlet_status {
   MARTLET_CLOSED = 11,          /* the job was closed or has failed before */
   MARTLET_SOURCE_FAILED = 12,   /* an Arrow stream reported an error */
   MARTLET_UNSUPPORTED_TYPE = 13,/* an Arrow type this engine does not carry */
-  MARTLET_INTERNAL = 14         /* a broken invariant: report a bug */
+  MARTLET_INTERNAL = 14,        /* a broken invariant: report a bug */
+  MARTLET_CALLBACK_FATAL = 15   /* returned by a callback only: as MARTLET_CALLBACK_FAILED, and no error policy may swallow it */
 } martlet_status;
 
 #define MARTLET_NO_RECORD (-1)
@@ -79,82 +81,6 @@ typedef struct martlet_error {
 
 uint32_t martlet_abi_version(void);
 const char *martlet_version(void); /* "0.1.0": static */
-
-/* ---- columns ----------------------------------------------------------------------------------- */
-
-/* The Arrow types as the engine sees them. The number is stable. */
-typedef enum martlet_type {
-  MARTLET_TYPE_NULL = 0,
-  MARTLET_TYPE_BOOL = 1,
-  MARTLET_TYPE_INT8 = 2,
-  MARTLET_TYPE_INT16 = 3,
-  MARTLET_TYPE_INT32 = 4,
-  MARTLET_TYPE_INT64 = 5,
-  MARTLET_TYPE_UINT8 = 6,
-  MARTLET_TYPE_UINT16 = 7,
-  MARTLET_TYPE_UINT32 = 8,
-  MARTLET_TYPE_UINT64 = 9,
-  MARTLET_TYPE_FLOAT16 = 10,
-  MARTLET_TYPE_FLOAT32 = 11,
-  MARTLET_TYPE_FLOAT64 = 12,
-  MARTLET_TYPE_UTF8 = 13,         /* int32 offsets in `values`, bytes in `data` */
-  MARTLET_TYPE_LARGE_UTF8 = 14,   /* int64 offsets */
-  MARTLET_TYPE_UTF8_VIEW = 15,    /* 16-byte views in `values`, buffers in `variadic` */
-  MARTLET_TYPE_BINARY = 16,
-  MARTLET_TYPE_LARGE_BINARY = 17,
-  MARTLET_TYPE_BINARY_VIEW = 18,
-  MARTLET_TYPE_FIXED_BINARY = 19, /* `width` bytes each */
-  MARTLET_TYPE_DATE32 = 20,       /* int32 days */
-  MARTLET_TYPE_DATE64 = 21,       /* int64 milliseconds */
-  MARTLET_TYPE_TIME32 = 22,       /* int32, `unit` s or ms */
-  MARTLET_TYPE_TIME64 = 23,       /* int64, `unit` us or ns */
-  MARTLET_TYPE_TIMESTAMP = 24,    /* int64, `unit`, `timezone` */
-  MARTLET_TYPE_DURATION = 25,     /* int64, `unit` */
-  MARTLET_TYPE_INTERVAL_MONTHS = 26,
-  MARTLET_TYPE_INTERVAL_DAY_TIME = 27,
-  MARTLET_TYPE_INTERVAL_MONTH_DAY_NANO = 28,
-  MARTLET_TYPE_DECIMAL128 = 29,   /* 16 bytes little-endian two's complement, `precision`, `scale` */
-  MARTLET_TYPE_DECIMAL256 = 30,
-  MARTLET_TYPE_LIST = 31,         /* int32 offsets in `values`, items in children[0] */
-  MARTLET_TYPE_LARGE_LIST = 32,
-  MARTLET_TYPE_FIXED_LIST = 33,   /* `width` items each */
-  MARTLET_TYPE_STRUCT = 34,
-  MARTLET_TYPE_MAP = 35           /* a list of struct(key, value) */
-} martlet_type;
-
-typedef enum martlet_unit {
-  MARTLET_UNIT_NONE = 0,
-  MARTLET_UNIT_SECOND = 1,
-  MARTLET_UNIT_MILLI = 2,
-  MARTLET_UNIT_MICRO = 3,
-  MARTLET_UNIT_NANO = 4
-} martlet_unit;
-
-/* One column with its buffers resolved. Row r of the column lies at element `offset + r` of every buffer.
- * A dictionary-encoded column has the index type in `type` and `dictionary` set. Borrowed from its batch. */
-typedef struct martlet_column {
-  int32_t type;           /* martlet_type */
-  int32_t unit;           /* martlet_unit */
-  int32_t width;          /* bytes of an element (0 for bool, null, nested, variable width); see the types above */
-  int32_t precision;
-  int32_t scale;
-  int32_t nullable;
-  const char *name;
-  const char *format;     /* Arrow format string */
-  const char *type_name;  /* for messages: "timestamp[ms, UTC]", "dictionary<int32, utf8>" */
-  const char *timezone;   /* NULL when the timestamp is naive */
-  int64_t length;
-  int64_t offset;
-  int64_t null_count;     /* exact */
-  const uint8_t *validity;/* bit set: not null; NULL: nothing is null */
-  const void *values;     /* elements, offsets, views, or bits for bool; never NULL where the type has them and length > 0 */
-  const uint8_t *data;    /* bytes of utf8/binary; NULL otherwise */
-  const uint8_t *const *variadic; /* data buffers of the view types */
-  int64_t n_variadic;
-  const struct martlet_column *children;
-  int64_t n_children;
-  const struct martlet_column *dictionary;
-} martlet_column;
 
 /* ---- batches ----------------------------------------------------------------------------------- */
 
@@ -270,11 +196,22 @@ typedef struct martlet_context {
   int32_t parallelism;
   void *engine;                   /* the engine's own */
   const char *timer_name;         /* on_timer: the name it was registered with, NULL for none; valid until close */
+  int64_t rows;                   /* on_batch: how many rows of `batch` from `row` on make up the slice; 0 otherwise */
 } martlet_context;
 
 #define MARTLET_NO_SLOT UINT32_MAX
 
-/* Every callback may be NULL except on_event. A status other than 0 stops the job (convention 3). `error` may be
+/* What a callback failed with, for a dead letter. Borrowed until the function's next callback; NULL with length 0: none. */
+typedef struct martlet_failure {
+  const char *error_type;
+  size_t error_type_length;
+  const char *message;
+  size_t message_length;
+  const char *traceback;
+  size_t traceback_length;
+} martlet_failure;
+
+/* Every callback may be NULL except on_event, which may be NULL when on_batch is not. A status other than 0 stops the job (convention 3). `error` may be
  * filled with a message. batch_begin and batch_end enclose every run of on_event and on_timer calls, on the same thread and
  * balanced, also when one of them fails: the place to take and give back a lock such as Python's. open and close are called
  * outside of them. */
@@ -291,6 +228,14 @@ typedef struct martlet_process_function {
   /* Once for every key that has state or timers when the input has ended, in the order of key bytes, after the timers. NULL
    * allowed. */
   int32_t (*on_end)(void *context, martlet_context *call, martlet_error *error);
+  /* When it is set records come through it and not through on_event: all consecutive records of one key, rows [row, row + rows)
+   * of `batch`, as long as no timer falls due between them and they are all late or all not. `record` is the number of the
+   * first; timestamp and watermark are those that on_event would see with the last. */
+  int32_t (*on_batch)(void *context, martlet_context *call, martlet_error *error);
+  /* A failure of on_event, on_timer or on_batch was swallowed (martlet_error_policy), after everything the call did was taken
+   * back; appenders of an output that got its schema in that call are gone. The place to log it. `details` comes zeroed and may
+   * be left so: then the message of the failed call is used. */
+  void (*on_failure)(void *context, martlet_context *call, martlet_failure *details);
 } martlet_process_function;
 
 /* The job's clock now. */
@@ -319,88 +264,7 @@ int32_t martlet_timers(martlet_context *call, martlet_timer *timers, int64_t cap
 
 /* ---- state ------------------------------------------------------------------------------------- */
 
-typedef enum martlet_state_kind {
-  MARTLET_STATE_VALUE = 1,
-  MARTLET_STATE_LIST = 2,
-  MARTLET_STATE_MAP = 3,
-  MARTLET_STATE_REDUCING = 4,    /* one value; martlet_value_* reads it */
-  MARTLET_STATE_AGGREGATING = 5  /* one accumulator, kept by the caller with martlet_value_* */
-} martlet_state_kind;
-
-typedef enum martlet_reducer {
-  MARTLET_REDUCE_CUSTOM = 0, /* the caller gets, reduces and sets with martlet_value_* */
-  MARTLET_REDUCE_SUM = 1,    /* integers (overflow is MARTLET_VALUE_RANGE) and floats */
-  MARTLET_REDUCE_MIN = 2,    /* the first of the smallest: text and bytes byte by byte; a NaN replaces nothing */
-  MARTLET_REDUCE_MAX = 3,
-  MARTLET_REDUCE_COUNT = 4   /* the format is "l"; the value added is ignored */
-} martlet_reducer;
-
-typedef enum martlet_ttl_flags {
-  MARTLET_TTL_EVENT_TIME = 1,        /* now is the watermark; otherwise the clock */
-  MARTLET_TTL_REFRESH_ON_READ = 2,   /* a read makes a value as new as a write does */
-  MARTLET_TTL_SHOW_UNTIL_CLEANED = 4 /* what has expired can be read until it is cleaned away */
-} martlet_ttl_flags;
-
-typedef struct martlet_state_spec {
-  uint32_t struct_size;
-  int32_t kind;          /* martlet_state_kind */
-  const char *name;
-  const char *format;    /* Arrow format string of the typed slot, for instance "l", "g", "u"; NULL: encoded bytes, see docs/design/values.md */
-  const char *key_format;/* maps: Arrow format of the keys, no float; NULL: encoded bytes, ordered byte by byte */
-  int32_t reducer;       /* martlet_reducer, of a reducing state */
-  int32_t ttl_flags;     /* martlet_ttl_flags */
-  int64_t ttl_ms;        /* per value, element or entry: expired iff last + ttl_ms <= now; 0: never */
-} martlet_state_spec;
-
-/* The state declared at `index` of the operator's specs; borrowed, valid from open to close. */
-martlet_state *martlet_context_state(martlet_context *call, int64_t index);
-
-/* A value state of the current key. Which functions fit is decided by the format: integers, bool, dates and times use int64
- * (range-checked on set), floats double, the rest bytes. Getting what is absent gives `*present` 0. */
-int32_t martlet_value_get_int64(martlet_state *state, int64_t *value, int32_t *present, martlet_error *error);
-int32_t martlet_value_set_int64(martlet_state *state, int64_t value, martlet_error *error);
-int32_t martlet_value_set_uint64(martlet_state *state, uint64_t value, martlet_error *error); /* reading gives the bits */
-int32_t martlet_value_get_double(martlet_state *state, double *value, int32_t *present, martlet_error *error);
-int32_t martlet_value_set_double(martlet_state *state, double value, martlet_error *error);
-/* `*bytes` is borrowed until the next write to this state or the end of the callback. */
-int32_t martlet_value_get_bytes(martlet_state *state, const uint8_t **bytes, size_t *length, int32_t *present, martlet_error *error);
-int32_t martlet_value_set_bytes(martlet_state *state, const void *bytes, size_t length, martlet_error *error);
-/* Of every kind of state: whether it holds something, and forgetting it. */
-int32_t martlet_value_exists(martlet_state *state, int32_t *present, martlet_error *error);
-int32_t martlet_value_clear(martlet_state *state, martlet_error *error);
-
-/* An element, key or value of the states below. Which field counts is decided by the format: `integer` for integers (a uint64
- * as its bits), bool, dates and times, `real` for floats, `bytes` for the rest. */
-typedef struct martlet_value {
-  int64_t integer;
-  double real;
-  const uint8_t *bytes;
-  size_t length;
-} martlet_value;
-
-/* A list state of the current key. `extend` and `set` do all or, if one element does not fit, nothing. */
-int32_t martlet_list_add(martlet_state *state, const martlet_value *value, martlet_error *error);
-int32_t martlet_list_extend(martlet_state *state, const martlet_value *values, int64_t n, martlet_error *error);
-int32_t martlet_list_set(martlet_state *state, const martlet_value *values, int64_t n, martlet_error *error);
-int32_t martlet_list_len(martlet_state *state, int64_t *length, martlet_error *error);
-/* Given the elements in order, each borrowed for its call; another status than 0 ends the visit with MARTLET_CALLBACK_FAILED.
- * Any use of the state meanwhile is MARTLET_BUSY. */
-typedef int32_t (*martlet_element_visitor)(void *context, const martlet_value *element);
-int32_t martlet_list_visit(martlet_state *state, martlet_element_visitor visit, void *context, martlet_error *error);
-
-/* A map state of the current key. `get` fills `*value` (bytes are borrowed until the next write to this state) if `*present`. */
-int32_t martlet_map_put(martlet_state *state, const martlet_value *key, const martlet_value *value, martlet_error *error);
-int32_t martlet_map_get(martlet_state *state, const martlet_value *key, martlet_value *value, int32_t *present, martlet_error *error);
-int32_t martlet_map_contains(martlet_state *state, const martlet_value *key, int32_t *present, martlet_error *error);
-int32_t martlet_map_remove(martlet_state *state, const martlet_value *key, int32_t *removed, martlet_error *error);
-int32_t martlet_map_len(martlet_state *state, int64_t *length, martlet_error *error);
-/* Given the entries from `low` (included) to `high` (not included) in key order, either NULL for an open end; as for a list. */
-typedef int32_t (*martlet_entry_visitor)(void *context, const martlet_value *key, const martlet_value *value);
-int32_t martlet_map_visit(martlet_state *state, const martlet_value *low, const martlet_value *high, martlet_entry_visitor visit, void *context, martlet_error *error);
-
-/* A reducing state with a reducer of the engine. `merge` folds in what another such state has: a count adds it up. */
-int32_t martlet_reduce_add(martlet_state *state, const martlet_value *value, martlet_error *error);
-int32_t martlet_reduce_merge(martlet_state *state, const martlet_value *value, martlet_error *error);
+#include "martlet_state.h"
 
 /* ---- output ------------------------------------------------------------------------------------ */
 
@@ -408,6 +272,11 @@ int32_t martlet_reduce_merge(martlet_state *state, const martlet_value *value, m
 martlet_output *martlet_context_output(martlet_context *call);
 /* Emits row `row` of `batch`, by reference. The output takes the batch's schema if it has none yet. */
 int32_t martlet_output_row(martlet_output *output, const martlet_batch *batch, int64_t row, martlet_error *error);
+/* A side output, by tag (UTF-8, not empty), with a schema of its own; borrowed, valid from open to close. Made on first use. It
+ * is MARTLET_INVALID_ARGUMENT when the engine fills it itself under the job's policies: "late", "errors". */
+int32_t martlet_context_side_output(martlet_context *call, const char *tag, martlet_output **out, martlet_error *error);
+/* Emits rows [row, row + count) of `batch`, by reference. Rows of the current slice (on_batch) carry their own timestamps. */
+int32_t martlet_output_rows(martlet_output *output, const martlet_batch *batch, int64_t row, int64_t count, martlet_error *error);
 /* Emits a whole batch. */
 int32_t martlet_output_batch(martlet_output *output, const martlet_batch *batch, martlet_error *error);
 /* Gives an output without a schema its schema (moved). */
@@ -450,7 +319,8 @@ typedef struct martlet_stream_options {
 typedef enum martlet_null_policy {
   MARTLET_NULLS_RAISE = 0,
   MARTLET_NULLS_DROP = 1,   /* counted in the report */
-  MARTLET_NULLS_PROCESS = 2 /* timestamps only: the record has no timestamp and does not move the watermark */
+  MARTLET_NULLS_PROCESS = 2, /* timestamps only: the record has no timestamp and does not move the watermark */
+  MARTLET_NULLS_DEAD_LETTER = 3 /* dropped, counted, and sent to the side output "errors" */
 } martlet_null_policy;
 
 /* What becomes of processing-time timers that are pending when the input ends. (Event-time timers always fire.) */
@@ -459,6 +329,23 @@ typedef enum martlet_timers_at_end {
   MARTLET_TIMERS_DROP = 1,
   MARTLET_TIMERS_KEEP = 2  /* they stay pending, and are counted in the report */
 } martlet_timers_at_end;
+typedef enum martlet_late_policy {
+  MARTLET_LATE_PROCESS = 0,
+  MARTLET_LATE_DROP = 1,
+  MARTLET_LATE_SIDE_OUTPUT = 2 /* sent as they are, with their timestamps, to the side output "late" */
+} martlet_late_policy;
+
+typedef enum martlet_error_policy {
+  MARTLET_ERRORS_RAISE = 0,
+  MARTLET_ERRORS_SKIP = 1,       /* what the failed call did to state, timers and outputs is taken back */
+  MARTLET_ERRORS_DEAD_LETTER = 2 /* the same, and a row for each record of the call to the side output "errors" */
+} martlet_error_policy;
+
+/* A side output with a declared schema. */
+typedef struct martlet_side_output {
+  const char *tag;
+  struct ArrowSchema *schema; /* moved */
+} martlet_side_output;
 
 typedef struct martlet_process_options {
   uint32_t struct_size;
@@ -468,6 +355,10 @@ typedef struct martlet_process_options {
   const martlet_state_spec *states;
   int64_t n_states;
   struct ArrowSchema *output_schema; /* moved; NULL: inferred from the first emission */
+  const martlet_side_output *side_outputs; /* those whose schema is declared; others are inferred from their first row */
+  int64_t n_side_outputs;
+  int64_t input;         /* 0: the function is applied to the one added last, or to the job's input; n: to that added as number n, from 1 */
+  const char *input_tag; /* NULL: to its main output; otherwise to its side output of this tag */
 } martlet_process_options;
 
 typedef struct martlet_job_options {
@@ -481,6 +372,8 @@ typedef struct martlet_job_options {
    * than 0 stops the job (convention 3). NULL allowed. */
   int32_t (*poll)(void *context, martlet_error *error);
   void *poll_context;      /* borrowed until the job is freed */
+  int32_t on_error;        /* martlet_error_policy */
+  int32_t late;            /* martlet_late_policy */
 } martlet_job_options;
 
 typedef struct martlet_report {
@@ -491,7 +384,7 @@ typedef struct martlet_report {
   int64_t batches_out;
   int64_t null_keys;        /* records dropped for a null key */
   int64_t null_timestamps;  /* records with a null timestamp that were dropped, or delivered without one */
-  int64_t late;             /* records at or behind the watermark, delivered all the same */
+  int64_t late;             /* records at or behind the watermark, whatever became of them */
   int64_t timers_fired;
   int64_t timers_pending;
   int64_t keys;             /* keys that hold state or timers now */
@@ -499,6 +392,12 @@ typedef struct martlet_report {
   int64_t watermark;        /* of the last operator */
   int64_t processing_timers_fired;   /* those of timers_fired … */
   int64_t processing_timers_pending; /* … and of timers_pending that wait for processing time */
+  int64_t late_dropped;     /* late records that were left out */
+  int64_t errors;           /* records and timers whose calls failed and were taken back */
+  int64_t side_records;     /* rows of side outputs that were taken, or wait to be */
+  int64_t side_dropped;     /* rows of outputs that nobody asked for */
+  int64_t state_entries;    /* values that states hold now */
+  int64_t input_watermark;  /* of the input: the last before its end */
 } martlet_report;
 
 /* `*out` is new (martlet_job_free). */
@@ -513,6 +412,16 @@ int32_t martlet_job_add_process(martlet_job *job, const martlet_process_function
  * 1 gives results as they come, a large number fewer and larger batches. What was emitted before an error is given first, the
  * error by the call after; then MARTLET_CLOSED. */
 int32_t martlet_job_next(martlet_job *job, int64_t min_rows, martlet_batch **out, martlet_error *error);
+/* A job can have several outputs. Each call of martlet_job_add_output asks for one, before the job runs: the main output (`tag`
+ * NULL) or a side output of the function added as number `process`, from 1; 0: of the one added last. `*output` is its number,
+ * from 0; asking twice gives the same. Without any call the job has one output, number 0: the main output of the function added
+ * last. Rows of outputs that were not asked for and feed no function are counted and dropped. */
+int32_t martlet_job_add_output(martlet_job *job, int64_t process, const char *tag, int64_t *output, martlet_error *error);
+/* As martlet_job_next (which is output 0) for any output. One run feeds all of them: what comes for the others meanwhile is kept
+ * until it is taken. Each output tells its end, or the error, once. */
+int32_t martlet_job_next_from(martlet_job *job, int64_t output, int64_t min_rows, martlet_batch **out, martlet_error *error);
+/* As martlet_job_output_schema for any output. */
+int32_t martlet_job_schema_of(const martlet_job *job, int64_t output, struct ArrowSchema *out, martlet_error *error);
 /* Calls every function's close, last first, and drops the state. Closing twice is MARTLET_OK. */
 int32_t martlet_job_close(martlet_job *job, martlet_error *error);
 int32_t martlet_job_report(const martlet_job *job, martlet_report *report, martlet_error *error);

@@ -7,7 +7,7 @@ import CMartlet
 /// its own builder, so that cells of an unfinished row never mix with gathered ones; `runs` remembers how the two interleave.
 public final class OutputBuilder {
   /// Nil until declared, or inferred from the first referenced row.
-  public private(set) var schema: Schema?
+  public internal(set) var schema: Schema?
   /// Whether a timestamp is kept for every row. Set before the first row.
   @exclusivity(unchecked) public internal(set) var recordsTimestamps: Bool
 
@@ -28,7 +28,7 @@ public final class OutputBuilder {
   @exclusivity(unchecked) @usableFromInline var fastSource: UnsafeMutableRawPointer?
   @exclusivity(unchecked) @usableFromInline var sourceRows: UInt = 0
   /// Columns of the source with nulls that the output does not allow.
-  private var guardedColumns: [Int] = []
+  var guardedColumns: [Int] = []
   @exclusivity(unchecked) @usableFromInline var rows: UnsafeMutablePointer<Int32>
   @exclusivity(unchecked) @usableFromInline var rowCapacity: Int
   @exclusivity(unchecked) @usableFromInline var pendingRows = 0
@@ -39,6 +39,8 @@ public final class OutputBuilder {
   @exclusivity(unchecked) @usableFromInline var fastBuilder: Unmanaged<BatchBuilder>?
   @exclusivity(unchecked) private var times = GrowableBytes()
   @exclusivity(unchecked) private var timeCount = 0
+  /// Which rows came from which rows of the current slice, see `SliceRows`. Kept only with timestamps.
+  @exclusivity(unchecked) var sliceRows: [SliceRows] = []
 
   public init(schema: Schema? = nil, recordsTimestamps: Bool = false) {
     self.schema = schema
@@ -114,7 +116,7 @@ public final class OutputBuilder {
     fastSource = guardedColumns.isEmpty ? Unmanaged.passUnretained(batch).toOpaque() : nil
   }
 
-  private func checkRow(_ batch: RecordBatch, _ row: Int) throws(EngineError) {
+  func checkRow(_ batch: RecordBatch, _ row: Int) throws(EngineError) {
     for column in guardedColumns where batch.columns[column].isNull(row) {
       let field = schema!.fields[column]
       throw EngineError(
@@ -124,7 +126,7 @@ public final class OutputBuilder {
   }
 
   /// Makes `batch` the one that row numbers refer to.
-  private func use(_ batch: RecordBatch) throws(EngineError) {
+  func use(_ batch: RecordBatch) throws(EngineError) {
     if source === batch { return }
     let schema = self.schema ?? batch.schema
     if schema != batch.schema, let misfit = schema.misfit(of: batch.schema) { throw misfit }
@@ -141,7 +143,7 @@ public final class OutputBuilder {
   }
 
   @inline(never)
-  private func growRows(_ more: Int) {
+  func growRows(_ more: Int) {
     guard pendingRows + more > rowCapacity else { return }
     let capacity = max(pendingRows + more, rowCapacity * 2)
     let block = UnsafeMutablePointer<Int32>.allocate(capacity: capacity)
@@ -230,7 +232,7 @@ public final class OutputBuilder {
   // MARK: timestamps
 
   @inline(__always)
-  private func note(_ timestamp: Int64, _ count: Int) {
+  func note(_ timestamp: Int64, _ count: Int) {
     times.reserve((timeCount + count) * 8, used: timeCount * 8)
     (times.start.assumingMemoryBound(to: Int64.self) + timeCount).initialize(repeating: timestamp, count: count)
     timeCount += count
@@ -246,7 +248,7 @@ public final class OutputBuilder {
 
   // MARK: runs
 
-  private func beginRun(_ kind: Kind) {
+  func beginRun(_ kind: Kind) {
     guard runs.last?.kind != kind else { return }
     runs.append(Run(kind: kind, start: numRows))
     fastBuilder = nil

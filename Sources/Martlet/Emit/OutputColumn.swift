@@ -11,7 +11,10 @@
 public final class OutputColumn<Value: ColumnValue>: AnyOutputColumn {
   @exclusivity(unchecked) @usableFromInline var builder: Unmanaged<Value.Builder>?
 
-  public init(_ name: String) { super.init(name: name, dataType: Value.dataType) }
+  /// `side`: the side output that the column belongs to, itself a stored property; nil: the main output.
+  public init(_ name: String, of side: SideOutput? = nil) {
+    super.init(name: name, dataType: Value.dataType, side: side)
+  }
 
   /// Sets this column of the row under construction, once.
   @inlinable @inline(__always)
@@ -37,8 +40,10 @@ public final class OutputColumn<Value: ColumnValue>: AnyOutputColumn {
 public class AnyOutputColumn {
   public let name: String
   public let dataType: DataType
+  let side: SideOutput?
 
-  init(name: String, dataType: DataType) {
+  init(name: String, dataType: DataType, side: SideOutput?) {
+    self.side = side
     self.name = name
     self.dataType = dataType
   }

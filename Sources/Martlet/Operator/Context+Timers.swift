@@ -5,14 +5,18 @@ extension Context {
   /// Fires `onTimer` for the current key once the watermark reaches `time`. A second registration of that time changes
   /// nothing. A time that has passed fires at the next advance of the watermark, or, from within `onTimer`, in the same pass.
   public func registerEventTimeTimer(_ time: Int64) throws(EngineError) {
-    try currentTimers("register").event.register(slot: raw.pointee.slot, time: time, depth: depth(.event, time))
+    let depth = time <= raw.pointee.watermark ? chainDepth : 0
+    _ = try handles("register").event._withUnsafeGuaranteedRef {
+      $0.register(slot: raw.pointee.slot, time: time, depth: depth)
+    }
   }
 
   /// Fires `onTimer` for the current key once the job's clock has reached `time`, also while no input comes. What it emits has no
   /// timestamp. A time that has passed fires after the current record.
   public func registerProcessingTimeTimer(_ time: Int64) throws(EngineError) {
-    let timers = try currentTimers("register")
-    timers.processing.register(slot: raw.pointee.slot, time: time, depth: depth(.processing, time))
+    let handles = try handles("register")
+    let depth = depth(.processing, time)
+    _ = handles.processing._withUnsafeGuaranteedRef { $0.register(slot: raw.pointee.slot, time: time, depth: depth) }
     watchClock()
   }
 
@@ -27,11 +31,11 @@ extension Context {
 
   /// Takes back an unnamed timer of the current key; nothing happens if there is none at that time.
   public func deleteEventTimeTimer(_ time: Int64) throws(EngineError) {
-    try currentTimers("delete").event.delete(slot: raw.pointee.slot, time: time)
+    _ = try handles("delete").event._withUnsafeGuaranteedRef { $0.delete(slot: raw.pointee.slot, time: time) }
   }
 
   public func deleteProcessingTimeTimer(_ time: Int64) throws(EngineError) {
-    try currentTimers("delete").processing.delete(slot: raw.pointee.slot, time: time)
+    _ = try handles("delete").processing._withUnsafeGuaranteedRef { $0.delete(slot: raw.pointee.slot, time: time) }
   }
 
   /// Takes back the current key's timer of that name, whichever its time and domain; nothing happens if there is none.
@@ -86,15 +90,25 @@ extension Context {
 
   /// Only a timer that is due already can fire in this pass and so be part of an endless chain.
   private func depth(_ domain: TimerDomain, _ time: Int64) -> UInt32 {
-    let passed = domain == .event ? raw.pointee.watermark : timerService?.passTime ?? .min
+    let passed =
+      domain == .event
+      ? raw.pointee.watermark : timerHandles?.service._withUnsafeGuaranteedRef { $0.passTime } ?? .min
     return time <= passed ? chainDepth : 0
   }
 
-  private func currentTimers(_ verb: String) throws(EngineError) -> TimerService {
-    guard raw.pointee.slot != Slot.none, let timerService else {
-      throw EngineError(
-        .stateAccess, "cannot \(verb) a timer where there is no current key; use it inside on_event or on_timer")
-    }
-    return timerService
+  private func currentTimers(_ verb: StaticString) throws(EngineError) -> TimerService {
+    try handles(verb).service.takeUnretainedValue()
+  }
+
+  @inline(__always)
+  private func handles(_ verb: StaticString) throws(EngineError) -> TimerHandles {
+    guard raw.pointee.slot != Slot.none, let timerHandles else { throw noCurrentKey("\(verb)") }
+    return timerHandles
+  }
+
+  @inline(never)
+  private func noCurrentKey(_ verb: String) -> EngineError {
+    EngineError(
+      .stateAccess, "cannot \(verb) a timer where there is no current key; use it inside on_event or on_timer")
   }
 }

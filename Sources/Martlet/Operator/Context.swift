@@ -10,7 +10,7 @@ public final class Context {
   public let output: OutputBuilder
   let operatorName: String
   let clock: Clock
-  @exclusivity(unchecked) private(set) var timerService: TimerService?
+  @exclusivity(unchecked) private(set) var timerHandles: TimerHandles?
   /// Where the record loop next looks at its timers; see `RecordLoop`.
   private let nextMark: UnsafeMutablePointer<Int>?
   /// At the end of the input, the time of the processing-time timer that fires before it was due.
@@ -18,15 +18,22 @@ public final class Context {
   /// The declared states, for bindings. Empty while the operator is not open.
   package private(set) var states: [StateHandle] = []
   /// The main output, for bindings.
-  package private(set) lazy var mainPort = OutputPort(output, self)
+  package var mainPort: OutputPort { lane.port }
+  private(set) lazy var lane = OutputLane(nil, output, self)
+  private(set) lazy var sides = SideOutputs(self, reserved: reservedTags)
+  private let reservedTags: [String]
+  /// The timestamps of the current slice's records; nil outside of `onBatch`, and without event time.
+  @exclusivity(unchecked) var sliceTimes: UnsafePointer<Int64>?
   /// How many timers, each registered by the one before, led to the current callback within one pass.
-  var chainDepth: UInt32 = 0
+  @exclusivity(unchecked) var chainDepth: UInt32 = 0
 
   init(
-    operatorName: String, output: OutputBuilder, clock: Clock = .system, nextMark: UnsafeMutablePointer<Int>? = nil
+    operatorName: String, output: OutputBuilder, reservedTags: [String] = [], clock: Clock = .system,
+    nextMark: UnsafeMutablePointer<Int>? = nil
   ) {
     self.nextMark = nextMark
     self.operatorName = operatorName
+    self.reservedTags = reservedTags
     self.output = output
     self.clock = clock
     raw = .allocate(capacity: 1)
@@ -43,12 +50,12 @@ public final class Context {
     self.states = states
     raw.pointee.key = UnsafePointer(keys.parts)
     raw.pointee.key_parts = Int64(keys.partCount)
-    timerService = timers
+    timerHandles = TimerHandles(timers)
   }
 
   func unbind() {
     states = []
-    timerService = nil
+    timerHandles = nil
   }
 
   /// The error with the place it happened at, as far as it has none yet.
@@ -71,6 +78,8 @@ public final class Context {
     raw.pointee.fire_time = 0
     raw.pointee.timer_domain = Int32(MARTLET_NOT_A_TIMER.rawValue)
     raw.pointee.is_late = 0
+    raw.pointee.rows = 0
+    sliceTimes = nil
     raw.pointee.timer_name = nil
   }
 

@@ -2,10 +2,9 @@
 protocol Operator: AnyObject {
   var name: String { get }
   var output: OutputBuilder { get }
-  /// Watermarks passed since the output was last taken, at the number of output rows before each. Kept only while
-  /// `forwardsWatermarks` is set.
-  var forwardedMarks: [WatermarkMark] { get set }
-  var forwardsWatermarks: Bool { get set }
+  /// The main output.
+  var lane: OutputLane { get }
+  var sides: SideOutputs { get }
   var counters: OperatorCounters { get }
 
   /// Called once before `process`; the schema is nil if the input ended without ever having one.
@@ -28,6 +27,10 @@ protocol Operator: AnyObject {
 struct OperatorCounters {
   var nullKeys: Int64 = 0
   var late: Int64 = 0
+  var lateDropped: Int64 = 0
+  var errors: Int64 = 0
+  var sideDropped: Int64 = 0
+  var stateEntries = 0
   /// Of both domains.
   var timersFired: Int64 = 0
   var timersPending = 0
@@ -46,6 +49,8 @@ public enum NullPolicy: Int32, Sendable {
   case drop = 1
   /// Timestamps only: deliver the record without a timestamp; it does not move the watermark.
   case process = 2
+  /// Leave the record out, count it, and send it to the side output "errors" of the operator that it came to.
+  case deadLetter = 3
 }
 
 /// What becomes of processing-time timers that are pending when a bounded input ends. (Event-time timers always fire.)

@@ -27,6 +27,11 @@ package final class OutputPort {
     do { try builder.emitBatch(batch, timestamp: raw.pointee.timestamp) } catch { throw located(error) }
   }
 
+  package func emit(_ batch: RecordBatch, rows: Range<Int>) throws(EngineError) {
+    let context = context.takeUnretainedValue()
+    do { try context.emitRows(batch, rows, into: builder) } catch { throw located(error) }
+  }
+
   package func endRow() throws(EngineError) {
     do { try builder.endBuiltRow(timestamp: raw.pointee.timestamp) } catch { throw located(error) }
   }

@@ -24,6 +24,14 @@ public protocol ProcessFunction {
   /// whenever `willProcess` returned. `batch` is nil at the end of the input, when only timers fire.
   mutating func willProcess(batch: RecordBatch?, context: Context) throws
   mutating func didProcess(context: Context)
+
+  /// Called when the job's `ErrorPolicy` swallows what a callback threw, after everything the call did was taken back: the
+  /// place to log it. What it gives is what a dead letter shows.
+  mutating func describe(_ failure: any Error, context: Context) -> FailureDetails
+
+  /// Whether records come through `onBatch`; see `BatchProcessFunction`. Does not change once the function is opened.
+  var takesSlices: Bool { get }
+  mutating func onBatch(key: Key, batch: RecordSlice, context: Context) throws
 }
 
 extension ProcessFunction {
@@ -32,6 +40,14 @@ extension ProcessFunction {
   public mutating func close(context: Context) throws {}
   @inlinable public mutating func willProcess(batch: RecordBatch?, context: Context) throws {}
   @inlinable public mutating func didProcess(context: Context) {}
+  public mutating func describe(_ failure: any Error, context: Context) -> FailureDetails {
+    if let error = failure as? EngineError { return FailureDetails(type: "\(error.kind)", message: error.message) }
+    return FailureDetails(type: "\(type(of: failure))", message: "\(failure)")
+  }
+  @inlinable public var takesSlices: Bool { false }
+  public mutating func onBatch(key: Key, batch: RecordSlice, context: Context) throws {
+    for index in 0..<batch.count { try onEvent(key: key, batch: batch[index], row: 0, context: context) }
+  }
 }
 
 /// What a callback threw, and where. `underlying` is the error as it was thrown.

@@ -5,44 +5,65 @@ import CMartlet
 final class ProcessOperator: Operator {
   let name: String
   let output: OutputBuilder
-  var forwardedMarks: [WatermarkMark] = []
-  @exclusivity(unchecked) var forwardsWatermarks = false
+  let lane: OutputLane
+  let sides: SideOutputs
   @usableFromInline let context: Context
 
-  private let calls: FunctionCalls
-  private let keyColumns: [String]
+  let calls: FunctionCalls
+  let keyColumns: [String]
   private let descriptors: [StateDescriptor]
   private let handles: FunctionHandles
-  private let nullKeys: NullPolicy
-  @exclusivity(unchecked) private var parts: Parts?
-  @exclusivity(unchecked) private var marks = UnsafeBufferPointer<WatermarkMark>(start: nil, count: 0)
-  @exclusivity(unchecked) private var markIndex = 0
-  private let nextMark: UnsafeMutablePointer<Int>
+  let policies: RecordPolicies
+  /// Whether the plain record loop will do. Null timestamps matter only where records come from a source.
+  @exclusivity(unchecked) @usableFromInline private(set) var arePoliciesPlain: Bool
+  /// Whether the operator takes records of a source, and so has to look at null timestamps.
+  @exclusivity(unchecked) var rejectsNullTimestamps = false {
+    didSet { arePoliciesPlain = policies.arePlain && !rejectsNullTimestamps }
+  }
+  @exclusivity(unchecked) private(set) var parts: Parts?
+  @exclusivity(unchecked) private var timers: TimerHandles?
+  @exclusivity(unchecked) private(set) var marks = UnsafeBufferPointer<WatermarkMark>(start: nil, count: 0)
+  @exclusivity(unchecked) var markIndex = 0
+  let nextMark: UnsafeMutablePointer<Int>
   private var scratch = ChunkScratch()
-  @exclusivity(unchecked) private var count = OperatorCounters()
+  @exclusivity(unchecked) var count = OperatorCounters()
+  @exclusivity(unchecked) var outputMarks: [OutputBuilder.CallMark] = []
+  @exclusivity(unchecked) var interior = 0..<0
+  @exclusivity(unchecked) var sliceStarts: [Int] = []
   private var boundBatch: ObjectIdentifier?
 
   /// What depends on the input's schema and exists from `open` to `close`.
-  private struct Parts {
+  struct Parts {
     let keys: KeySpace
     let states: StateTable
     let timers: TimerService
     let schema: Schema?
   }
 
-  init(_ spec: ProcessSpec, nullKeys: NullPolicy, clock: Clock = .system) throws(EngineError) {
+  convenience init(_ spec: ProcessSpec, nullKeys: NullPolicy, clock: Clock = .system) throws(EngineError) {
+    try self.init(spec, RecordPolicies(nullKeys: nullKeys), clock: clock)
+  }
+
+  init(_ spec: ProcessSpec, _ policies: RecordPolicies, clock: Clock = .system) throws(EngineError) {
     try StateTable.checkNames(spec.states)
     name = spec.name
     keyColumns = spec.keyColumns
     descriptors = spec.states
     handles = spec.handles
     calls = spec.calls
-    self.nullKeys = nullKeys
+    self.policies = policies
+    arePoliciesPlain = policies.arePlain
     output = OutputBuilder()
     nextMark = .allocate(capacity: 1)
     nextMark.initialize(to: .max)
-    context = Context(operatorName: spec.name, output: output, clock: clock, nextMark: nextMark)
+    context = Context(
+      operatorName: spec.name, output: output, reservedTags: policies.reservedTags, clock: clock, nextMark: nextMark)
+    lane = context.lane
+    sides = context.sides
     if let schema = try spec.declaredOutput() { try output.declare(schema) }
+    for (tag, schema) in try spec.declaredSides() {
+      try located { () throws(EngineError) in try sides.userLane(tag).builder.declare(schema) }
+    }
   }
 
   deinit { nextMark.deallocate() }
@@ -55,13 +76,17 @@ final class ProcessOperator: Operator {
     }
     let keys = KeySpace(schema)
     let parts = Parts(
-      keys: keys, states: StateTable(descriptors, keys.slots, StateTime(context.clock, context.raw)),
+      keys: keys,
+      states: StateTable(
+        descriptors, keys.slots, StateTime(context.clock, context.raw), undoable: policies.onError != .raise),
       timers: TimerService(keys: keys, clock: context.clock), schema: inputSchema)
     self.parts = parts
+    timers = TimerHandles(parts.timers)
     context.bind(
       keys: keys, timers: parts.timers,
       states: parts.states.columns.map { StateHandle($0, cursor: context.raw) })
     handles.bind(parts.states, context, output)
+    try declareEngineOutputs(inputSchema)
     try calling { try calls.open(context) }
   }
 
@@ -71,6 +96,7 @@ final class ProcessOperator: Operator {
     defer {
       handles.unbind()
       context.unbind()
+      timers = nil
       parts = nil
     }
     count = counters
@@ -127,7 +153,7 @@ final class ProcessOperator: Operator {
   func skipNullKey() throws {
     count.nullKeys += 1
     context.raw.pointee.slot = Slot.none
-    guard nullKeys == .raise else { return }
+    guard policies.nullKeys == .raise else { return }
     let columns = keyColumns.map { "'\($0)'" }.joined(separator: ", ")
     throw EngineError(
       .nullKey,
@@ -141,7 +167,7 @@ final class ProcessOperator: Operator {
     self.marks = marks
     markIndex = 0
     nextMark.pointee = marks.first?.position ?? .max
-    if let parts, parts.timers.processing.count > 0 { context.watchClock() }
+    if watchesClock { context.watchClock() }
   }
 
   /// Passes the watermarks that come before row `position` of the chunk, then fires the processing-time timers that are due.
@@ -153,18 +179,19 @@ final class ProcessOperator: Operator {
       try advance(to: watermark)
     }
     nextMark.pointee = markIndex < marks.count ? marks[markIndex].position : .max
-    if let parts, parts.timers.processing.count > 0 { try lookAtClock(parts, at: position) }
+    if watchesClock { try lookAtClock(at: position) }
   }
 
   /// Moves the watermark, fires what is due, then passes the watermark on: what a timer emits comes before it.
   private func advance(to watermark: Int64) throws {
     guard watermark > context.raw.pointee.watermark else { return }
     context.raw.pointee.watermark = watermark
-    if let parts, parts.timers.event.mayBeDue(at: watermark) {
+    if timers?.event._withUnsafeGuaranteedRef({ $0.mayBeDue(at: watermark) }) ?? false, let parts {
       parts.timers.event.advance(to: watermark)
       try fireTimers(parts, .event, at: watermark)
     }
-    if forwardsWatermarks { forwardedMarks.append(WatermarkMark(position: output.numRows, watermark: watermark)) }
+    lane.note(watermark)
+    for side in sides.lanes { side.note(watermark) }
   }
 
   private func fireTimers(_ parts: Parts, _ domain: TimerDomain, at time: Int64) throws {
@@ -186,7 +213,7 @@ final class ProcessOperator: Operator {
         if time == EventTime.max { context.leastProcessingTime = max(context.leastProcessingTime, due.time) }
       }
       count.timersFired &+= 1
-      try calls.onTimer(key, due.time, context)
+      if policies.onError == .raise { try calls.onTimer(key, due.time, context) } else { try guardTimer(key, due.time) }
     }
     context.chainDepth = 0
     context.clearCall()
@@ -208,9 +235,13 @@ final class ProcessOperator: Operator {
 
   // MARK: - Processing time
 
-  private func lookAtClock(_ parts: Parts, at position: Int) throws {
-    if let now = parts.timers.processingTimeIfDue(precise: false) { try fireProcessingTimers(parts, at: now) }
-    if parts.timers.processing.count > 0 { nextMark.pointee = position &+ 1 }
+  private var watchesClock: Bool { timers?.processing._withUnsafeGuaranteedRef { $0.count > 0 } ?? false }
+
+  private func lookAtClock(at position: Int) throws {
+    if let now = timers?.service._withUnsafeGuaranteedRef({ $0.processingTimeIfDue(precise: false) }), let parts {
+      try fireProcessingTimers(parts, at: now)
+    }
+    if watchesClock { nextMark.pointee = position &+ 1 }
   }
 
   private func fireProcessingTimers(_ parts: Parts, at now: Int64) throws {
@@ -266,7 +297,7 @@ final class ProcessOperator: Operator {
     for slot in parts.keys.liveSlotsInKeyOrder() where parts.keys.slots.live[Int(slot)] != 0 {
       context.raw.pointee.slot = slot
       parts.keys.show(slot: slot)
-      try onEnd(key, context)
+      if policies.onError == .raise { try onEnd(key, context) } else { try guardEnd { try onEnd(key, context) } }
     }
     context.clearCall()
   }
@@ -276,7 +307,9 @@ final class ProcessOperator: Operator {
   var counters: OperatorCounters {
     guard let parts else { return count }
     var counters = count
+    counters.sideDropped = sides.lanes.reduce(0) { $0 + $1.dropped }
     counters.timersPending = parts.timers.count
+    counters.stateEntries = parts.states.entryCount
     counters.processingTimersPending = parts.timers.processing.count
     counters.keys = parts.keys.slots.keyCount
     counters.stateBytes = parts.keys.memoryBytes + parts.states.memoryBytes + parts.timers.memoryBytes

@@ -5,6 +5,8 @@ package struct ProcessSpec {
   var keyColumns: [String]
   var states: [StateDescriptor]
   var outputSchema: Schema?
+  /// Side outputs with a declared schema, by tag.
+  package var sideSchemas: [(tag: String, schema: Schema)] = []
   var handles: FunctionHandles
   var calls: FunctionCalls
 
@@ -47,7 +49,22 @@ package struct ProcessSpec {
   /// The output schema that is known before anything is emitted.
   func declaredOutput() throws(EngineError) -> Schema? {
     if let outputSchema { return outputSchema }
-    return handles.outputs.isEmpty ? nil : Schema(handles.outputs.map { Field($0.name, $0.dataType) })
+    let columns = handles.outputs.filter { $0.side == nil }
+    return columns.isEmpty ? nil : Schema(columns.map { Field($0.name, $0.dataType) })
+  }
+}
+
+extension ProcessSpec {
+  /// The schemas of side outputs that are known before anything is emitted.
+  func declaredSides() throws(EngineError) -> [(tag: String, schema: Schema)] {
+    var declared = sideSchemas
+    for side in handles.sides {
+      let columns = handles.outputs.filter { $0.side === side }
+      if let schema = side.schema ?? (columns.isEmpty ? nil : Schema(columns.map { Field($0.name, $0.dataType) })) {
+        declared.append((side.tag, schema))
+      }
+    }
+    return declared
   }
 }
 
@@ -57,11 +74,13 @@ struct FunctionHandles {
   let states: [AnyState]
   let inputs: [AnyInputColumn]
   let outputs: [AnyOutputColumn]
+  let sides: [SideOutput]
 
   init() {
     states = []
     inputs = []
     outputs = []
+    sides = []
   }
 
   @usableFromInline
@@ -69,6 +88,7 @@ struct FunctionHandles {
     var states: [AnyState] = []
     var inputs: [AnyInputColumn] = []
     var outputs: [AnyOutputColumn] = []
+    var sides: [SideOutput] = []
     var mirror: Mirror? = Mirror(reflecting: function)
     while let level = mirror {
       for property in level.children {
@@ -76,6 +96,7 @@ struct FunctionHandles {
         case let state as AnyState: states.append(state)
         case let input as AnyInputColumn: inputs.append(input)
         case let output as AnyOutputColumn: outputs.append(output)
+        case let side as SideOutput: sides.append(side)
         default: break
         }
       }
@@ -84,11 +105,17 @@ struct FunctionHandles {
     self.states = states + extraStates.filter { extra in !states.contains { $0 === extra } }
     self.inputs = inputs
     self.outputs = outputs
+    self.sides = sides
   }
 
   func bind(_ table: StateTable, _ context: Context, _ output: OutputBuilder) {
     for (state, column) in zip(states, table.columns) { state.bind(column, UnsafePointer(context.raw)) }
-    for column in outputs { column.bind(output) }
+    for column in outputs where column.side == nil { column.bind(output) }
+    for side in sides {
+      let lane = context.sides.lane(side.tag)
+      side.bound = .passUnretained(lane.builder)
+      for column in outputs where column.side === side { column.bind(lane.builder) }
+    }
   }
 
   func bindInputs(_ batch: RecordBatch) throws(EngineError) {
@@ -98,6 +125,7 @@ struct FunctionHandles {
   func unbind() {
     for state in states { state.unbind() }
     for output in outputs { output.unbind() }
+    for side in sides { side.bound = nil }
     for input in inputs { input.unbind() }
   }
 }

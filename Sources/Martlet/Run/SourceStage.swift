@@ -30,6 +30,9 @@ final class SourceStage {
   private(set) var batchesIn: Int64 = 0
   private(set) var nullTimestampCount: Int64 = 0
 
+  /// After the last record read.
+  var watermark: Int64 { tracker.watermark }
+
   init(_ name: String, _ source: any Source, timestamp: String?, bound: Int64, nullTimestamps: NullPolicy) {
     self.name = name
     self.source = source
@@ -158,7 +161,8 @@ final class SourceStage {
   /// Applies the policy for null timestamps to `count` rows whose times were just read.
   private func select(_ start: Int, _ count: Int) -> RowSelection {
     switch nullTimestamps {
-    case .process:
+    case .process, .deadLetter:
+      // Dead letters are written by the operator, in the order of the records.
       for row in 0..<count where times[row] == EventTime.none { nullTimestampCount += 1 }
       return RowSelection(start: start, count: count)
     case .drop:

@@ -14,6 +14,8 @@ public struct Stream {
     public var name = "job"
     public var nullKeys = NullPolicy.raise
     public var nullTimestamps = NullPolicy.raise
+    public var onError = ErrorPolicy.raise
+    public var late = LatePolicy.process
     /// Where processing time comes from: the system's clock, or a `ManualClock`.
     public var clock = Clock.system
     /// What becomes of processing-time timers that are pending when a bounded input ends.
@@ -22,6 +24,12 @@ public struct Stream {
     public static let `default` = Config()
 
     public init() {}
+
+    var policies: RecordPolicies {
+      var policies = RecordPolicies(nullKeys: nullKeys, nullTimestamps: nullTimestamps)
+      (policies.onError, policies.late) = (onError, late)
+      return policies
+    }
   }
 
   private let build: (Job) throws -> Void
@@ -53,11 +61,37 @@ public struct Stream {
 
   /// A job that is ready to run.
   public func job() throws -> Job {
-    let job = Job(
-      name: config.name, nullKeys: config.nullKeys, nullTimestamps: config.nullTimestamps, clock: config.clock,
-      atEnd: config.atEnd)
+    let job = Job(name: config.name, config.policies, clock: config.clock, atEnd: config.atEnd)
     try build(job)
     return job
+  }
+
+  /// A side output of the last function: a stream of its own, which further functions can be applied to. Consumed by itself it
+  /// runs the whole chain; to take several outputs from one run, use `collect(with:)` or `Job.addOutput`.
+  public func sideOutput(_ tag: String) -> Stream {
+    Stream(self, config: nil) { job in
+      guard let main = job.selected else {
+        throw EngineError(.invalidArgument, "side output '\(tag)': the stream has no function that could emit to it")
+      }
+      try job.select(OutputSelector(process: main.process, tag: tag))
+    }
+  }
+
+  /// Runs the stream once to its end and keeps its output and those side outputs of its last function.
+  public func collect(with tags: [String]) throws -> (main: [RecordBatch], sides: [String: [RecordBatch]]) {
+    let job = try job()
+    guard let main = job.selected else { throw EngineError(.invalidArgument, "the stream has no function") }
+    try job.addOutput(main)
+    for tag in tags { try job.addOutput(OutputSelector(process: main.process, tag: tag)) }
+    func all(_ output: Int) throws -> [RecordBatch] {
+      var batches: [RecordBatch] = []
+      while let batch = try job.next(from: output, minRows: JobOutput.largeBatch) { batches.append(batch) }
+      return batches
+    }
+    let batches = try all(0)
+    var sides: [String: [RecordBatch]] = [:]
+    for (position, tag) in tags.enumerated() { sides[tag] = try all(position + 1) }
+    return (batches, sides)
   }
 
   /// Runs the stream to its end and gives `body` every output batch.

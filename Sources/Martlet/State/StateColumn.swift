@@ -102,6 +102,13 @@ public class StateColumn {
   @inline(__always)
   final var isJournaling: Bool { journal?.isActive ?? false }
 
+  /// The slots that are set.
+  final var entryCount: Int {
+    var count = 0
+    for slot in 0..<usedSlots { count &+= Int(present[slot]) }
+    return count
+  }
+
   var memoryBytes: Int { slots.slotCount }
 }
 

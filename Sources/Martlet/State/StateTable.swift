@@ -64,6 +64,9 @@ final class StateTable {
     for column in columns { column.sweep(budget: budget) }
   }
 
+  /// How many states of all keys hold something.
+  var entryCount: Int { columns.reduce(0) { $0 + $1.entryCount } }
+
   var memoryBytes: Int { columns.reduce(0) { $0 + $1.memoryBytes } }
 
   /// Throws `.invalidArgument` if two states have one name.

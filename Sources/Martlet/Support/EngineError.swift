@@ -32,6 +32,8 @@ public struct EngineError: Error, Sendable {
     case unsupportedType = 13
     /// A broken invariant: report a bug.
     case internalError = 14
+    /// A callback failed in a way that no error policy may swallow; its owner holds the cause.
+    case callbackFatal = 15
   }
 
   public var kind: Kind

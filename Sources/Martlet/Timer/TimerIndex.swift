@@ -1,4 +1,5 @@
-/// (slot, time) → unnamed timer, (slot, name) → named timer: what makes a second registration one timer and a delete O(1).
+/// (slot, time) → unnamed timer, (slot, name) → named timer: what makes a second registration one timer and a delete O(1)
+/// for keys with many timers.
 ///
 /// Open addressing with backward-shift removal, as the key tables. A bucket carries the hash beside the node's number, so
 /// that walking past other timers does not touch their nodes: at 1 M timers that halved the cost of a cycle.
@@ -81,12 +82,5 @@ struct TimerIndex: ~Copyable {
   private static func hash(_ slot: UInt32, _ time: Int64, _ name: TimerName) -> UInt32 {
     let which = name == .none ? UInt64(bitPattern: time) : ~UInt64(name.number)
     return UInt32(truncatingIfNeeded: mixHash(which ^ (UInt64(slot) << 32)))
-  }
-
-  /// Calls `body` with every timer, in no order.
-  func forEach(_ body: (UInt32) -> Void) {
-    for position in 0..<bucketCount where buckets[position].nodePlusOne != 0 {
-      body(buckets[position].nodePlusOne &- 1)
-    }
   }
 }

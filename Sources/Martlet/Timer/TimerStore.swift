@@ -90,6 +90,8 @@ struct TimerStore: ~Copyable {
       return number
     }
     if used == capacity {
+      // A queue marks lists with the highest bit of a node's number.
+      guard capacity < 1 << 30 else { fatalError("martlet: more than 2^30 timers pending in one operator instance") }
       capacity *= 2
       nodes.growBlocks(to: capacity)
     }

@@ -37,7 +37,7 @@ final class OperatorRig {
     process = try ProcessOperator(
       ProcessSpec(name: "rig", keyColumns: ["k"], function, states: [], outputSchema: nil), nullKeys: nullKeys)
     process.output.recordsTimestamps = true
-    process.forwardsWatermarks = true
+    process.lane.forwards = true
     try process.open(inputSchema: Schema(fields))
   }
 
@@ -79,8 +79,8 @@ final class OperatorRig {
 
   func takeOutput() throws -> String {
     var words: [String] = []
-    var marks = process.forwardedMarks[...]
-    process.forwardedMarks = []
+    var marks = process.lane.marks[...]
+    process.lane.marks = []
     func passMarks(_ position: Int) {
       while let mark = marks.first, mark.position <= position {
         words.append(mark.watermark == EventTime.max ? "END" : "W\(mark.watermark)")

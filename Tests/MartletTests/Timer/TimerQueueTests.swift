@@ -23,7 +23,9 @@ import Testing
     let spread = TimerQueueTests.spreads[position]
     var random = SeededGenerator(seed)
     let place = Comment(rawValue: "\(spread.name), seed \(seed)")
-    let rig = try TimerRig(keys: [Int64.min, -300, -1, 0, 1, 2, 255, 256, 70_000, .max])
+    // Every third program has few keys, and so many timers of each: lists long enough to be indexed.
+    let keys: [Int64] = [.min, -300, -1, 0, 1, 2, 255, 256, 70_000, .max]
+    let rig = try TimerRig(keys: seed % 3 == 0 ? Array(keys.prefix(2)) : keys)
     var model = NaiveTimers()
     var now: Int64 = position == 2 ? .min : 0
     for _ in 0..<300 {

@@ -1,0 +1,185 @@
+import CMartlet
+
+// What happens to records that are late, lack a key or a timestamp, or make their function throw.
+
+extension ProcessOperator {
+  /// The schemas of the outputs that the engine fills.
+  func declareEngineOutputs(_ input: Schema?) throws(EngineError) {
+    for tag in policies.reservedTags {
+      let schema = tag == SideOutputs.errorTag ? DeadLetters.schema(input) : input
+      if let schema { try sides.lane(tag).builder.declare(schema) }
+    }
+  }
+
+  /// Sets the context to row `index` of the chunk; false if a policy keeps the record from the function.
+  @usableFromInline
+  func admit(_ loop: RecordLoop, _ index: Int) throws -> Bool {
+    let raw = context.raw
+    let row = loop.selection[index]
+    raw.pointee.row = Int64(row)
+    raw.pointee.record = loop.firstRecord &+ Int64(row)
+    raw.pointee.batch = OpaquePointer(loop.batch.toOpaque())
+    raw.pointee.slot = Slot.none
+    let timestamp = loop.timestamps.map { $0[index] } ?? EventTime.none
+    raw.pointee.timestamp = timestamp
+    raw.pointee.is_late = 0
+    let slot = loop.slots[index]
+    if rejectsNullTimestamps, timestamp == EventTime.none, loop.timestamps != nil {
+      // A null timestamp comes before a null key: it is found first when the policy is to raise, too.
+      if slot != Slot.none { show(loop, index, slot) }
+      try rejectNullTimestamp()
+      return false
+    }
+    if slot == Slot.none {
+      try skipNullKey()
+      if policies.nullKeys == .deadLetter { try rejectNullKey() }
+      return false
+    }
+    show(loop, index, slot)
+    guard timestamp <= raw.pointee.watermark, timestamp != EventTime.none else { return true }
+    raw.pointee.is_late = 1
+    countLate()
+    switch policies.late {
+    case .process: return true
+    case .drop: count.lateDropped += 1
+    case .sideOutput:
+      let lane = sides.lane(SideOutputs.lateTag)
+      if lane.isKept || lane.forwards {
+        try lane.builder.emitRow(loop.batch.takeUnretainedValue(), row, timestamp: timestamp)
+      } else {
+        lane.dropped += 1
+      }
+    }
+    return false
+  }
+
+  private func show(_ loop: RecordLoop, _ index: Int, _ slot: UInt32) {
+    context.raw.pointee.slot = slot
+    loop.keys.show(loop.keyRefs[index])
+  }
+
+  private func rejectNullTimestamp() throws(EngineError) {
+    try deadLetter(
+      rows: 1,
+      FailureDetails(type: "NullTimestampError", message: "the timestamp is null"))
+  }
+
+  private func rejectNullKey() throws(EngineError) {
+    let columns = keyColumns.map { "'\($0)'" }.joined(separator: ", ")
+    try deadLetter(rows: 1, FailureDetails(type: "NullKeyError", message: "the key (\(columns)) is null"))
+  }
+
+  // MARK: - Calls that may fail
+
+  @usableFromInline
+  func beginCall() {
+    guard policies.onError != .raise, let parts else { return }
+    outputMarks.removeAll(keepingCapacity: true)
+    outputMarks.append(output.beginCall())
+    for lane in sides.lanes { outputMarks.append(lane.builder.beginCall()) }
+    parts.states.beginCall()
+    parts.timers.beginCall()
+  }
+
+  @usableFromInline
+  func commitCall() {
+    guard policies.onError != .raise, let parts else { return }
+    parts.states.commitCall()
+    parts.timers.commitCall()
+  }
+
+  /// A call for `rows` records (0: a timer) has thrown: takes back what it did, and says so. Throws what no policy may swallow.
+  @usableFromInline
+  func swallow(_ failure: any Error, rows: Int) throws {
+    if policies.onError == .raise { throw failure }
+    if let error = failure as? EngineError, [.callbackFatal, .internalError].contains(error.kind) { throw failure }
+    rollbackCall()
+    count.errors += Int64(max(rows, 1))
+    let details = calls.describe(failure, context)
+    if policies.onError == .deadLetter { try deadLetter(rows: rows, details) }
+  }
+
+  private func rollbackCall() {
+    guard let parts else { return }
+    parts.states.rollbackCall()
+    parts.timers.rollbackCall()
+    output.rollbackCall(to: outputMarks[0])
+    for (position, lane) in sides.lanes.enumerated() {
+      // An output that the call was the first to use has no mark.
+      let known = position + 1 < outputMarks.count
+      lane.builder.rollbackCall(
+        to: known ? outputMarks[position + 1] : OutputBuilder.CallMark(rows: 0, hasSchema: false))
+    }
+  }
+
+  /// Calls `onTimer` under the error policy.
+  func guardTimer(_ key: Key, _ time: Int64) throws {
+    beginCall()
+    do {
+      try calls.onTimer(key, time, context)
+    } catch {
+      return try swallow(error, rows: 0)
+    }
+    commitCall()
+  }
+
+  /// Calls `onEnd` under the error policy.
+  func guardEnd(_ onEnd: () throws -> Void) throws {
+    beginCall()
+    do {
+      try onEnd()
+    } catch {
+      return try swallow(error, rows: 0)
+    }
+    commitCall()
+  }
+
+  /// One row to the side output "errors" for each record of the current call, or for its timer.
+  private func deadLetter(rows: Int, _ details: FailureDetails) throws(EngineError) {
+    let lane = sides.lane(SideOutputs.errorTag)
+    guard lane.isKept || lane.forwards else {
+      lane.dropped += Int64(max(rows, 1))
+      return
+    }
+    let raw = context.raw
+    var letter = DeadLetters.Letter(
+      operatorName: name, key: context.key?.description, timestamp: raw.pointee.timestamp, details: details)
+    do {
+      guard rows > 0, let handle = raw.pointee.batch else {
+        return try DeadLetters.append(
+          letter, fireTime: raw.pointee.fire_time, domain: raw.pointee.timer_domain, to: lane.builder)
+      }
+      let batch = Unmanaged<RecordBatch>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+      for position in 0..<rows {
+        if let times = context.sliceTimes { letter.timestamp = times[position] }
+        try DeadLetters.append(
+          letter, record: raw.pointee.record + Int64(position), batch, row: Int(raw.pointee.row) + position,
+          to: lane.builder)
+      }
+    } catch {
+      lane.builder.cancelBuiltRow()
+      throw error
+    }
+  }
+}
+
+extension RecordLoop {
+  /// The loop for everything but the plain policies.
+  @inlinable
+  func runGuarded<Function: ProcessFunction>(_ function: UnsafeMutablePointer<Function>) throws {
+    let key = Key(raw.pointee.key, Int(raw.pointee.key_parts))
+    for index in 0..<selection.count {
+      if index >= nextMark.pointee { try owner.passMarks(at: index) }
+      guard try owner.admit(self, index) else { continue }
+      owner.beginCall()
+      do {
+        try function.pointee.onEvent(key: key, batch: Record(batch, selection[index]), row: 0, context: context)
+      } catch {
+        try owner.swallow(error, rows: 1)
+        continue
+      }
+      owner.commitCall()
+    }
+    if nextMark.pointee != Int.max { try owner.passMarks(at: selection.count) }
+  }
+}
