@@ -8,7 +8,8 @@ The key is the auction; a ValueState holds the last bid, and a named timer ends 
 moves it, so each bid is a set and a register, whatever was pending before.
 
 One thing to know: the watermark moves after a record. A bid that comes after the pause is processed before the timer
-that has fallen due meanwhile, and would replace both. So it lets the old burst end first.
+that has fallen due meanwhile, and would replace both. So it lets the old burst end first. That is right for records in
+order of time; `sessions.py` is written for any order.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ Both deadlines are named timers. Setting a named timer again moves it, so each d
 calls, and no state remembers which times to delete.
 
 One thing to know: the watermark moves after a record. A departure that ends a silence is processed before the timers
-that have fallen due meanwhile, and would move them too. So it reports what is overdue before it does.
+that have fallen due meanwhile, and would move them too. So it reports what is overdue before it does. That is right
+for records in order of time; `sessions.py` is written for any order.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 Use it where a fixed window per minute will not do, because twice the limit fits around its edges. Here a bidder may
 place five bids within any second. Refused bids do not count: whoever slows down is served again at once.
+Bids are judged in the order in which they come, which is meant to be that of time.
 
 The key is the bidder; a ListState holds the times of the bids that were accepted within the last second, five at most.
 With a TTL in event time the list of a bidder who went away is cleaned up without a timer. Decisions compare times all
