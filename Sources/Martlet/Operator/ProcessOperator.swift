@@ -33,11 +33,18 @@ final class ProcessOperator: Operator {
   private var boundBatch: ObjectIdentifier?
 
   /// What depends on the input's schema and exists from `open` to `close`.
-  struct Parts {
+  final class Parts {
     let keys: KeySpace
     let states: StateTable
     let timers: TimerService
     let schema: Schema?
+
+    init(keys: KeySpace, states: StateTable, timers: TimerService, schema: Schema?) {
+      self.keys = keys
+      self.states = states
+      self.timers = timers
+      self.schema = schema
+    }
   }
 
   convenience init(_ spec: ProcessSpec, nullKeys: NullPolicy, clock: Clock = .system) throws(EngineError) {
