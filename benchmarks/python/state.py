@@ -6,8 +6,8 @@
   stored by value; the hand-written loop changes its dict in place);
 - total: a running sum per user (`ReducingState` "sum" of int).
 
-Contenders run on the same table in the same process, in turns; their outputs are compared once. Prints the median of the
-rounds and the ratio to the hand-written loop (above 1: faster than it).
+Contenders run on the same table in the same process, in turns; their outputs are compared once. Prints the median of
+the rounds and the ratio to the hand-written loop (above 1: faster than it).
 Usage: state.py [--rows N] [--rounds N] [--cardinality N]
 """
 
