@@ -7,7 +7,9 @@ import Martlet
 public func martletListAdd(
   _ state: OpaquePointer, _ value: UnsafePointer<martlet_value>?, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in try state.append(try state.cell(value)) }
+  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in
+    try state.append(try state.cell(value))
+  }
 }
 
 @_cdecl("martlet_list_extend")
@@ -33,7 +35,9 @@ public func martletListSet(
 private func cells(
   _ state: StateHandle, _ values: UnsafePointer<martlet_value>?, _ count: Int64
 ) throws(EngineError) -> [StateCell] {
-  guard count >= 0, count == 0 || values != nil else { throw EngineError(.invalidArgument, "values is NULL or their number negative") }
+  guard count >= 0, count == 0 || values != nil else {
+    throw EngineError(.invalidArgument, "values is NULL or their number negative")
+  }
   var cells: [StateCell] = []
   cells.reserveCapacity(Int(count))
   for index in 0..<Int(count) { cells.append(try state.cell(values.unsafelyUnwrapped + index)) }
@@ -44,7 +48,9 @@ private func cells(
 public func martletListLen(
   _ state: OpaquePointer, _ length: UnsafeMutablePointer<Int64>, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in length.pointee = Int64(try state.elementCount()) }
+  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in
+    length.pointee = Int64(try state.elementCount())
+  }
 }
 
 @_cdecl("martlet_list_visit")

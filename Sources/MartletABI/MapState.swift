@@ -49,7 +49,9 @@ public func martletMapRemove(
 public func martletMapLen(
   _ state: OpaquePointer, _ length: UnsafeMutablePointer<Int64>, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in length.pointee = Int64(try state.entryCount()) }
+  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in
+    length.pointee = Int64(try state.entryCount())
+  }
 }
 
 @_cdecl("martlet_map_visit")

@@ -7,12 +7,16 @@ import Martlet
 public func martletReduceAdd(
   _ state: OpaquePointer, _ value: UnsafePointer<martlet_value>?, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in try state.add(try state.cell(value)) }
+  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in
+    try state.add(try state.cell(value))
+  }
 }
 
 @_cdecl("martlet_reduce_merge")
 public func martletReduceMerge(
   _ state: OpaquePointer, _ value: UnsafePointer<martlet_value>?, _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in try state.merge(try state.cell(value)) }
+  boundary(state, as: StateHandle.self, error: error) { state throws(EngineError) in
+    try state.merge(try state.cell(value))
+  }
 }

@@ -2,12 +2,12 @@
 
 - dedup: pass a (user, item) on the first time (`MapState` with int keys);
 - append: keep a user's amounts and tell how many there are every tenth time (`ListState` of int);
-- update: a dict of three fields per user, read, changed and set again at every record (`ValueState` without dtype, stored by value;
-  the hand-written loop changes its dict in place);
+- update: a dict of three fields per user, read, changed and set again at every record (`ValueState` without dtype,
+  stored by value; the hand-written loop changes its dict in place);
 - total: a running sum per user (`ReducingState` "sum" of int).
 
-Contenders run on the same table in the same process, in turns; their outputs are compared once. Prints the median of the rounds and the
-ratio to the hand-written loop (above 1: faster than it).
+Contenders run on the same table in the same process, in turns; their outputs are compared once. Prints the median of
+the rounds and the ratio to the hand-written loop (above 1: faster than it).
 Usage: state.py [--rows N] [--rounds N] [--cardinality N]
 """
 

@@ -2,13 +2,13 @@
 
 Contenders, on the same table and in the same process, in turns:
 
-- the loop that a careful Python programmer would write by hand: a dict of deadlines and a heap of (deadline, key) with lazy
-  deletion (an entry counts only if the dict still has its deadline);
+- the loop that a careful Python programmer would write by hand: a dict of deadlines and a heap of (deadline, key), with
+  lazy deletion (an entry counts only if the dict still has its deadline);
 - Martlet, with a typed `ValueState` for the deadline, a delete and a register per record;
 - Martlet, with a named timer, which each record moves: no state at all.
 
-All three give the same alerts in the same order: (key, deadline), when event time passes the deadline, by time, then key. The
-hand-written loop checks its heap after every record, as watermarks do.
+All three give the same alerts in the same order: (key, deadline), when event time passes the deadline, by time, then
+key. The hand-written loop checks its heap after every record, as watermarks do.
 
 Prints the median of the rounds and the ratio to the hand-written loop (above 1: faster than it).
 Usage: timers.py [--rows N] [--rounds N] [--cardinality N] [--timeout MS]

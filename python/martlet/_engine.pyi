@@ -1,10 +1,10 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any, Literal, Self, final, overload
+from typing import Any, Literal, Self, TypeAlias, final, overload
 
 from .ttl import TTL
 
-_Ttl = TTL | int | str | timedelta | None
+_Ttl: TypeAlias = TTL | int | str | timedelta | None
 
 version: str
 

@@ -164,9 +164,7 @@ def all_states(fn: object, extra: tuple[State, ...], operator: str) -> list[Stat
     return list(by_name.values())
 
 
-def instantiate(
-    fn: Any, extra: tuple[State, ...], operator: str
-) -> tuple[Any, tuple[Method, ...], tuple[State, ...]]:
+def instantiate(fn: Any, extra: tuple[State, ...], operator: str) -> tuple[Any, tuple[Method, ...], tuple[State, ...]]:
     """A copy of the function for one run: (copy, methods, states).
 
     States that are attributes become handles of the copy's own. Those given as arguments stay the objects they are,

@@ -47,15 +47,17 @@ class TTL:
         duration_ms = milliseconds(duration)
         if duration_ms is None:
             raise ConfigError(
-                f"ttl={duration!r} is no duration; use milliseconds, '500ms', '5s', '10m', '2h', '1d', a timedelta or a "
-                "martlet.TTL"
+                f"ttl={duration!r} is no duration; use milliseconds, '500ms', '5s', '10m', '2h', '1d', a timedelta or "
+                "a martlet.TTL"
             )
         if not 1 <= duration_ms < 2**63:
             raise ConfigError(f"ttl={duration!r} is out of range; it is at least 1 ms")
         object.__setattr__(self, "duration_ms", duration_ms)
         for name, value in (("time", time), ("update", update), ("visibility", visibility)):
             if not isinstance(value, str) or value not in _CHOICES[name]:
-                raise ConfigError(f"{name}={value!r} of a TTL is not allowed; use {' or '.join(map(repr, _CHOICES[name]))}")
+                raise ConfigError(
+                    f"{name}={value!r} of a TTL is not allowed; use {' or '.join(map(repr, _CHOICES[name]))}"
+                )
             object.__setattr__(self, name, value)
 
     @property

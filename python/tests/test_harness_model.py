@@ -64,8 +64,10 @@ class Model:
         return held[None][0] if held else None
 
     def read(self, name: str, key: int, entry: Any = ...) -> Any:
+        result = self.look(name, key)
         held = self.held(name, key)
-        result = self.look(name, key) if entry is ... else held.get(entry, (None,))[0]
+        if entry is not ...:
+            result = held.get(entry, (None,))[0]
         if self.ttl is not None and self.ttl.update == "read_write":
             for at in list(held) if entry is ... else [entry] if entry in held else []:
                 held[at] = (held[at][0], self.stamp())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import datetime as dt
 import math
@@ -117,7 +118,27 @@ def test_maps(key_dtype: Any, keys: list[Any], dtype: Any, values: list[Any]) ->
 
 def test_dynamic_keys_are_told_apart_and_ordered() -> None:
     state = mt.MapState("m")
-    keys = [None, False, True, -(2**63), -1, 0, 1, 2**64 - 1, "", "1", "a\0", "a\0b", "é", b"", b"1", (), (1,), (1, "a"), ("1", (b"",))]
+    keys = [
+        None,
+        False,
+        True,
+        -(2**63),
+        -1,
+        0,
+        1,
+        2**64 - 1,
+        "",
+        "1",
+        "a\0",
+        "a\0b",
+        "é",
+        b"",
+        b"1",
+        (),
+        (1,),
+        (1, "a"),
+        ("1", (b"",)),
+    ]
 
     def body(ctx: mt.Context) -> None:
         shuffled = list(enumerate(keys))
@@ -126,7 +147,13 @@ def test_dynamic_keys_are_told_apart_and_ordered() -> None:
             state.put(key, i)
         assert state.values() == list(range(len(keys)))
         assert list(map(repr, state.keys())) == list(map(repr, keys))
-        for bad, error in ((1.0, mt.StateTypeError), ([1], mt.StateTypeError), (dt.date(2024, 1, 1), mt.StateTypeError), (2**64, mt.ValueRangeError), ("\ud800", mt.ValueRangeError)):
+        for bad, error in (
+            (1.0, mt.StateTypeError),
+            ([1], mt.StateTypeError),
+            (dt.date(2024, 1, 1), mt.StateTypeError),
+            (2**64, mt.ValueRangeError),
+            ("\ud800", mt.ValueRangeError),
+        ):
             with pytest.raises(error, match="state 'm'"):
                 state.put(bad, 1)
 
@@ -203,8 +230,16 @@ def test_reducing(reduce: Any, dtype: Any, values: list[Any], expected: Any) -> 
 
 def test_reducing_limits() -> None:
     calls: list[Any] = []
-    total, small, custom = mt.ReducingState("t", "sum", int), mt.ReducingState("s", "sum", "uint8"), mt.ReducingState("c", lambda a, b: calls.append((a, b)) or a + b)
-    count, dynamic, silent = mt.ReducingState("n", "count"), mt.ReducingState("d", "sum"), mt.ReducingState("q", lambda a, b: None)
+    total, small, custom = (
+        mt.ReducingState("t", "sum", int),
+        mt.ReducingState("s", "sum", "uint8"),
+        mt.ReducingState("c", lambda a, b: calls.append((a, b)) or a + b),
+    )
+    count, dynamic, silent = (
+        mt.ReducingState("n", "count"),
+        mt.ReducingState("d", "sum"),
+        mt.ReducingState("q", lambda a, b: None),
+    )
 
     def body(ctx: mt.Context) -> None:
         total.add(2**63 - 1)
@@ -225,13 +260,23 @@ def test_reducing_limits() -> None:
             silent.add(1)
 
     one_key(body, total, small, custom, count, dynamic, silent)
-    for arguments, message in ((("x", "avg"), "'sum', 'min', 'max' or 'count'"), (("x", "sum", str), "have no sum"), (("x", "count", str), "leave dtype out")):
+    for arguments, message in (
+        (("x", "avg"), "'sum', 'min', 'max' or 'count'"),
+        (("x", "sum", str), "have no sum"),
+        (("x", "count", str), "leave dtype out"),
+    ):
         with pytest.raises(mt.ConfigError, match=message):
             mt.ReducingState(*arguments)
 
 
 def test_aggregating() -> None:
-    mean = mt.AggregatingState("mean", lambda: [0, 0], lambda acc, v: [acc[0] + v, acc[1] + 1], lambda acc: acc[0] / acc[1], lambda a, b: [a[0] + b[0], a[1] + b[1]])
+    mean = mt.AggregatingState(
+        "mean",
+        lambda: [0, 0],
+        lambda acc, v: [acc[0] + v, acc[1] + 1],
+        lambda acc: acc[0] / acc[1],
+        lambda a, b: [a[0] + b[0], a[1] + b[1]],
+    )
     typed = mt.AggregatingState("typed", lambda: 0, lambda acc, v: acc + len(v), str, dtype=int)
 
     def body(ctx: mt.Context) -> None:
@@ -258,7 +303,9 @@ class Sessions(mt.ProcessFunction):
     items = mt.ListState("items", int)
     entries = mt.MapState("entries", str, int)
     total = mt.ReducingState("total", "sum", int)
-    mean = mt.AggregatingState("mean", lambda: [0, 0], lambda acc, v: [acc[0] + v, acc[1] + 1], lambda acc: acc[0] / acc[1])
+    mean = mt.AggregatingState(
+        "mean", lambda: [0, 0], lambda acc, v: [acc[0] + v, acc[1] + 1], lambda acc: acc[0] / acc[1]
+    )
 
     def on_event(self, key: Any, batch: mt.Record, row: int, ctx: mt.Context) -> None:
         i = batch["i"]
@@ -268,7 +315,13 @@ class Sessions(mt.ProcessFunction):
         self.total.add(i)
         self.mean.add(i)
         assert ctx.state("entries") is self.entries
-        ctx.emit(k=key, items=str(self.items.get()), entries=str(self.entries.items()), total=self.total.get(), mean=self.mean.get())
+        ctx.emit(
+            k=key,
+            items=str(self.items.get()),
+            entries=str(self.entries.items()),
+            total=self.total.get(),
+            mean=self.mean.get(),
+        )
 
 
 def test_states_are_per_key_and_attributes_are_found() -> None:
@@ -308,13 +361,41 @@ def test_bad_declarations_and_misuse() -> None:
             use()
 
 
+def test_a_failed_call_changes_nothing() -> None:
+    items, entries, total, value = (
+        mt.ListState("l", str),
+        mt.MapState("m"),
+        mt.ReducingState("t", "sum", int),
+        mt.ValueState("v"),
+    )
+
+    def fn(key: Any, batch: mt.Record, row: int, ctx: mt.Context) -> None:
+        i = batch["i"]
+        items.add(f"{i}" * 20), entries.put(i, "x" * i), entries.put("last", i), total.add(i), value.set([i])
+        if i % 3 == 1:
+            entries.remove(0), entries.put(0, "other"), items.set(["gone"]), items.add("more")
+            entries.clear(), total.clear(), value.clear(), entries.put("left", 1)
+            raise ValueError(i)
+        ctx.emit(items=len(items.get()), entries=str(entries.items()), total=total.get(), value=str(value.get()))
+
+    out = run([{"k": 1, "i": i} for i in range(6)], fn, items, entries, total, value, config=mt.Config(on_error="skip"))
+    kept = [0, 2, 3, 5]
+    assert [row["items"] for row in out] == [1, 2, 3, 4]
+    assert [row["total"] for row in out] == [0, 2, 5, 10]
+    assert out[-1]["entries"] == str([(i, "x" * i) for i in kept] + [("last", 5)]) and out[-1]["value"] == "[5]"
+
+
 # ---- TTL --------------------------------------------------------------------------------------------
 
 
 def test_ttl_in_processing_time_by_a_manual_clock() -> None:
     clock = mt.ManualClock()
     ttl = mt.TTL(100)
-    value, items, entries = mt.ValueState("v", ttl=100), mt.ListState("l", int, ttl=ttl), mt.MapState("m", int, int, ttl="100ms")
+    value, items, entries = (
+        mt.ValueState("v", ttl=100),
+        mt.ListState("l", int, ttl=ttl),
+        mt.MapState("m", int, int, ttl="100ms"),
+    )
     read = mt.ReducingState("r", "sum", int, ttl=mt.TTL(100, update="read_write"))
     shown = mt.ValueState("s", ttl=mt.TTL(100, visibility="until_cleaned"))
 
@@ -351,7 +432,11 @@ def test_ttl_in_event_time() -> None:
 
 def test_untouched_expired_state_gives_its_keys_back() -> None:
     clock = mt.ManualClock()
-    items, entries, value = mt.ListState("l", int, ttl=10), mt.MapState("m", int, int, ttl=10), mt.ValueState("v", int, ttl=10)
+    items, entries, value = (
+        mt.ListState("l", int, ttl=10),
+        mt.MapState("m", int, int, ttl=10),
+        mt.ValueState("v", int, ttl=10),
+    )
 
     def fn(key: Any, batch: mt.Record, row: int, ctx: mt.Context) -> None:
         if key == -1:
@@ -369,7 +454,11 @@ def test_untouched_expired_state_gives_its_keys_back() -> None:
 # ---- the encoding of values ------------------------------------------------------------------------
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
-NESTED = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner) | st.tuples(inner, inner), max_leaves=20)
+NESTED = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner) | st.tuples(inner, inner),
+    max_leaves=20,
+)
 
 
 @given(NESTED)
@@ -380,10 +469,8 @@ def test_nested_values_round_trip(value: Any) -> None:
 @settings(max_examples=1_000)
 @given(st.binary(max_size=60))
 def test_random_bytes_never_crash_the_decoder(data: bytes) -> None:
-    try:
+    with contextlib.suppress(mt.MartletError, UnicodeDecodeError, TypeError, MemoryError):
         decode_value(data)
-    except (mt.MartletError, UnicodeDecodeError, TypeError, MemoryError):
-        pass
 
 
 @settings(max_examples=200)
@@ -392,7 +479,5 @@ def test_damaged_bytes_never_crash_the_decoder(value: Any, position: int, byte: 
     data = bytearray(encode_value(value))
     data[position % len(data)] = byte
     for damaged in (bytes(data), bytes(data[: position % len(data)])):
-        try:
+        with contextlib.suppress(mt.MartletError, UnicodeDecodeError, TypeError, MemoryError):
             decode_value(damaged)
-        except (mt.MartletError, UnicodeDecodeError, TypeError, MemoryError):
-            pass

@@ -264,7 +264,7 @@ typedef struct martlet_timer {
  * them to `timers`, and how many there are to `*count`. */
 int32_t martlet_timers(martlet_context *call, martlet_timer *timers, int64_t capacity, int64_t *count, martlet_error *error);
 
-/* ---- state ------------------------------------------------------------------------------------- */
+/* ---- state: martlet_state.h ---------------------------------------------------------------------- */
 
 #include "martlet_state.h"
 

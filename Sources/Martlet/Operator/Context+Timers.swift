@@ -83,8 +83,10 @@ extension Context {
   // MARK: - Shared
 
   private func register(_ domain: TimerDomain, _ time: Int64, _ name: TimerName) throws(EngineError) {
-    try currentTimers("register").register(
-      domain, slot: raw.pointee.slot, name: name, time: time, depth: depth(domain, time))
+    let depth = depth(domain, time)
+    try handles("register").service._withUnsafeGuaranteedRef {
+      $0.register(domain, slot: raw.pointee.slot, name: name, time: time, depth: depth)
+    }
     if domain == .processing { watchClock() }
   }
 

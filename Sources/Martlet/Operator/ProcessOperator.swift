@@ -33,11 +33,18 @@ final class ProcessOperator: Operator {
   private var boundBatch: ObjectIdentifier?
 
   /// What depends on the input's schema and exists from `open` to `close`.
-  struct Parts {
+  final class Parts {
     let keys: KeySpace
     let states: StateTable
     let timers: TimerService
     let schema: Schema?
+
+    init(keys: KeySpace, states: StateTable, timers: TimerService, schema: Schema?) {
+      self.keys = keys
+      self.states = states
+      self.timers = timers
+      self.schema = schema
+    }
   }
 
   convenience init(_ spec: ProcessSpec, nullKeys: NullPolicy, clock: Clock = .system) throws(EngineError) {
@@ -196,7 +203,7 @@ final class ProcessOperator: Operator {
       try fireTimers(parts, .event, at: watermark)
     }
     lane.note(watermark)
-    for side in sides.lanes { side.note(watermark) }
+    if sides.forward { for side in sides.lanes { side.note(watermark) } }
   }
 
   private func fireTimers(_ parts: Parts, _ domain: TimerDomain, at time: Int64) throws {

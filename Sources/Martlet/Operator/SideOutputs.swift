@@ -6,6 +6,8 @@ final class SideOutputs {
   static let errorTag = "errors"
 
   private(set) var lanes: [OutputLane] = []
+  /// Whether any of them feeds another operator: asked with every watermark.
+  @exclusivity(unchecked) var forward = false
   /// Tags that the engine fills itself under the job's policies.
   private let reserved: [String]
   private unowned let context: Context

@@ -81,7 +81,7 @@ extension ProcessOperator {
   @usableFromInline
   func beginSlice() {
     sliceStarts.removeAll(keepingCapacity: true)
-    if lane.forwards || sides.lanes.contains(where: \.forwards) {
+    if lane.forwards || sides.forward {
       sliceStarts.append(lane.builder.numRows)
       for side in sides.lanes { sliceStarts.append(side.builder.numRows) }
     }

@@ -102,6 +102,7 @@ public final class Job {
     if let current {
       let lane = try lane(of: current)
       lane.forwards = true
+      if current.tag != nil { operators[current.process].sides.forward = true }
     } else {
       guard operators.isEmpty else {
         throw EngineError(.invalidArgument, "operator '\(spec.name)': a job has one chain from its input")

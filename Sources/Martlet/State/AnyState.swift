@@ -49,4 +49,23 @@ public class AnyState {
 
   final func clearColumn() { withColumn(StateColumn.self) { $0.clear($1) } }
   final func existsInColumn() -> Bool { withColumn(StateColumn.self) { $0.exists($1) } }
+
+  // The steps of typed handles that know nothing of their types.
+
+  @usableFromInline
+  final func appendElement(_ cell: StateCell) { withColumn(ListStateColumn.self) { $0.append($1, cell) } }
+
+  @usableFromInline
+  final func putEntry(_ key: StateCell, _ value: StateCell) {
+    withColumn(MapStateColumn.self) { $0.put($1, key, value) }
+  }
+
+  @usableFromInline
+  final func findEntry(_ key: StateCell) -> StateCell? { withColumn(MapStateColumn.self) { $0.get($1, key) } }
+
+  @usableFromInline
+  final func removeEntry(_ key: StateCell) -> Bool { withColumn(MapStateColumn.self) { $0.remove($1, key) } }
+
+  @usableFromInline
+  final func hasEntry(_ key: StateCell) -> Bool { withColumn(MapStateColumn.self) { $0.contains($1, key) } }
 }

@@ -6,9 +6,8 @@ public final class ListState<Element: StateValue>: AnyState {
   public override init(_ name: String, ttl: StateTTL? = nil) { super.init(name, ttl: ttl) }
 
   /// Appends one element.
-  public func add(_ element: Element) {
-    element.withCell { cell in withColumn(ListStateColumn.self) { $0.append($1, cell) } }
-  }
+  @inlinable
+  public func add(_ element: Element) { element.withCell { appendElement($0) } }
 
   /// Appends several.
   public func extend(_ elements: some Sequence<Element>) {

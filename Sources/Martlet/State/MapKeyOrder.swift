@@ -43,6 +43,7 @@ struct MapKeyOrder {
   }
 
   private func flipSign(_ offset: Int) {
-    buffer.storeBytes(of: buffer.load(fromByteOffset: offset, as: UInt8.self) ^ 0x80, toByteOffset: offset, as: UInt8.self)
+    buffer.storeBytes(
+      of: buffer.load(fromByteOffset: offset, as: UInt8.self) ^ 0x80, toByteOffset: offset, as: UInt8.self)
   }
 }

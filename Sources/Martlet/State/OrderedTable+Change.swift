@@ -238,7 +238,9 @@ extension TableLayout {
     if level(node) > 0 {
       for index in 0..<count(node) { bytes += memoryBytes(child(node, index)) }
     } else {
-      for index in 0..<count(node) { bytes += keys.blockBytes(key(node, index)) + values.blockBytes(value(node, index)) }
+      for index in 0..<count(node) {
+        bytes += keys.blockBytes(key(node, index)) + values.blockBytes(value(node, index))
+      }
     }
     return bytes
   }

@@ -27,7 +27,9 @@ public final class ReducingState<Value: StateValue>: AnyState {
   }
 
   /// Folds a value in. Throws what `reduce` throws, and `.valueRange` if a sum overflows; the state is then as it was.
-  public func add(_ value: Value) throws { try fold(value) { handle, cell throws(EngineError) in try handle.add(cell) } }
+  public func add(_ value: Value) throws {
+    try fold(value) { handle, cell throws(EngineError) in try handle.add(cell) }
+  }
 
   /// Folds in what another state of this kind has: a count adds it up, the others take it as one more value.
   public func merge(_ value: Value) throws {

@@ -61,7 +61,9 @@ extension StateColumn {
     let flags = try reader.byte()
     let count = try reader.integer()
     let keys = (self as? MapStateColumn)?.layout.keys
-    guard (flags & 2 != 0) == values.isBytes, (flags & 4 != 0) == (keys?.isBytes ?? false), flags < 8 else { throw .form }
+    guard (flags & 2 != 0) == values.isBytes, (flags & 4 != 0) == (keys?.isBytes ?? false), flags < 8 else {
+      throw .form
+    }
     let isTimed = flags & 1 != 0
     switch (kind, self) {
     case (1, let value as ValueStateColumn):

@@ -7,7 +7,9 @@ extension StateHandle {
   }
 
   @inline(__always)
-  func checked(_ cell: StateCell, _ storage: StateStorage, _ type: @autoclosure () -> StateType) throws(EngineError) -> StateCell {
+  func checked(_ cell: StateCell, _ storage: StateStorage, _ type: @autoclosure () -> StateType) throws(EngineError)
+    -> StateCell
+  {
     switch storage {
     case .integer(let range):
       if !range.contains(cell.word) { throw outOfRange(cell.word, type()) }
@@ -24,7 +26,8 @@ extension StateHandle {
     _ bytes: UnsafeRawBufferPointer, _ storage: StateStorage, _ type: @autoclosure () -> StateType
   ) throws(EngineError) {
     guard bytes.count <= InlineBytes.maximumCount else {
-      throw EngineError(.valueRange, "state '\(name)': a value of \(bytes.count) bytes; the most is 4 GiB less one byte")
+      throw EngineError(
+        .valueRange, "state '\(name)': a value of \(bytes.count) bytes; the most is 4 GiB less one byte")
     }
     switch storage {
     case .fixedBytes(let width) where bytes.count != width:

@@ -17,7 +17,8 @@ extension StateHandle {
   private func reducer() throws(EngineError) -> Reducer {
     guard case .reducing(let reducer) = column.descriptor.kind else { throw wrongKind("reducing") }
     guard reducer != .custom else {
-      throw EngineError(.invalidArgument, "state '\(name)' has a reducer of the caller's: get, reduce and set its value")
+      throw EngineError(
+        .invalidArgument, "state '\(name)' has a reducer of the caller's: get, reduce and set its value")
     }
     return reducer
   }

@@ -126,7 +126,8 @@ public final class StateHandle {
   }
 
   func wrongKind(_ used: String) -> EngineError {
-    EngineError(.schemaMismatch, "state '\(name)' is a \(column.descriptor.kind.noun) and cannot be used as a \(used) state")
+    EngineError(
+      .schemaMismatch, "state '\(name)' is a \(column.descriptor.kind.noun) and cannot be used as a \(used) state")
   }
 
   func outOfRange(_ value: some BinaryInteger) -> EngineError {

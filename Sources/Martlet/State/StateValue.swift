@@ -49,7 +49,9 @@ public struct FixedStateAccess<Value: BitwiseCopyable>: BitwiseCopyable {
 
   @usableFromInline
   func getWatched(_ slot: UInt32) -> Value? {
-    watched.unsafelyUnwrapped._withUnsafeGuaranteedRef { unsafeDowncast($0, to: FixedStateColumn<Value>.self).get(slot) }
+    watched.unsafelyUnwrapped._withUnsafeGuaranteedRef {
+      unsafeDowncast($0, to: FixedStateColumn<Value>.self).get(slot)
+    }
   }
 
   @usableFromInline
@@ -131,7 +133,9 @@ extension Double: StateValue {
   @inlinable @inline(__always)
   public static func get(_ access: FixedStateAccess<Double>, _ slot: UInt32) -> Double? { access.get(slot) }
   @inlinable @inline(__always)
-  public static func set(_ access: FixedStateAccess<Double>, _ slot: UInt32, _ value: Double) { access.set(slot, value) }
+  public static func set(_ access: FixedStateAccess<Double>, _ slot: UInt32, _ value: Double) {
+    access.set(slot, value)
+  }
   public init(cell: StateCell) { self = cell.double }
   public func withCell<Result>(_ body: (StateCell) -> Result) -> Result { body(StateCell(double: self)) }
 }
@@ -140,7 +144,9 @@ extension Float: StateValue {
   public static var dataType: DataType { .float32 }
   public static func access(to column: StateColumn) -> FixedStateAccess<Double> { FixedStateAccess(column) }
   @inlinable @inline(__always)
-  public static func get(_ access: FixedStateAccess<Double>, _ slot: UInt32) -> Float? { access.get(slot).map { Float($0) } }
+  public static func get(_ access: FixedStateAccess<Double>, _ slot: UInt32) -> Float? {
+    access.get(slot).map { Float($0) }
+  }
   @inlinable @inline(__always)
   public static func set(_ access: FixedStateAccess<Double>, _ slot: UInt32, _ value: Float) {
     access.set(slot, Double(value))
@@ -173,7 +179,9 @@ extension Array: MapStateKey, StateValue where Element == UInt8 {
   }
   public static var dataType: DataType { .binary }
   public static func access(to column: StateColumn) -> BytesStateAccess { BytesStateAccess(column) }
-  public static func get(_ access: BytesStateAccess, _ slot: UInt32) -> [UInt8]? { access.get(slot).map { [UInt8]($0) } }
+  public static func get(_ access: BytesStateAccess, _ slot: UInt32) -> [UInt8]? {
+    access.get(slot).map { [UInt8]($0) }
+  }
   public static func set(_ access: BytesStateAccess, _ slot: UInt32, _ value: [UInt8]) {
     value.withUnsafeBytes { access.set(slot, $0) }
   }

@@ -8,7 +8,7 @@ struct TimerName: BitwiseCopyable, Equatable {
 /// The timer names of one operator. A name stands for a kind of timer ("timeout", "report"), so there are few.
 final class TimerNames {
   /// NUL-terminated, at a fixed address until the operator closes.
-  private var names: [UnsafeBufferPointer<UInt8>] = []
+  @exclusivity(unchecked) private var names: [UnsafeBufferPointer<UInt8>] = []
   private var numbers: [String: UInt16] = [:]
   /// Up to this many names, comparing them one by one beats a dictionary.
   private static let fewNames = 8
@@ -40,8 +40,8 @@ final class TimerNames {
     if names.count > TimerNames.fewNames {
       return numbers[String(decoding: text, as: UTF8.self)].map(TimerName.init)
     }
-    for (position, name) in names.enumerated() where name.count == text.count + 1 {
-      guard let left = name.baseAddress, let right = text.baseAddress else { continue }
+    for position in 0..<names.count where names[position].count == text.count + 1 {
+      guard let left = names[position].baseAddress, let right = text.baseAddress else { continue }
       if compareBytes(left, right, text.count) == 0 { return TimerName(number: UInt16(position + 1)) }
     }
     return nil

@@ -29,6 +29,8 @@ final class TimerQueue {
   @exclusivity(unchecked) private var buckets = TimerBuckets()
   @exclusivity(unchecked) private var run: [UInt32] = []
   @exclusivity(unchecked) private var late: [UInt32] = []
+  /// Used by `advance` only; kept for its memory.
+  @exclusivity(unchecked) private var due: [UInt32] = []
   @exclusivity(unchecked) private var frontier: UInt64 = 0
   @exclusivity(unchecked) var sequence: UInt64 = 0
   @exclusivity(unchecked) private(set) var count = 0
@@ -113,12 +115,16 @@ final class TimerQueue {
   func advance(to time: Int64) {
     let target = TimerBuckets.order(time)
     guard target > frontier else { return }
-    var due: [UInt32] = []
+    due.removeAll(keepingCapacity: due.count <= 1 << 16)
     buckets.advance(from: frontier, to: target, store) { due.append($0) }
     frontier = target
     guard !due.isEmpty else { return }
     if run.last == nil {
-      run = sortedLatestFirst(due)
+      if due.count == 1 {
+        run.append(due[0])
+      } else {
+        run = sortedLatestFirst(due)
+      }
       for (position, node) in run.enumerated() { store[node].place = .run(position) }
     } else {
       // The clock moved while an earlier run is still firing: the heap keeps the order across both.
@@ -184,7 +190,6 @@ final class TimerQueue {
 
   /// Sorts on time and key prefix, which lie beside each other, and asks the key table only where both agree.
   private func sortedLatestFirst(_ nodes: [UInt32]) -> [UInt32] {
-    if nodes.count == 1 { return nodes }
     struct Entry {
       var time: Int64
       var prefix: UInt64

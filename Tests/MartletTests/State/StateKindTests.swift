@@ -111,10 +111,16 @@ import Testing
       withUnsafeBytes(of: (value.littleEndian, (value < 0 ? -1 : 0) as Int64)) { [UInt8]($0) }
     }
     switch type {
-    case .int64: for (rank, word) in [Int64.min, -1, 0, .max].enumerated().reversed() { try put(Int64(rank), word, []) }
-    case .uint64: for (rank, word) in [0, 5, Int64.max, .min, -1].enumerated().reversed() { try put(Int64(rank), word, []) }
-    case .decimal128: for (rank, word) in [Int64.min, -7, 0, 7].enumerated().reversed() { try put(Int64(rank), 0, decimal(word)) }
-    default: for (rank, text) in ["", "a", "a\0", "b", "é"].enumerated().reversed() { try put(Int64(rank), 0, Array(text.utf8)) }
+    case .int64:
+      for (rank, word) in [Int64.min, -1, 0, .max].enumerated().reversed() { try put(Int64(rank), word, []) }
+    case .uint64:
+      for (rank, word) in [0, 5, Int64.max, .min, -1].enumerated().reversed() { try put(Int64(rank), word, []) }
+    case .decimal128:
+      for (rank, word) in [Int64.min, -7, 0, 7].enumerated().reversed() { try put(Int64(rank), 0, decimal(word)) }
+    default:
+      for (rank, text) in ["", "a", "a\0", "b", "é"].enumerated().reversed() {
+        try put(Int64(rank), 0, Array(text.utf8))
+      }
     }
     try map.forEachEntry(from: nil, to: nil) {
       order.append($1.word)
@@ -162,7 +168,9 @@ import Testing
     #expect(try fold(.min, .int32, [3, -2, 5]) == -2)
     #expect(try fold(.max, .uint64, [1, -1, 5]) == -1, "the bits of the largest uint64")
     #expect(try fold(.count, .int64, [9, 9, 9]) == 3)
-    for (type, values) in [(DataType.int64, [Int64.max, 1]), (.int8, [100, 28]), (.uint64, [-1, 1]), (.int64, [.min, -1])] {
+    for (type, values) in [
+      (DataType.int64, [Int64.max, 1]), (.int8, [100, 28]), (.uint64, [-1, 1]), (.int64, [.min, -1]),
+    ] {
       let handle = try rig(.reducing(.sum), type).handle()
       try handle.add(StateCell(word: values[0]))
       let error = #expect(throws: EngineError.self) { try handle.add(StateCell(word: values[1])) }
@@ -176,17 +184,21 @@ import Testing
   }
 
   @Test func misuse() throws {
-    func message(_ body: () throws -> Void) -> String { #expect(throws: EngineError.self) { try body() }?.message ?? "" }
+    func message(_ body: () throws -> Void) -> String {
+      #expect(throws: EngineError.self) { try body() }?.message ?? ""
+    }
     #expect(message { _ = try StateDescriptor("m", .encoded, kind: .map(.typed(.float64))) }.contains("'m'"))
     #expect(message { _ = try StateDescriptor("r", .typed(.utf8), kind: .reducing(.sum)) }.contains("'r'"))
     #expect(message { _ = try StateTTL(milliseconds: 0) }.contains("TTL"))
     let list = try rig(.list, .int8).handle()
     #expect(message { _ = try list.getInteger() }.contains("is a list state"))
     #expect(message { _ = try list.value(for: StateCell(word: 1)) }.contains("cannot be used as a map"))
-    #expect(message { try list.append(contentsOf: [StateCell(word: 1), StateCell(word: 1_000)]) }.contains("out of range"))
+    #expect(
+      message { try list.append(contentsOf: [StateCell(word: 1), StateCell(word: 1_000)]) }.contains("out of range"))
     #expect(try list.elementCount() == 0)
     try list.append(StateCell(word: 1))
-    #expect(message { try list.forEachElement { _ throws(EngineError) in try list.clear() } }.contains("while its content"))
+    #expect(
+      message { try list.forEachElement { _ throws(EngineError) in try list.clear() } }.contains("while its content"))
     #expect(try list.elementCount() == 1)
   }
 }

@@ -13,7 +13,9 @@ struct StateModel: Equatable {
   var lists: [UInt32: [Timed<String>]] = [:]
   var maps: [UInt32: [String: Timed<Int64>]] = [:]
 
-  func isAlive<Value>(_ timed: Timed<Value>, _ now: Int64) -> Bool { ttl.map { timed.stamp + $0.milliseconds > now } ?? true }
+  func isAlive<Value>(_ timed: Timed<Value>, _ now: Int64) -> Bool {
+    ttl.map { timed.stamp + $0.milliseconds > now } ?? true
+  }
   func value(_ slot: UInt32, _ now: Int64) -> Int64? { values[slot].flatMap { isAlive($0, now) ? $0.value : nil } }
   func list(_ slot: UInt32, _ now: Int64) -> [String] { (lists[slot] ?? []).filter { isAlive($0, now) }.map(\.value) }
   func map(_ slot: UInt32, _ now: Int64) -> [String: Int64] {
@@ -51,7 +53,8 @@ extension StateHandle {
       }
     }
     try (low ?? "").withCell { lowCell in
-      (high ?? "").withCell { highCell in Result { try visit(low == nil ? nil : lowCell, high == nil ? nil : highCell) } }
+      (high ?? "").withCell { highCell in Result { try visit(low == nil ? nil : lowCell, high == nil ? nil : highCell) }
+      }
     }.get()
     return entries
   }

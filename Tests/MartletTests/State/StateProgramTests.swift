@@ -37,7 +37,9 @@ import Testing
         rig.call.pointee.watermark = now
       }
       if Int.random(in: 0..<400, using: &random) == 0 { rig = try moved(rig, ttl, now) }
-      if Int.random(in: 0..<10, using: &random) == 0 { rig.table.sweep(afterRows: Int.random(in: 0...40, using: &random)) }
+      if Int.random(in: 0..<10, using: &random) == 0 {
+        rig.table.sweep(afterRows: Int.random(in: 0...40, using: &random))
+      }
       let before = model
       rig.table.beginCall()
       for _ in 0..<Int.random(in: 1...6, using: &random) {
@@ -65,7 +67,9 @@ import Testing
   ) throws {
     let slot = UInt32.random(in: 0..<4, using: &random)
     let number = Int64.random(in: -1000...1000, using: &random)
-    let key = "k" + String(repeating: "é", count: Int.random(in: 0..<8, using: &random)) + "\(Int.random(in: 0..<keys, using: &random))"
+    let key =
+      "k" + String(repeating: "é", count: Int.random(in: 0..<8, using: &random))
+      + "\(Int.random(in: 0..<keys, using: &random))"
     let (value, list, map) = (rig.handle(0), rig.handle(1), rig.handle(2))
     rig.call.pointee.slot = slot
     let reads = model.ttl?.refreshesOnRead ?? false
@@ -141,7 +145,10 @@ import Testing
         // What is damaged is refused and leaves nothing.
         if bytes.count > 1 {
           let column = StateColumn.make(
-            new.descriptor, StateEnvironment(slots: SlotAllocator(holdsBytes: false), time: StateTime(other.clock, other.call), journal: nil), index: 0)
+            new.descriptor,
+            StateEnvironment(
+              slots: SlotAllocator(holdsBytes: false), time: StateTime(other.clock, other.call), journal: nil), index: 0
+          )
           bytes.dropLast().withUnsafeBytes { damaged in
             #expect(throws: EngineError.self) { try column.restoreEntries(slot, damaged) }
           }

@@ -9,7 +9,8 @@ struct Inactivity: ProcessFunction {
 
   func onEvent(key: Key, batch: Record, row: Int, context: Context) throws {
     guard let now = context.timestamp else { return }
-    if let last = lastSeen.get() { try context.deleteEventTimeTimer(last + silence) }
+    // A timer that this very reading makes due fires right after it: a silence that is over was still a silence.
+    if let last = lastSeen.get(), now <= last + silence { try context.deleteEventTimeTimer(last + silence) }
     lastSeen.set(now)
     try context.registerEventTimeTimer(now + silence)
   }
@@ -18,7 +19,6 @@ struct Inactivity: ProcessFunction {
     sensor.set(key.int64)
     silentSince.set(fireTime - silence)
     try context.emit()
-    lastSeen.clear()
   }
 }
 
