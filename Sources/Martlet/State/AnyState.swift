@@ -6,7 +6,8 @@ import CMartlet
 public class AnyState {
   public let name: String
   let ttl: StateTTL?
-  @exclusivity(unchecked) @usableFromInline var cursor: UnsafePointer<martlet_context>?
+  // Final, so that other modules load it instead of asking the class for it.
+  @exclusivity(unchecked) @usableFromInline final var cursor: UnsafePointer<martlet_context>?
   /// Not retained: the operator that bound it outlives the binding.
   @exclusivity(unchecked) private var column: Unmanaged<StateColumn>?
 
@@ -29,13 +30,13 @@ public class AnyState {
   }
 
   @inlinable @inline(__always)
-  var currentSlot: UInt32 {
+  final var currentSlot: UInt32 {
     guard let slot = cursor?.pointee.slot, slot != Slot.none else { misused() }
     return slot
   }
 
   @usableFromInline
-  func misused() -> Never {
+  final func misused() -> Never {
     preconditionFailure("state '\(name)' was used where there is no current key: use it inside onEvent or onTimer")
   }
 
