@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self, cast, overload
 
 from . import _engine
-from ._engine import Context, ManualClock, RecordBatch, Schema, State, Timer
+from ._engine import ManualClock, RecordBatch, Schema, State, Timer
 from .config import Config
 from .errors import ConfigError, SchemaError
 from .failures import FailureLog
@@ -41,7 +41,8 @@ _FROM_COLUMN: Final = _FromColumn()
 class Harness:
     """Drives one process function, one record at a time (Flink: KeyedOneInputStreamOperatorTestHarness).
 
-    - `fn`, `states`, `output`, `side_outputs`, `name`: as for `apply_process_function`. A copy of `fn` runs, as in a stream: `.fn`.
+    - `fn`, `states`, `output`, `side_outputs`, `name`: as for `apply_process_function`. A copy of `fn` runs, as in a
+      stream: `.fn`.
     - `key`: the key column, or a sequence of them. Left out, records are single values, such as `push(5)`: each is a
       record with one column `"value"`, and its own key.
     - `timestamp`: the column of event times. Without it, `push(record, timestamp=...)` gives a record its time.
@@ -102,7 +103,7 @@ class Harness:
 
     # ---- input
 
-    def push(self, record: Any, timestamp: int | None | _FromColumn = _FROM_COLUMN) -> None:
+    def push(self, record: Any, timestamp: int | _FromColumn | None = _FROM_COLUMN) -> None:
         """Processes one record: a dict, an Arrow object of one row, or, in a harness without `key`, a value.
 
         `timestamp`: its event time in milliseconds, or None for none; it goes before the timestamp column.
@@ -110,10 +111,12 @@ class Harness:
         batch = self._batch(record)
         if batch.num_rows != 1:
             raise ConfigError(f"push takes one record, got {batch.num_rows}; call it once for each")
-        given = not isinstance(timestamp, _FromColumn)
-        if given and timestamp is not None and (isinstance(timestamp, bool) or not isinstance(timestamp, int)):
+        if isinstance(timestamp, _FromColumn):
+            self._engine.push(batch, 0, False, None)
+        elif timestamp is None or (isinstance(timestamp, int) and not isinstance(timestamp, bool)):
+            self._engine.push(batch, 0, True, timestamp)
+        else:
             raise TypeError(f"a timestamp is an int, milliseconds since the Unix epoch, got {timestamp!r}")
-        self._engine.push(batch, 0, given, timestamp if given else None)
         self._schema = self._schema or batch.schema
 
     def advance_watermark(self, time_ms: int) -> None:
@@ -248,8 +251,8 @@ class Harness:
         if self.key == (SCALAR,):
             return _one_row({SCALAR: record}, self._schema)
         raise ConfigError(
-            f"a record is a dict or an Arrow object of one row, got {type(record).__name__} {record!r}; values on their own "
-            "are records in a harness without key="
+            f"a record is a dict or an Arrow object of one row, got {type(record).__name__} {record!r}; values "
+            "on their own are records in a harness without key="
         )
 
 

@@ -71,7 +71,7 @@ def test_states_and_timers_of_a_key() -> None:
     assert h.state("total", "a") == 3
     assert [h.state(name, "b") for name in ("count", "seen", "by_name", "total")] == [None] * 4
     assert [tuple(timer) for timer in h.timers("a")] == [("event", 100, None), ("processing", 50, "soon")]
-    with pytest.raises(mt.ConfigError, match="no state 'cuont'.*'count', 'seen'"):
+    with pytest.raises(mt.ConfigError, match=r"no state 'cuont'.*'count', 'seen'"):
         h.state("cuont", "a")
     with pytest.raises(mt.SchemaError):
         h.state("count", 5)
@@ -251,7 +251,7 @@ def test_a_snapshot_of_another_version_of_the_function() -> None:
     assert again.state("count", "a") == 1
     gone = keep(mt.ValueState("count", int), of=keep(forget=["count"]).snapshot())
     assert gone.state("count", "a") is None
-    with pytest.raises(mt.SnapshotMismatchError, match="state 'count' is a value state of float64 and was .* int64"):
+    with pytest.raises(mt.SnapshotMismatchError, match=r"state 'count' is a value state of float64 and was .* int64"):
         keep(mt.ValueState("count", float))
     with pytest.raises(mt.SnapshotMismatchError, match="state 'seen' is a value state"):
         keep(mt.ValueState("seen"))
@@ -273,7 +273,7 @@ def test_key_groups_divide_a_snapshot() -> None:
         h.push({"k": key})
     parts = [
         Harness.restore(h.snapshot(), Counter(), key="k", key_groups=groups)
-        for groups in (range(0, 30), range(30, 31), range(31, 128))
+        for groups in (range(30), range(30, 31), range(31, 128))
     ]
     owners = [[part.state("count", key) for part in parts] for key in range(100)]
     assert all(sorted(map(str, owner)) == ["1", "None", "None"] for owner in owners)

@@ -70,7 +70,7 @@ class Model:
             result = held.get(entry, (None,))[0]
         if self.ttl is not None and self.ttl.update == "read_write":
             for at in list(held) if entry is ... else [entry] if entry in held else []:
-                held[at] = (held[at][0], self.stamp())
+                held[at] = (held[at][0], max(held[at][1], self.stamp()))
         return EMPTY[name] if result is None and entry is ... else result
 
     def write(self, name: str, key: int, at: Any, value: Any) -> None:

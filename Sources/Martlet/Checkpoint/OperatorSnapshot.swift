@@ -86,10 +86,12 @@ extension ProcessOperator {
     for name in options.forgetting.sorted() {
       if descriptors.contains(where: { $0.name == name }) {
         throw EngineError(
-          .invalidArgument, "state '\(name)' is to be forgotten, and the function declares it; only states it has no more can be")
+          .invalidArgument,
+          "state '\(name)' is to be forgotten, and the function declares it; only states it has no more can be")
       }
       guard states.contains(where: { $0.name == name }) else {
-        throw EngineError(.invalidArgument, "state '\(name)' is to be forgotten, and the snapshot has none of that name")
+        throw EngineError(
+          .invalidArgument, "state '\(name)' is to be forgotten, and the snapshot has none of that name")
       }
     }
     var places: [Place] = []
@@ -114,7 +116,8 @@ extension ProcessOperator {
     while let key = try reader.next() {
       guard groups?.owns(key.key) ?? true else { continue }
       guard let slot = parts.keys.intern(canonical: key.key) else {
-        throw EngineError(.snapshotInvalid, "the snapshot holds a key that is not one of its own key types; restore from another one")
+        throw EngineError(
+          .snapshotInvalid, "the snapshot holds a key that is not one of its own key types; restore from another one")
       }
       if parts.states.reserve() { moved = true }
       for (state, bytes) in key.entries {
@@ -135,7 +138,9 @@ extension ProcessOperator {
 
   private func restore(_ bytes: [UInt8], _ slot: UInt32, _ column: StateColumn) throws(EngineError) {
     let result: Result<Void, EngineError> = bytes.withUnsafeBytes { bytes in
-      do throws(EngineError) { return .success(try column.restoreEntries(slot, bytes)) } catch { return .failure(error) }
+      do throws(EngineError) { return .success(try column.restoreEntries(slot, bytes)) } catch {
+        return .failure(error)
+      }
     }
     do { try result.get() } catch { throw EngineError(.snapshotInvalid, error.message) }
   }

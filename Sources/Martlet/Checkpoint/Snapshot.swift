@@ -159,7 +159,8 @@ enum SnapshotFormat {
   static func malformed(at offset: Int) -> EngineError {
     EngineError(
       .snapshotInvalid,
-      "the snapshot makes no sense at byte \(headSize + offset), although its checksum is right; restore from another one")
+      "the snapshot makes no sense at byte \(headSize + offset), although its checksum is right; restore from another one"
+    )
   }
 }
 

@@ -58,7 +58,9 @@ extension KeySpace {
       var rest = canonical[...]
       switch schema.form {
       case .integer:
-        guard case .integer(let value) = KeyEncoding.decodePart(schema.parts[0].keyClass, from: &rest) else { return nil }
+        guard case .integer(let value) = KeyEncoding.decodePart(schema.parts[0].keyClass, from: &rest) else {
+          return nil
+        }
         return body(KeyRef(integer: value))
       case .bytes:
         guard case .bytes(let value) = KeyEncoding.decodePart(schema.parts[0].keyClass, from: &rest) else { return nil }

@@ -89,7 +89,8 @@ public final class Harness {
         try marks.withUnsafeBufferPointer { marks in
           try process.process(
             Chunk(
-              batch: batch, selection: RowSelection(start: row, count: 1), timestamps: time.isColumn ? milliseconds : nil,
+              batch: batch, selection: RowSelection(start: row, count: 1),
+              timestamps: time.isColumn ? milliseconds : nil,
               marks: marks, firstRecord: records - 1 - Int64(row)))
         }
       }
@@ -101,7 +102,8 @@ public final class Harness {
     try requireInput()
     guard time >= watermark else {
       throw EngineError(
-        .invalidArgument, "the watermark is at \(watermark) and cannot go back to \(time); event time only moves forward")
+        .invalidArgument,
+        "the watermark is at \(watermark) and cannot go back to \(time); event time only moves forward")
     }
     try running {
       if case .waiting = phase {

@@ -132,8 +132,9 @@ final class ListStateColumn: StateColumn {
   }
 
   private func refresh(_ block: UnsafeMutableRawPointer, _ stamp: Int64) {
-    for position in 0..<storedCount(block) { putStamp(block, position, stamp) }
-    setOldest(block, stamp)
+    // The read of a late record makes nothing older.
+    setOldest(block, .max)
+    for position in 0..<storedCount(block) { setStamp(block, position, max(self.stamp(block, position), stamp)) }
   }
 
   // MARK: - Undo

@@ -133,7 +133,8 @@ final class MapStateColumn: StateColumn {
     let to = high.map { keyOrder.stored($0, place: 1) }
     try layout.scan(tables[Int(slot)], from: from, to: to) { position throws(Failure) -> Bool in
       if let refreshed {
-        layout.stamp(position.node, position.index).storeBytes(of: refreshed, as: Int64.self)
+        let stamp = layout.stamp(position.node, position.index)
+        stamp.storeBytes(of: max(stamp.load(as: Int64.self), refreshed), as: Int64.self)
       }
       return try body(
         keyOrder.shown(layout.keys.load(layout.key(position.node, position.index))),
@@ -180,7 +181,10 @@ final class MapStateColumn: StateColumn {
       drop(slot, key)
       return false
     }
-    if isRead && expiry.refreshesOnRead { setStamp(slot, position, expiry.stamp()) }
+    if isRead && expiry.refreshesOnRead {
+      let last = layout.stamp(position.node, position.index).load(as: Int64.self)
+      setStamp(slot, position, max(last, expiry.stamp()))
+    }
     return true
   }
 

@@ -14,7 +14,7 @@ public struct StateTTL: Hashable, Sendable {
 
   public let milliseconds: Int64
   public var domain: Domain = .processing
-  /// Whether a read makes the value as new as a write does.
+  /// Whether a read makes the value as new as a write does. It never makes it older, as the read of a late record would.
   public var refreshesOnRead = false
   /// Whether what has expired can still be read until it is cleaned away. Otherwise a read finds nothing and cleans.
   public var showsExpired = false

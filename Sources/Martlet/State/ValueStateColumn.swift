@@ -27,7 +27,7 @@ public class ValueStateColumn: StateColumn {
       remove(slot)
       return false
     }
-    if isRead && expiry.refreshesOnRead { stamps[Int(slot)] = expiry.stamp() }
+    if isRead && expiry.refreshesOnRead { stamps[Int(slot)] = max(stamps[Int(slot)], expiry.stamp()) }
     return true
   }
 

@@ -14,8 +14,9 @@ import Testing
 @Suite struct SnapshotTests {
   /// One state of every kind, and a timer of every sort, for each key.
   struct Everything: ProcessFunction {
+    private static let second = try? StateTTL(milliseconds: 1000)
     let value = ValueState<Int64>("value")
-    let list = ListState<String>("list", ttl: try! StateTTL(milliseconds: 1000))
+    let list = ListState<String>("list", ttl: Everything.second)
     let map = MapState<String, Double>("map")
 
     func onEvent(key: Key, batch: Record, row: Int, context: Context) throws {
@@ -111,17 +112,18 @@ import Testing
   }
 
   /// Every form of key, in two halves of the key groups and put together again.
-  @Test(arguments: [
-    ([Field("k", .int64)], [[RowValue.int(5)], [.int(-3)], [.int(.max)], [.int(.min)], [.int(0)]]),
-    ([Field("k", .uint8)], [[.int(0)], [.int(255)], [.int(7)]]),
-    ([Field("k", .bool)], [[.bool(true)], [.bool(false)]]),
-    ([Field("k", .date64)], [[.int(86_400_000)], [.int(-86_400_000)]]),
-    ([Field("k", .timestamp(.second, timezone: "UTC"))], [[.int(-1)], [.int(1_600_000_000)]]),
-    ([Field("k", .utf8)], [["a"], ["a\0"], [""], ["ä"]]),
-    ([Field("k", .binary)], [[.bytes([0, 1, 0])], [.bytes([])], [.bytes([255])]]),
-    ([Field("k", .decimal128(precision: 10, scale: 2))], [[.bytes(Array(repeating: 255, count: 16))]]),
-    ([Field("k", .int32), Field("l", .largeUtf8)], [[1, "x"], [1, "y\0z"], [-1, ""]]),
-  ] as [([Field], [[RowValue]])])
+  @Test(
+    arguments: [
+      ([Field("k", .int64)], [[RowValue.int(5)], [.int(-3)], [.int(.max)], [.int(.min)], [.int(0)]]),
+      ([Field("k", .uint8)], [[.int(0)], [.int(255)], [.int(7)]]),
+      ([Field("k", .bool)], [[.bool(true)], [.bool(false)]]),
+      ([Field("k", .date64)], [[.int(86_400_000)], [.int(-86_400_000)]]),
+      ([Field("k", .timestamp(.second, timezone: "UTC"))], [[.int(-1)], [.int(1_600_000_000)]]),
+      ([Field("k", .utf8)], [["a"], ["a\0"], [""], ["ä"]]),
+      ([Field("k", .binary)], [[.bytes([0, 1, 0])], [.bytes([])], [.bytes([255])]]),
+      ([Field("k", .decimal128(precision: 10, scale: 2))], [[.bytes(Array(repeating: 255, count: 16))]]),
+      ([Field("k", .int32), Field("l", .largeUtf8)], [[1, "x"], [1, "y\0z"], [-1, ""]]),
+    ] as [([Field], [[RowValue]])])
   func keysOfEveryForm(_ fields: [Field], _ keys: [[RowValue]]) throws {
     let names = fields.map(\.name)
     let function = Count()
