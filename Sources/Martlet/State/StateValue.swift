@@ -88,7 +88,8 @@ extension IntegerStateValue {
 
   @inlinable @inline(__always)
   public static func get(_ access: FixedStateAccess<Int64>, _ slot: UInt32) -> Self? {
-    access.get(slot).map { Self(stored: $0) }
+    guard let value = access.get(slot) else { return nil }
+    return Self(stored: value)
   }
 
   @inlinable @inline(__always)
