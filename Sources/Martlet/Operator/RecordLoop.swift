@@ -45,7 +45,7 @@ struct RecordLoop {
   func run<Function: ProcessFunction>(_ function: UnsafeMutablePointer<Function>) throws {
     if function.pointee.takesSlices { return try runSlices(function) }
     if !owner.arePoliciesPlain { return try runGuarded(function) }
-    // The plain case has a loop of its own, in which the tests for everything else are constants: 7.1 → 5.6 ns a record.
+    // The plain case has a loop of its own, in which the tests for everything else are constants: 7.1 → 5.8 ns a record.
     if timestamps == nil, selection.rows == nil, keys.showsDirectly == .integer, nextMark.pointee == Int.max {
       // The mark is the bound of this loop, so that a processing-time timer that a record registers ends it.
       nextMark.pointee = selection.count

@@ -1,7 +1,7 @@
 import CMartlet
 
-/// Fetches a slot's value into the cache some rows before it is needed. At 100 k keys a counter's record went from 20 to 13 ns
-/// with it.
+/// Fetches a slot's value into the cache some rows before it is needed. With it and the plain loop of `RecordLoop` a counter's
+/// record at 100 k keys went from 16.8 to 14.0 ns.
 @usableFromInline
 struct StatePrefetch {
   /// How many rows ahead: far enough for a miss to be over, near enough for the line to be still there.

@@ -1,7 +1,6 @@
 /// A Swift type that a state can hold: the fixed-width integers, `Bool`, `Float`, `Double`, `String` and `[UInt8]`.
 public protocol StateValue {
-  /// Plain addresses of the column, so that a read or write in the record loop touches no reference count: with the
-  /// column object in its place the counter ran at two thirds of the speed.
+  /// Plain addresses of the column, so that a read or write in the record loop touches no reference count.
   associatedtype Access: BitwiseCopyable
   static var dataType: DataType { get }
   static func access(to column: StateColumn) -> Access

@@ -50,7 +50,7 @@ func freeBytes(_ bytes: UnsafeMutableRawPointer) { free(bytes) }
 func compareBytes(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ count: Int) -> Int32 { memcmp(a, b, count) }
 
 /// Asks for 2 MiB pages behind a large block: tables are read at random places, and with small pages most of such a read
-/// is the walk through the page tables (at 1 M timers register and fire took 517 ns, with large pages 300).
+/// is the walk through the page tables (at 1 M timers register and fire took 517 ns, with large pages 472).
 private func adviseHugePages(_ block: UnsafeMutableRawPointer, _ size: Int) {
   #if os(Linux)
     guard size >= 4 << 20 else { return }

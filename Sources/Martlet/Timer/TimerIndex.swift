@@ -2,7 +2,7 @@
 /// for keys with many timers.
 ///
 /// Open addressing with backward-shift removal, as the key tables. A bucket carries the hash beside the node's number, so
-/// that walking past other timers does not touch their nodes: at 1 M timers that halved the cost of a cycle.
+/// that walking past other timers does not touch their nodes: at 1 M timers a cycle went from 557 to 517 ns.
 struct TimerIndex: ~Copyable {
   private struct Bucket: BitwiseCopyable {
     var hash: UInt32
