@@ -134,7 +134,8 @@ static void gate_destroy(void *context) { ((gate *)context)->destroyed = 1; }
 
 static int32_t gate_poll(void *context, martlet_error *error) {
   gate *self = context;
-  if (self->polls_until_stop == 0 || --self->polls_until_stop > 0) return 0;
+  /* On a busy machine the other thread may not have come to the source yet. */
+  if (self->polls_until_stop == 0 || !self->is_waiting || --self->polls_until_stop > 0) return 0;
   snprintf(error->message, sizeof error->message, "stop here");
   return 1;
 }
