@@ -257,6 +257,12 @@ public final class OutputBuilder {
     timeCount += count
   }
 
+  /// Room for the timestamps of `count` rows, EventTime.none where nothing is written.
+  func newTimestamps(_ count: Int) -> UnsafeMutablePointer<Int64> {
+    note(EventTime.none, count)
+    return times.start.assumingMemoryBound(to: Int64.self) + (timeCount - count)
+  }
+
   func truncateTimestamps(to count: Int) {
     timeCount = min(timeCount, count)
     orderLog?.truncate(to: count)

@@ -7,6 +7,15 @@ struct OrderedChunk {
   let count: Int
   /// How many records the whole chunk has.
   let total: Int
+
+  init(_ positions: UnsafeBufferPointer<UInt32>, total: Int) {
+    self.positions = positions.baseAddress ?? OrderedChunk.noPositions
+    count = positions.count
+    self.total = total
+  }
+
+  /// Never read: what tells an instance without records in a chunk from an operator that is no instance.
+  private nonisolated(unsafe) static let noPositions = UnsafePointer(UnsafeMutablePointer<UInt32>.zeroedBlocks(1))
 }
 
 // An operator as one of several parallel instances: everything it emits is given its place in the order of a serial run.
@@ -94,6 +103,7 @@ extension ProcessOperator {
     if atEnd == .drop { parts.timers.processing.removeAll() }
     guard timersAreLeft(parts, atEnd) else { return false }
     try enclosed(nil) { try endTimersOnce(parts, atEnd) }
+    parts.keys.reclaim()
     return timersAreLeft(parts, atEnd)
   }
 
@@ -105,6 +115,7 @@ extension ProcessOperator {
     orders?.begin(phase: 0)
     try enclosed(nil) { try endKeys(parts, onEnd) }
     orders?.endPhase()
+    parts.keys.reclaim()
   }
 }
 

@@ -10,6 +10,8 @@ final class ProcessOperator: Operator {
   @usableFromInline let context: Context
 
   let calls: FunctionCalls
+  /// What this was made of, and further instances can be made of.
+  let spec: ProcessSpec
   let keyColumns: [String]
   let descriptors: [StateDescriptor]
   private let handles: FunctionHandles
@@ -57,6 +59,7 @@ final class ProcessOperator: Operator {
   init(_ spec: ProcessSpec, _ policies: RecordPolicies, clock: Clock = .system) throws(EngineError) {
     try StateTable.checkNames(spec.states)
     name = spec.name
+    self.spec = spec
     keyColumns = spec.keyColumns
     descriptors = spec.states
     handles = spec.handles
