@@ -59,7 +59,8 @@ final class InstanceRunner {
       try withExtendedLifetime(chunk.owner) {
         try process.process(
           Chunk(
-            batch: chunk.batch, selection: RowSelection(start: 0, count: chunk.rows.count, rows: chunk.rows.baseAddress),
+            batch: chunk.batch,
+            selection: RowSelection(start: 0, count: chunk.rows.count, rows: chunk.rows.baseAddress),
             timestamps: chunk.timestamps, marks: chunk.marks, firstRecord: chunk.firstRecord, ordered: ordered))
       }
     case .watermarks(let watermarks):
