@@ -36,7 +36,9 @@ protocol Operator: AnyObject {
 }
 
 extension Operator {
-  func finish(_ marks: UnsafeBufferPointer<WatermarkMark>) throws { for mark in marks { try finish(watermark: mark.watermark) } }
+  func finish(_ marks: UnsafeBufferPointer<WatermarkMark>) throws {
+    for mark in marks { try finish(watermark: mark.watermark) }
+  }
   var hasWorkUnderWay: Bool { false }
   func collectOldest() throws {}
   func collectAll() throws {}

@@ -152,7 +152,9 @@ struct FunctionHandles {
   func shared(with other: FunctionHandles) -> String? {
     for state in states where other.states.contains(where: { $0 === state }) { return "the state '\(state.name)'" }
     for column in inputs where other.inputs.contains(where: { $0 === column }) { return "the column '\(column.name)'" }
-    for column in outputs where other.outputs.contains(where: { $0 === column }) { return "the column '\(column.name)'" }
+    for column in outputs where other.outputs.contains(where: { $0 === column }) {
+      return "the column '\(column.name)'"
+    }
     for side in sides where other.sides.contains(where: { $0 === side }) { return "the side output '\(side.tag)'" }
     if let object, object === other.object { return "one function object" }
     return nil

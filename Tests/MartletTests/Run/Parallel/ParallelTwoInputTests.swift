@@ -21,7 +21,8 @@ import Testing
           now += Int64.random(in: -4...step, using: &random)
           return [
             random.chance(3) ? .null : .int(Int64.random(in: 0..<keys, using: &random)),
-            .int(Int64.random(in: 0..<(fails ? 10 : 9), using: &random)), .int(Int64.random(in: 0..<20, using: &random)),
+            .int(Int64.random(in: 0..<(fails ? 10 : 9), using: &random)),
+            .int(Int64.random(in: 0..<20, using: &random)),
             random.chance(4) ? .null : .int(now), .text("row \(number)"),
           ]
         }
