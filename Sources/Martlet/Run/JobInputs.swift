@@ -23,6 +23,7 @@ extension Job {
       endedOperators = operators.map { _ in false }
       firstRecords = inputs.map { $0.map { _ in 0 } }
       findOrigins()
+      try makeParallel()
       merges = operators.indices.map { inputs[$0].count == 2 ? MergeStage(operators[$0].kind, order(of: $0)) : nil }
       try makeParallel()
       try makeRoutes()
@@ -77,13 +78,25 @@ extension Job {
     try tick()
     if live != nil { return try stepLive() }
     let number = sources.count == 1 ? 0 : nextSource()
-    switch try nextChunk(of: number, within: hasWorkUnderWay ? 0 : timeToNextTick) {
+    let arrival: SourceStage.Arrival
+    do { arrival = try nextChunk(sources[number], within: timeToNextTick) } catch {
+      return try deferFailure(ofSource: number, error)
+    }
+    switch arrival {
     case .notYet: if try !collectSome() { try poll() }
     case .chunk(let chunk): try pushFromSource(chunk, number)
     case .end:
       // The clock may have passed some while the source was asked.
       try tick()
       try end(source: number)
+    }
+  }
+
+  /// While parallel instances are at work the source is only asked for what is there.
+  func nextChunk(_ source: SourceStage, within wait: Int64?) throws -> SourceStage.Arrival {
+    do { return try source.nextChunk(within: hasWorkUnderWay ? 0 : wait) } catch {
+      try collectAll()
+      throw error
     }
   }
 
@@ -114,17 +127,17 @@ extension Job {
   func end(source number: Int) throws {
     sources[number].hasEnded = true
     for index in operators.indices where !endedOperators[index] {
-      for (position, input) in inputs[index].enumerated() where hasEnded(input) {
+      for (position, input) in inputs[index].enumerated() where hasEnded(input) && !endedOperators[index] {
         guard let merge = merges[index], let side = InputSide(rawValue: position), !merge.hasEnded(side) else {
           continue
         }
         merge.end(side)
         try drain(merge, index)
       }
-      guard inputs[index].allSatisfy(hasEnded) else { continue }
+      guard inputs[index].allSatisfy(hasEnded), !endedOperators[index] else { continue }
       try endOperator(index)
     }
-    if sources.allSatisfy(\.hasEnded) { state = .ended }
+    if sources.allSatisfy(\.hasEnded), endedOperators.allSatisfy({ $0 }) { state = .ended }
   }
 
   private func hasEnded(_ input: JobInput) -> Bool {
@@ -144,7 +157,7 @@ extension Job {
       try operators[index].endInput(atEnd)
     } catch {
       try failed(index)
-      throw error
+      return try deferFailure(of: index, error)
     }
     try flush(index)
     endedOperators[index] = true

@@ -63,22 +63,13 @@ extension Job {
     for index in operators.indices where operators[index].hasWorkUnderWay {
       do { try operators[index].collectOldest() } catch {
         try failed(index)
-        throw error
+        try deferFailure(of: index, error)
+        continue
       }
       try flush(index)
     }
     return true
   }
-
-  /// What a source gives; where that is an error, what came before is waited for.
-  func nextChunk(of number: Int, within wait: Int64?) throws -> SourceStage.Arrival {
-    do { return try sources[number].nextChunk(within: wait) } catch {
-      try collectAll()
-      throw error
-    }
-  }
-
-  private func followers(of index: Int) -> [Int] { routes[index].flatMap { $0.followers.map(\.process) } }
 
   /// Waits for all work under way.
   func collectAll() throws { for index in operators.indices { try settle(index) } }
@@ -94,7 +85,7 @@ extension Job {
     guard hasWorkUnderWay else { return }
     do { try operators[index].collectAll() } catch {
       try failed(index)
-      throw error
+      return try deferFailure(of: index, error)
     }
     try flush(index)
     for follower in followers(of: index) { try settle(follower) }
