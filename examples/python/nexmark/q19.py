@@ -1,0 +1,72 @@
+"""Nexmark query 19, auction top 10: which are the ten highest bids on each auction?
+
+The SQL is `ROW_NUMBER() OVER (PARTITION BY auction ORDER BY price DESC) <= 10`. As a process function: the auction as
+the key and its ten best bids as one state, highest first.
+
+Most bids are not among the ten. So that they cost one comparison, the price that has to be beaten is a typed state of
+its own; only a bid that beats it reads and writes the list.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+import duckdb
+import pyarrow as pa
+from generator import Nexmark
+
+import martlet as mt
+
+K = 10
+
+
+class TopBids(mt.ProcessFunction):
+    to_beat = mt.ValueState("to_beat", int, default=-1)  # once there are ten, the lowest of them
+    top = mt.ValueState("top")
+
+    def on_event(self, auction, bid, row, ctx):
+        price = bid["price"]
+        if price <= self.to_beat.get():
+            return
+        top = self.top.get() or []
+        # To the right of its equals: of two bids with one price the first ranks higher.
+        top.insert(bisect_right(top, -price, key=lambda other: -other["price"]), bid.to_dict())
+        if len(top) >= K:
+            del top[K:]
+            self.to_beat.set(top[-1]["price"])
+        self.top.set(top)
+
+    def on_end(self, auction, ctx):
+        for rank, bid in enumerate(self.top.get(), start=1):
+            ctx.emit({**bid, "rank": rank})
+
+
+def run(house: Nexmark, config: mt.Config | None = None) -> mt.Stream:
+    bids = mt.stream(house.bids, timestamp="ts", watermark=house.greatest_delay_ms, name="bids")
+    output = house.bids.schema.append(pa.field("rank", pa.int64()))
+    return mt.apply_process_function(bids, "auction", TopBids(), output=output, config=config)
+
+
+def expected(house: Nexmark) -> pa.Table:
+    """The same in SQL, with a tie going to the bid that came first."""
+    bids = house.bids.append_column("position", pa.array(range(house.bids.num_rows)))
+    return duckdb.sql(f"""
+        SELECT * EXCLUDE position, row_number() OVER highest_first AS rank
+        FROM bids
+        WINDOW highest_first AS (PARTITION BY auction ORDER BY price DESC, position)
+        QUALIFY rank <= {K}
+        ORDER BY auction, rank
+    """).arrow().read_all()
+
+
+def main() -> None:
+    house = Nexmark(events=200_000)
+    top = run(house).to_arrow().sort_by([("auction", "ascending"), ("rank", "ascending")])
+    auctions = len(top["auction"].unique())
+    print(f"{house.bids.num_rows:,} bids, the ten highest on each of {auctions:,} auctions are {top.num_rows:,}")
+    assert top.equals(expected(house).cast(top.schema)), "the rankings differ from DuckDB's"
+    print(f"{top.num_rows:,} rows checked against DuckDB")
+
+
+if __name__ == "__main__":
+    main()
