@@ -13,8 +13,8 @@ harder for it.
 
 from __future__ import annotations
 
-import duckdb
 import pyarrow as pa
+from checking import sql
 from generator import Nexmark
 
 import martlet as mt
@@ -26,7 +26,6 @@ OUTPUT = {"bidder": int, "bid_count": int, "start_ms": int, "end_ms": int}
 class UserSessions(mt.ProcessFunction):
     start = mt.ValueState("start", int)
     last = mt.ValueState("last", int)
-    bids = mt.ValueState("bids", int)
 
     def on_event(self, bidder, bid, row, ctx):
         now = ctx.timestamp
@@ -64,8 +63,7 @@ def run(house: Nexmark, config: mt.Config | None = None) -> mt.Stream:
 
 def expected(house: Nexmark) -> pa.Table:
     """The same in SQL: a bid begins a session if the one before it is further away than the gap."""
-    bids = house.bids  # DuckDB finds it by this name
-    return duckdb.sql(f"""
+    query = f"""
         WITH begun AS (
             SELECT bidder, ts, coalesce(ts - lag(ts) OVER (PARTITION BY bidder ORDER BY ts) > {GAP_MS}, true) AS begins
             FROM bids
@@ -76,7 +74,8 @@ def expected(house: Nexmark) -> pa.Table:
         SELECT bidder, count(*) AS bid_count, min(ts) AS start_ms, max(ts) + {GAP_MS} AS end_ms
         FROM numbered GROUP BY bidder, n
         ORDER BY bidder, start_ms
-    """).arrow().read_all()
+    """
+    return sql(query, bids=house.bids)
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ say so (`../recipes/debounce.py`), or emit every bid and have the reader keep th
 
 from __future__ import annotations
 
-import duckdb
 import pyarrow as pa
+from checking import numbered, sql
 from generator import Nexmark
 
 import martlet as mt
@@ -36,13 +36,13 @@ def run(house: Nexmark, config: mt.Config | None = None) -> mt.Stream:
 
 def expected(house: Nexmark) -> pa.Table:
     """The same in SQL, and of two bids in one millisecond the one that came later."""
-    bids = house.bids.append_column("position", pa.array(range(house.bids.num_rows)))
-    return duckdb.sql("""
+    query = """
         SELECT * EXCLUDE position
         FROM bids
         QUALIFY row_number() OVER (PARTITION BY bidder, auction ORDER BY ts DESC, position DESC) <= 1
         ORDER BY bidder, auction
-    """).arrow().read_all()
+    """
+    return sql(query, bids=numbered(house.bids))
 
 
 def main() -> None:

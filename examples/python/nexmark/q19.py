@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-import duckdb
 import pyarrow as pa
+from checking import numbered, sql
 from generator import Nexmark
 
 import martlet as mt
@@ -49,14 +49,14 @@ def run(house: Nexmark, config: mt.Config | None = None) -> mt.Stream:
 
 def expected(house: Nexmark) -> pa.Table:
     """The same in SQL, with a tie going to the bid that came first."""
-    bids = house.bids.append_column("position", pa.array(range(house.bids.num_rows)))
-    return duckdb.sql(f"""
+    query = f"""
         SELECT * EXCLUDE position, row_number() OVER highest_first AS rank
         FROM bids
         WINDOW highest_first AS (PARTITION BY auction ORDER BY price DESC, position)
         QUALIFY rank <= {K}
         ORDER BY auction, rank
-    """).arrow().read_all()
+    """
+    return sql(query, bids=numbered(house.bids))
 
 
 def main() -> None:

@@ -1,14 +1,14 @@
 """Nexmark query 3, local item suggestion: who in Oregon, Idaho or California sells something in category 10?
 
-The SQL joins two streams: `auction JOIN person ON seller = person.id WHERE category = 10 AND state IN (…)`. As a process
-function it is one with two inputs. Both are keyed by the person, so that one call sees what the other left in the
-state: the person is kept for auctions to come, and an auction whose seller is not there yet waits for him or her.
+The SQL joins two streams: `auction JOIN person ON seller = person.id WHERE category = 10 AND state IN (…)`. As a
+process function it is one with two inputs. Both are keyed by the person, so that one call sees what the other left in
+the state: the person is kept for auctions to come, and an auction whose seller is not there yet waits for him or her.
 """
 
 from __future__ import annotations
 
-import duckdb
 import pyarrow as pa
+from checking import sql
 from generator import Nexmark
 
 import martlet as mt
@@ -47,25 +47,24 @@ class LocalItems(mt.CoProcessFunction):
 def run(house: Nexmark, config: mt.Config | None = None) -> mt.Stream:
     auctions = mt.stream(house.auctions, timestamp="ts", watermark=house.greatest_delay_ms, name="auctions")
     persons = mt.stream(house.persons, timestamp="ts", watermark=house.greatest_delay_ms, name="persons")
-    return mt.connect_streams(
-        auctions, persons, LocalItems(), key=("seller", "id"), output=OUTPUT, config=config
-    )
+    return mt.connect_streams(auctions, persons, LocalItems(), key=("seller", "id"), output=OUTPUT, config=config)
 
 
 def expected(house: Nexmark) -> pa.Table:
-    auctions, persons = house.auctions, house.persons  # DuckDB finds them by these names
-    return duckdb.sql(f"""
+    query = f"""
         SELECT persons.name, persons.city, persons.state, auctions.id
         FROM auctions JOIN persons ON auctions.seller = persons.id
         WHERE category = {CATEGORY} AND state IN {STATES}
         ORDER BY auctions.id
-    """).arrow().read_all()
+    """
+    return sql(query, auctions=house.auctions, persons=house.persons)
 
 
 def main() -> None:
     house = Nexmark(events=500_000)
     suggestions = run(house).to_arrow().sort_by("id")
-    print(f"{house.auctions.num_rows:,} auctions, {house.persons.num_rows:,} persons: {suggestions.num_rows:,} suggestions")
+    inputs = f"{house.auctions.num_rows:,} auctions, {house.persons.num_rows:,} persons"
+    print(f"{inputs}: {suggestions.num_rows:,} suggestions")
     for row in suggestions.slice(0, 3).to_pylist():
         print(f"  {row['name']} in {row['city']}, {row['state']} sells item {row['id']}")
     assert suggestions.equals(expected(house).cast(suggestions.schema)), "the suggestions differ from DuckDB's"

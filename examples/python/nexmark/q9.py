@@ -16,8 +16,8 @@ Two details are exact, to the millisecond:
 
 from __future__ import annotations
 
-import duckdb
 import pyarrow as pa
+from checking import numbered, sql
 from generator import Nexmark
 
 import martlet as mt
@@ -70,14 +70,13 @@ def run(house: Nexmark, config: mt.Config | None = None) -> mt.Stream:
 
 
 def expected(house: Nexmark) -> pa.Table:
-    auctions = house.auctions  # DuckDB finds them by their names
-    bids = house.bids.append_column("position", pa.array(range(house.bids.num_rows)))
-    return duckdb.sql("""
+    query = """
         SELECT id, item_name, seller, expires, bidder, price, bids.ts AS bid_ts
         FROM auctions JOIN bids ON id = auction AND bids.ts BETWEEN auctions.ts AND expires
         QUALIFY row_number() OVER (PARTITION BY id ORDER BY price DESC, bids.ts, position) <= 1
         ORDER BY expires, id
-    """).arrow().read_all()
+    """
+    return sql(query, auctions=house.auctions, bids=numbered(house.bids))
 
 
 def main() -> None:
