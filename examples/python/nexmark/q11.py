@@ -26,6 +26,7 @@ OUTPUT = {"bidder": int, "bid_count": int, "start_ms": int, "end_ms": int}
 class UserSessions(mt.ProcessFunction):
     start = mt.ValueState("start", int)
     last = mt.ValueState("last", int)
+    bids = mt.ValueState("bids", int)
 
     def on_event(self, bidder, bid, row, ctx):
         now = ctx.timestamp
