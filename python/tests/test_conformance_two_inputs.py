@@ -352,11 +352,6 @@ def test_c9_the_keyed_side_cannot_write(case: str, callback: str) -> None:
 # ---- D: an input without a key and a broadcast -------------------------------------------------------
 
 
-def no_key(fn: Any, **settings: Any) -> Harness:
-    """A harness for a function whose main stream has no key."""
-    return Harness(fn, keyed=False, **settings)
-
-
 class D1(mt.BroadcastProcessFunction):
     m1 = mt.BroadcastState("m1", str, int)
     m2 = mt.BroadcastState("m2", int, str)
@@ -374,7 +369,7 @@ class D1(mt.BroadcastProcessFunction):
 
 
 def test_d1_two_broadcast_states() -> None:
-    h = no_key(D1(), output={"out": str})
+    h = Harness(D1(), output={"out": str})
     for v in (5, 6):
         h.push_broadcast({"v": v}, timestamp=v)
     h.push({"v": "9"}, timestamp=15)
@@ -394,7 +389,7 @@ class D2(mt.BroadcastProcessFunction):
 
 
 def test_d2_times_and_watermarks() -> None:
-    h = no_key(D2(), output={"out": str})
+    h = Harness(D2(), output={"out": str})
     h.advance_watermark(10)
     h.push_broadcast({"v": 5}, timestamp=12)
     h.advance_watermark(40)

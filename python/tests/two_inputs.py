@@ -42,6 +42,8 @@ class TwoInputs:
         match word:
             case "W":
                 self.harness.advance_watermark(int(rest))
+            case "W1" if is_broadcast:
+                self.harness.advance_watermark(main=int(rest))
             case "W1":
                 self.harness.advance_watermark(left=int(rest))
             case "W2" if is_broadcast:
@@ -63,13 +65,8 @@ class TwoInputs:
         value, _, time = record.rpartition("@")
         key, slash, rest = value.partition("/")
         fields: dict[str, Any] = {"k": key, "v": self.types[side](rest if slash else key)}
-        push = {
-            "1": getattr(self.harness, "push_left", None),
-            "2": getattr(self.harness, "push_right", None),
-            "k": self.harness.push,
-            "b": getattr(self.harness, "push_broadcast", None),
-        }[side]
-        assert push is not None, f"no way to push to {side}"
+        h = self.harness
+        push = {"1": h.push_left, "2": h.push_right, "k": h.push, "b": h.push_broadcast}[side]
         push(fields, timestamp=None if time == "-" else int(time))
 
     def take(self) -> None:

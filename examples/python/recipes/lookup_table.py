@@ -16,6 +16,7 @@ from _flights import departures, planes
 
 import martlet as mt
 
+OUTPUT = {"position": int, "tailnum": str, "manufacturer": str, "seats": int}
 PLANES = mt.BroadcastState("planes", str)  # tail number → [manufacturer, seats]
 
 
@@ -28,9 +29,6 @@ class WithPlane(mt.BroadcastProcessFunction):
     def on_event(self, key, flight, row, ctx):
         manufacturer, seats = self.planes.get(flight["tailnum"], [None, None])
         ctx.emit(position=flight["position"], tailnum=flight["tailnum"], manufacturer=manufacturer, seats=seats)
-
-
-OUTPUT = {"position": int, "tailnum": str, "manufacturer": str, "seats": int}
 
 
 def enriched(flights: pl.DataFrame, table: pl.DataFrame, parallelism: int) -> pl.DataFrame:
