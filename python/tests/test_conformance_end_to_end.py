@@ -296,7 +296,7 @@ class Sides(mt.CoProcessFunction):
 
 
 @PARALLEL
-@pytest.mark.parametrize("sizes", itertools.product([1, 2, 10], repeat=2), ids=str)
+@pytest.mark.parametrize("sizes", [*itertools.product([1, 2, 10], repeat=2)], ids=str)
 def test_left_comes_first_at_one_time(parallelism: int, sizes: tuple[int, int]) -> None:
     for left_times, right_times in TIMES:
         left, right, expected = both(left_times, right_times, "left", "right")
@@ -322,7 +322,7 @@ class Latest(mt.BroadcastProcessFunction):
 
 @PARALLEL
 @pytest.mark.parametrize("key", [None, "k"], ids=["no_key", "keyed"])
-@pytest.mark.parametrize("sizes", itertools.product([1, 2, 10], repeat=2), ids=str)
+@pytest.mark.parametrize("sizes", [*itertools.product([1, 2, 10], repeat=2)], ids=str)
 def test_the_broadcast_comes_first_at_one_time(parallelism: int, key: str | None, sizes: tuple[int, int]) -> None:
     for rule_times, times in TIMES:
         rules, elements, calls = both(rule_times, times, "rule", "event")
