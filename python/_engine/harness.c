@@ -212,11 +212,10 @@ static PyObject *harness_inspect(harness_object *self, PyObject *args) {
     status = martlet_harness_select(self->harness, ((batch_object *)key)->rows.batch, &found, &error);
   }
   if (status != MARTLET_OK) return finished(self, status, &error);
-  if (!found) Py_RETURN_NONE;
+  if (!found || !self->operator->context->call) Py_RETURN_NONE; /* it holds nothing, or nothing was opened */
   self->job->running = 1;
   martlet_process_function callbacks = operator_callbacks(self->operator);
   martlet_context *call = self->operator->context->call;
-  if (!call) Py_RETURN_NONE; /* it was not opened, or is closed */
   status = callbacks.batch_begin(callbacks.context, call, NULL, &error);
   if (status == MARTLET_OK) {
     result = PyObject_CallOneArg(body, (PyObject *)self->operator->context);

