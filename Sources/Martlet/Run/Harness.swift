@@ -33,6 +33,8 @@ public final class Harness {
   var kept = KeptStates()
   /// The only input, or the left one.
   var input: HarnessInput
+  /// How many records were pushed to it.
+  var records: Int64 { input.records }
   /// The right input of a function of two.
   var second: SecondHarnessInput?
   /// While nothing is open: where the watermark is to start.
