@@ -112,8 +112,8 @@ static PyObject *context_side(context_object *self, void *unused) {
   martlet_context *call = call_of(self);
   if (!call) return NULL;
   switch (call->side) {
-    case MARTLET_LEFT: return PyUnicode_InternFromString("left");
-    case MARTLET_RIGHT: return PyUnicode_InternFromString("right");
+    case MARTLET_LEFT: return Py_NewRef(state_of((PyObject *)self)->left_str);
+    case MARTLET_RIGHT: return Py_NewRef(state_of((PyObject *)self)->right_str);
     default: return Py_NewRef(Py_None);
   }
 }
