@@ -33,6 +33,7 @@ enum InputSide: Int {
 }
 
 /// What kind of function an operator runs.
+@usableFromInline
 package enum OperatorKind: Int32, Sendable {
   /// One input.
   case process = 0

@@ -11,6 +11,8 @@ final class ProcessOperator: Operator {
 
   let calls: FunctionCalls
   let kind: OperatorKind
+  /// What this was made of, and further instances can be made of.
+  let spec: ProcessSpec
   let keyColumns: [String]
   let rightKeyColumns: [String]
   let descriptors: [StateDescriptor]
@@ -39,6 +41,9 @@ final class ProcessOperator: Operator {
   @exclusivity(unchecked) var interior = 0..<0
   @exclusivity(unchecked) var sliceStarts: [Int] = []
   private var boundBatch: ObjectIdentifier?
+  /// Only in a parallel instance: see `ProcessOperator+Order.swift`.
+  @exclusivity(unchecked) var orders: OrderCursor?
+  @exclusivity(unchecked) var orderedChunk: OrderedChunk?
 
   /// What depends on the input's schema and exists from `open` to `close`.
   final class Parts {
@@ -65,6 +70,7 @@ final class ProcessOperator: Operator {
     try spec.checkStates()
     name = spec.name
     kind = spec.kind
+    self.spec = spec
     keyColumns = spec.keyColumns
     rightKeyColumns = spec.rightKeyColumns
     descriptors = spec.states
@@ -117,6 +123,7 @@ final class ProcessOperator: Operator {
 
   func use(_ parts: Parts) {
     self.parts = parts
+    orders?.keys = parts.keys
     timers = TimerHandles(parts.timers)
     context.bind(keys: parts.keys, timers: parts.timers)
   }
@@ -153,6 +160,7 @@ final class ProcessOperator: Operator {
     if parts.states.reserve() { handles.bind(parts.states, context, output) }
     try located { () throws(EngineError) in try handles.bindInputs(chunk.batch) }
     boundBatch = ObjectIdentifier(chunk.batch)
+    orderedChunk = chunk.ordered
     setMarks(chunk.marks)
     let loop = RecordLoop(
       self, chunk, parts.keys, scratch.keys, scratch.slots, nextMark: nextMark,
@@ -210,6 +218,7 @@ final class ProcessOperator: Operator {
     self.marks = marks
     markIndex = 0
     nextMark.pointee = marks.first?.position ?? .max
+    if orderedChunk != nil { awaitMark(from: 0) }
     if watchesClock { context.watchClock() }
   }
 
@@ -226,7 +235,7 @@ final class ProcessOperator: Operator {
   }
 
   /// Moves the watermark, fires what is due, then passes the watermark on: what a timer emits comes before it.
-  private func advance(to watermark: Int64) throws {
+  func advance(to watermark: Int64) throws {
     guard watermark > context.raw.pointee.watermark else { return }
     context.raw.pointee.watermark = watermark
     if timers?.event._withUnsafeGuaranteedRef({ $0.mayBeDue(at: watermark) }) ?? false, let parts {
@@ -240,6 +249,7 @@ final class ProcessOperator: Operator {
   private func fireTimers(_ parts: Parts, _ domain: TimerDomain, at time: Int64) throws {
     let raw = context.raw
     let queue = parts.timers.queue(domain)
+    let orders = orders
     context.clearCall()
     raw.pointee.timer_domain = domain.rawValue
     let key = Key(parts.keys.parts, parts.keys.partCount)
@@ -249,6 +259,7 @@ final class ProcessOperator: Operator {
       raw.pointee.fire_time = due.time
       raw.pointee.timer_name = parts.timers.names.cString(due.name)
       parts.keys.show(slot: due.slot)
+      if let orders { orders.begin(callbackAt: due.time, slot: due.slot) }
       guard due.depth < longestTimerChain else { throw endlessTimers(due, domain) }
       context.chainDepth = due.depth + 1
       if domain == .processing {
@@ -278,9 +289,9 @@ final class ProcessOperator: Operator {
 
   // MARK: - Processing time
 
-  private var watchesClock: Bool { timers?.processing._withUnsafeGuaranteedRef { $0.count > 0 } ?? false }
+  var watchesClock: Bool { timers?.processing._withUnsafeGuaranteedRef { $0.count > 0 } ?? false }
 
-  private func lookAtClock(at position: Int) throws {
+  func lookAtClock(at position: Int) throws {
     if let now = timers?.service._withUnsafeGuaranteedRef({ $0.processingTimeIfDue(precise: false) }), let parts {
       try fireProcessingTimers(parts, at: now)
     }
@@ -327,19 +338,29 @@ final class ProcessOperator: Operator {
   private func endTimers(_ parts: Parts, _ atEnd: TimersAtEnd) throws {
     let timers = parts.timers
     if atEnd == .drop { timers.processing.removeAll() }
-    while timers.event.count > 0 || (atEnd == .fire && timers.processing.count > 0) {
-      timers.event.advance(to: EventTime.max)
-      try fireTimers(parts, .event, at: EventTime.max)
-      if atEnd == .fire, timers.processing.count > 0 { try fireProcessingTimers(parts, at: EventTime.max) }
-      if atEnd == .drop { timers.processing.removeAll() }
-    }
+    while timersAreLeft(parts, atEnd) { try endTimersOnce(parts, atEnd) }
   }
 
-  private func endKeys(_ parts: Parts, _ onEnd: (Key, Context) throws -> Void) throws {
+  func timersAreLeft(_ parts: Parts, _ atEnd: TimersAtEnd) -> Bool {
+    parts.timers.event.count > 0 || (atEnd == .fire && parts.timers.processing.count > 0)
+  }
+
+  func endTimersOnce(_ parts: Parts, _ atEnd: TimersAtEnd) throws {
+    let timers = parts.timers
+    timers.event.advance(to: EventTime.max)
+    orders?.begin(phase: 0)
+    try fireTimers(parts, .event, at: EventTime.max)
+    orders?.begin(phase: 1)
+    if atEnd == .fire, timers.processing.count > 0 { try fireProcessingTimers(parts, at: EventTime.max) }
+    if atEnd == .drop { timers.processing.removeAll() }
+  }
+
+  func endKeys(_ parts: Parts, _ onEnd: (Key, Context) throws -> Void) throws {
     let key = Key(parts.keys.parts, parts.keys.partCount)
     for slot in parts.keys.liveSlotsInKeyOrder() where parts.keys.slots.live[Int(slot)] != 0 {
       context.raw.pointee.slot = slot
       parts.keys.show(slot: slot)
+      orders?.begin(callbackAt: 0, slot: slot)
       if policies.onError == .raise { try onEnd(key, context) } else { try guardEnd { try onEnd(key, context) } }
     }
     context.clearCall()

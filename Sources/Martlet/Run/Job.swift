@@ -26,6 +26,10 @@ public final class Job {
   var operators: [any Operator] = []
   /// Per operator: what feeds it, one or two.
   var inputs: [[JobInput]] = []
+  /// Instances of every operator; before the job begins.
+  public var parallelism = Parallelism.serial
+  /// Where they run; nil: in threads of this process.
+  var transport: (any InstanceTransport)?
   /// What the next operator is applied to.
   var current: JobInput?
   var outputs: [JobOutput] = []
@@ -195,6 +199,7 @@ public final class Job {
     for position in opened.reversed() {
       do { try operators[position].close() } catch { first = first ?? error }
     }
+    transport?.shutDown()
     self.failure = first
     if let first { throw first }
   }

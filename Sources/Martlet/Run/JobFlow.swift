@@ -34,6 +34,9 @@ extension Job {
     }
   }
 
+  /// The operators that operator `index` feeds.
+  func followers(of index: Int) -> [Int] { routes[index].flatMap { $0.followers.map(\.process) } }
+
   /// Opens an operator when the schema of its input is known, which may only be inferred later for those further down.
   func open(_ index: Int, _ schema: Schema?) throws {
     guard !opened.contains(index) else { return }
@@ -64,8 +67,7 @@ extension Job {
     do {
       try operators[index].process(chunk)
     } catch {
-      // What was emitted before the error goes on. If that fails further down, it failed at an earlier record.
-      try flush(index)
+      try failed(index)
       throw error
     }
     try flush(index)
@@ -80,7 +82,7 @@ extension Job {
         do {
           try operators[index].process(merged)
         } catch {
-          try flush(index)
+          try failed(index)
           throw error
         }
         try flush(index)
@@ -163,13 +165,11 @@ extension Job {
 
   /// To an operator that is not open too, which has no timers yet and only passes them on.
   func pass(_ marks: UnsafeBufferPointer<WatermarkMark>, to index: Int) throws {
-    for mark in marks {
-      do {
-        try operators[index].finish(watermark: mark.watermark)
-      } catch {
-        try flush(index)
-        throw error
-      }
+    do {
+      try operators[index].finish(Array(marks))
+    } catch {
+      try failed(index)
+      throw error
     }
     try flush(index)
   }

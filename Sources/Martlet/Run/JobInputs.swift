@@ -23,6 +23,7 @@ extension Job {
       endedOperators = operators.map { _ in false }
       firstRecords = inputs.map { $0.map { _ in 0 } }
       findOrigins()
+      try makeParallel()
       merges = operators.indices.map { inputs[$0].count == 2 ? MergeStage(operators[$0].kind, order(of: $0)) : nil }
       try makeRoutes()
       if sources.count > 1, sources.contains(where: \.isLive) { live = LiveInputs(sources, clock) }
@@ -76,13 +77,21 @@ extension Job {
     try tick()
     if live != nil { return try stepLive() }
     let number = sources.count == 1 ? 0 : nextSource()
-    switch try sources[number].nextChunk(within: timeToNextTick) {
-    case .notYet: try poll()
+    switch try nextChunk(sources[number], within: timeToNextTick) {
+    case .notYet: if try !collectSome() { try poll() }
     case .chunk(let chunk): try pushFromSource(chunk, number)
     case .end:
       // The clock may have passed some while the source was asked.
       try tick()
       try end(source: number)
+    }
+  }
+
+  /// While parallel instances are at work the source is only asked for what is there.
+  func nextChunk(_ source: SourceStage, within wait: Int64?) throws -> SourceStage.Arrival {
+    do { return try source.nextChunk(within: hasWorkUnderWay ? 0 : wait) } catch {
+      try collectAll()
+      throw error
     }
   }
 
@@ -142,7 +151,7 @@ extension Job {
     do {
       try operators[index].endInput(atEnd)
     } catch {
-      try flush(index)
+      try failed(index)
       throw error
     }
     try flush(index)

@@ -28,7 +28,7 @@ extension Job {
     for offset in sources.indices {
       let number = (live.turn + offset) % sources.count
       guard wanted.contains(number) else { continue }
-      switch try sources[number].nextChunk(within: 0) {
+      switch try nextChunk(sources[number], within: 0) {
       case .notYet: waiting.append(number)
       case .chunk(let chunk):
         live.turn = (number + 1) % sources.count
@@ -41,6 +41,7 @@ extension Job {
         return try end(source: number)
       }
     }
+    if try collectSome() { return }
     var wait = min(timeToNextTick ?? SourceStage.longestWait, SourceStage.longestWait)
     let now = clock.now()
     for number in waiting where sources[number].idleTimeout > 0 && !live.idle[number] {
