@@ -250,6 +250,9 @@ def test_misuse() -> None:
     class Nothing(CoProcessFunction):
         pass
 
+    class Batches(Suspicious):
+        def on_batch(self, key: Any, batch: Any, ctx: Any) -> None: ...
+
     class Plain(mt.ProcessFunction):
         def on_event(self, key: Any, batch: Any, row: int, ctx: Any) -> None: ...
 
@@ -258,6 +261,7 @@ def test_misuse() -> None:
         (OneSide(), "OneSide defines on_left and no on_right"),
         (All(), "define on_event for the records of both sides, or the other two"),
         (Nothing(), "neither on_left and on_right nor on_event"),
+        (Batches(), "on_batch, which nothing calls; the methods of a CoProcessFunction are open, on_event, on_left"),
         (Suspicious, "is a class"),
         (3, "a function over two streams is an object with on_left and on_right"),
     ):
