@@ -78,7 +78,7 @@ test-python: build-python ## The Python tests
 	$(PY) -m pytest -q
 
 test-examples: build-python ## The examples in Python and Swift (those in C belong to test-c)
-	@for example in $(wildcard examples/python/*.py examples/python/recipes/[a-z]*.py); do echo "--- $$example"; $(PY) "$$example"; done
+	@for example in $(wildcard examples/python/*.py examples/python/recipes/[a-z]*.py examples/python/nexmark/q*.py); do echo "--- $$example"; $(PY) "$$example"; done
 	@tools/run_swift_examples.sh $(PY) examples/swift .build-examples
 
 # One build folder per sanitizer, so that neither they nor the plain build compile the others' files again. XCTest is left
@@ -111,8 +111,9 @@ bench: build-python ## The benchmarks, each beside its peers
 
 .PHONY: wheel test-wheel
 wheel: $(VENV)/.installed ## A self-contained wheel in dist/
-	rm -rf build/lib* build/bdist* dist/martlet-*.whl
-	$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	rm -rf build/lib* build/bdist* build/wheel dist/martlet-*.whl
+	$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+	@tools/tag_wheel.sh $(PY) build/wheel/martlet-*.whl dist
 	@ls -l dist/*.whl
 
 test-wheel: wheel ## Install the wheel where there is no Swift, use it, and check what its libraries show and need

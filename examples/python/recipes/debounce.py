@@ -15,7 +15,7 @@ order of time; `sessions.py` is written for any order.
 from __future__ import annotations
 
 import duckdb
-from _nexmark import Nexmark
+from _nexmark import bids as nexmark_bids
 
 import martlet as mt
 
@@ -26,7 +26,8 @@ class Debounce(mt.ProcessFunction):
     last_bid = mt.ValueState("last_bid")
 
     def on_event(self, auction, bid, row, ctx):
-        if any(timer.time_ms < ctx.timestamp for timer in ctx.timers()):
+        quiet_ms = ctx.timer("quiet")
+        if quiet_ms is not None and quiet_ms < ctx.timestamp:
             self.end_burst(ctx)
         self.last_bid.set(bid.to_dict())
         ctx.register_event_time_timer(ctx.timestamp + QUIET_MS, name="quiet")
@@ -40,7 +41,7 @@ class Debounce(mt.ProcessFunction):
 
 
 def main() -> None:
-    bids = Nexmark(events=100_000, per_second=500).bids.with_row_index("position")
+    bids = nexmark_bids(events=100_000, per_second=500)
     events = mt.stream(bids, timestamp="ts", watermark=0, name="bids")
     rendered = events.key_by("auction").process(Debounce()).to_polars()
     print(f"{bids.height:,} bids on {bids['auction'].n_unique():,} auctions, pages rendered {rendered.height:,} times")
