@@ -17,7 +17,8 @@ import CMartlet
 /// Where dictionaries go that are not to be repeated in every frame.
 protocol FrameDictionaries: AnyObject {
   /// The number of a dictionary that the reader has, or will have before it reads this frame; nil puts it into the frame.
-  /// `place` is the position of its column among all nodes of the schema; `batch` owns the buffers.
+  /// `place` is the position of its column among all columns of the schema and their children, each column before its children;
+  /// `batch` owns the buffers.
   func number(of dictionary: martlet_column, place: Int, in batch: RecordBatch) -> Int64?
 }
 
@@ -123,7 +124,10 @@ struct BatchFrame {
       words.append(number)
     } else {
       words.append(-1)
+      // Places do not depend on where dictionaries go.
+      let following = place
       add(dictionary, 0, Int(dictionary.length), nil)
+      place = following
     }
   }
 
