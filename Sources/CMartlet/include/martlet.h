@@ -67,7 +67,8 @@ typedef enum martlet_status {
   MARTLET_INTERNAL = 14,        /* a broken invariant: report a bug */
   MARTLET_CALLBACK_FATAL = 15,  /* returned by a callback only: as MARTLET_CALLBACK_FAILED, and no error policy may swallow it */
   MARTLET_SNAPSHOT_INVALID = 16,/* bytes that are no whole, sound snapshot of a format this version reads */
-  MARTLET_SNAPSHOT_MISMATCH = 17/* the snapshot of a function with other keys or states: declare them as they were */
+  MARTLET_SNAPSHOT_MISMATCH = 17,/* the snapshot of a function with other keys or states: declare them as they were */
+  MARTLET_WORKER_DIED = 18      /* a worker process ended while it was needed: look for what killed it */
 } martlet_status;
 
 #define MARTLET_NO_RECORD (-1)

@@ -86,6 +86,13 @@ static inline ssize_t martlet_socket_send(int socket, const void *bytes, size_t 
   return sendmsg(socket, &message, flags);
 }
 
+/* What poll(2) is asked for to hear of the other end's going; its going altogether is always told. */
+#ifdef __linux__
+#define MARTLET_POLL_HANG_UP 0x2000 /* POLLRDHUP */
+#else
+#define MARTLET_POLL_HANG_UP 0
+#endif
+
 #define MARTLET_SOCKET_DESCRIPTORS 16
 
 /* Receives up to `size` bytes, and up to MARTLET_SOCKET_DESCRIPTORS descriptors into `descriptors`, `*count` of them. How many bytes

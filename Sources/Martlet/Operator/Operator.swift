@@ -24,7 +24,7 @@ protocol Operator: AnyObject {
 }
 
 /// What an operator counts.
-struct OperatorCounters {
+struct OperatorCounters: BitwiseCopyable {
   var nullKeys: Int64 = 0
   var late: Int64 = 0
   var lateDropped: Int64 = 0

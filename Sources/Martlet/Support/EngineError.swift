@@ -38,6 +38,8 @@ public struct EngineError: Error, Sendable {
     case snapshotInvalid = 16
     /// A snapshot of a function with other keys or states: declare them as they were.
     case snapshotMismatch = 17
+    /// A worker process ended while it was needed: look for what killed it.
+    case workerDied = 18
   }
 
   public var kind: Kind
@@ -48,6 +50,8 @@ public struct EngineError: Error, Sendable {
   public var record: Int64?
   /// The current key, as text.
   public var key: String?
+  /// Of a callback that failed in a worker process: what the binding there gave about the cause, for the binding here.
+  public var cause: [UInt8]?
 
   public init(_ kind: Kind, _ message: String) {
     self.kind = kind

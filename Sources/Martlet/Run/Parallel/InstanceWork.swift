@@ -82,6 +82,9 @@ struct InstanceChunk: @unchecked Sendable {
   /// How many records the whole chunk has.
   let recordCount: Int
   let owner: AnyObject
+  /// The rows of the batch from the chunk's first record to its last, of all instances: what worker processes are sent. Nil: from the
+  /// first to the last of `rows`.
+  var span: Range<Int>?
 }
 
 /// What came of one piece of work.

@@ -94,8 +94,9 @@ final class FrameInbox {
       blocks[try reader.integer(BlockPool.Number.self)] = nil
     case .schema:
       let slot = Int(try reader.integer(UInt32.self))
-      guard slot <= schemas.count, slot < 1 << 16 else { throw SocketChannel.Failure.broken("schema slot \(slot)") }
-      if slot == schemas.count { schemas.append(nil) }
+      guard slot < 1 << 10 else { throw SocketChannel.Failure.broken("schema slot \(slot)") }
+      // A reader is told only the schemas that it needs.
+      while schemas.count <= slot { schemas.append(nil) }
       schemas[slot] = try reader.schema()
     case .dictionary:
       let number = try reader.integer(Int64.self)

@@ -32,7 +32,8 @@ final class SocketChannel {
   /// No message is nearly as long; what says so is not ours.
   private static let longestMessage = 1 << 30
 
-  let socket: Int32
+  /// -1 once it was closed.
+  private(set) var socket: Int32
   private var outgoing: [UInt8] = []
   private var sent = 0
   /// Descriptors to send, each with the byte at its position of `outgoing`; closing them is their owner's.
@@ -42,18 +43,28 @@ final class SocketChannel {
   private var descriptorsIn: [Int32] = []
   private var chunk = [UInt8](repeating: 0, count: 1 << 16)
 
-  /// Takes the socket, which is closed with the channel.
+  /// Takes the socket, which is closed with the channel, also when this throws.
   init(moving socket: Int32) throws(EngineError) {
     guard martlet_socket_prepare(socket) == 0 else {
+      self.socket = -1
+      let status = errno
+      if socket >= 0 { _ = close(socket) }
+      errno = status
       throw EngineError(
         .invalidArgument, "descriptor \(socket) is no socket of a worker (\(String(cString: strerror(errno))))")
     }
     self.socket = socket
   }
 
-  deinit {
+  deinit { end() }
+
+  /// Closes the socket: the other end is told, and nothing more is sent.
+  func end() {
     for descriptor in descriptorsIn { _ = close(descriptor) }
-    _ = close(socket)
+    descriptorsIn = []
+    descriptorsOut = []
+    if socket >= 0 { _ = close(socket) }
+    socket = -1
   }
 
   /// What the socket has not taken.
@@ -71,6 +82,7 @@ final class SocketChannel {
 
   /// Gives the socket as much as it takes.
   func flush() throws(Failure) {
+    guard socket >= 0 else { throw .ended }
     while sent < outgoing.count {
       // Up to the next byte that carries a descriptor.
       let carried = descriptorsOut.first.flatMap { $0.position == sent ? $0.descriptor : nil }
@@ -98,6 +110,7 @@ final class SocketChannel {
   /// The next message that is here; nil if none is whole. What had come before the other end went is still given.
   func receive() throws(Failure) -> Message? {
     if let message = try parse() { return message }
+    guard socket >= 0 else { throw .ended }
     while true {
       var descriptors = [Int32](repeating: -1, count: Int(MARTLET_SOCKET_DESCRIPTORS))
       var descriptorCount: Int32 = 0
@@ -160,4 +173,11 @@ final class SocketChannel {
     }
     _ = poll(&entries, nfds_t(entries.count), milliseconds.map { Int32(clamping: $0) } ?? -1)
   }
+}
+
+/// Milliseconds of a clock that only moves forward, for waits.
+func monotonicMilliseconds() -> Int64 {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return Int64(time.tv_sec) &* 1000 &+ Int64(time.tv_nsec) / 1_000_000
 }
