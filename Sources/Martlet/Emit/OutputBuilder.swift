@@ -9,7 +9,15 @@ public final class OutputBuilder {
   /// Nil until declared, or inferred from the first referenced row.
   public internal(set) var schema: Schema?
   /// Whether a timestamp is kept for every row. Set before the first row.
-  @exclusivity(unchecked) public internal(set) var recordsTimestamps: Bool
+  @exclusivity(unchecked) public internal(set) var recordsTimestamps: Bool {
+    didSet { notesRows = recordsTimestamps || orderLog != nil }
+  }
+  /// The place of every row in the order of a serial run; only in a parallel instance. Set before the first row.
+  @exclusivity(unchecked) var orderLog: OrderLog? {
+    didSet { notesRows = recordsTimestamps || orderLog != nil }
+  }
+  /// Whether anything is noted for every row.
+  @exclusivity(unchecked) @usableFromInline private(set) var notesRows: Bool
 
   enum Kind { case referenced, built }
   struct Run {
@@ -45,6 +53,7 @@ public final class OutputBuilder {
   public init(schema: Schema? = nil, recordsTimestamps: Bool = false) {
     self.schema = schema
     self.recordsTimestamps = recordsTimestamps
+    notesRows = recordsTimestamps
     rowCapacity = 256
     rows = .allocate(capacity: rowCapacity)
   }
@@ -76,7 +85,7 @@ public final class OutputBuilder {
   @inlinable @inline(__always)
   public func emitRow(_ batch: RecordBatch, _ row: Int, timestamp: Int64) throws(EngineError) {
     guard Unmanaged.passUnretained(batch).toOpaque() == fastSource, UInt(bitPattern: row) < sourceRows,
-      pendingRows < rowCapacity, !recordsTimestamps
+      pendingRows < rowCapacity, !notesRows
     else { return try emitSlowly(batch, row, timestamp) }
     rows[pendingRows] = Int32(truncatingIfNeeded: row)
     pendingRows &+= 1
@@ -90,7 +99,7 @@ public final class OutputBuilder {
     if pendingRows == rowCapacity { growRows(1) }
     rows[pendingRows] = Int32(truncatingIfNeeded: row)
     pendingRows &+= 1
-    if recordsTimestamps { note(timestamp, 1) }
+    if notesRows { note(timestamp, 1) }
   }
 
   /// Emits all rows of a batch.
@@ -102,7 +111,7 @@ public final class OutputBuilder {
     growRows(batch.numRows)
     for row in 0..<batch.numRows { rows[pendingRows + row] = Int32(truncatingIfNeeded: row) }
     pendingRows += batch.numRows
-    if recordsTimestamps { note(timestamp, batch.numRows) }
+    if notesRows { note(timestamp, batch.numRows) }
   }
 
   /// What the short way leaves out.
@@ -140,6 +149,12 @@ public final class OutputBuilder {
       return !schema.fields[position].isNullable && column.type != Int32(MARTLET_TYPE_NULL.rawValue)
         && (column.null_count > 0 || (column.dictionary?.pointee.null_count ?? 0) > 0)
     }
+  }
+
+  /// Hands out the block of row numbers; a new one takes its place.
+  func takeRows() -> UnsafeMutablePointer<Int32> {
+    defer { rows = .allocate(capacity: rowCapacity) }
+    return rows
   }
 
   @inline(never)
@@ -199,7 +214,7 @@ public final class OutputBuilder {
   /// Completes the row whose cells were appended to `builder`. Errors: as `BatchBuilder.endRow`.
   @inlinable @inline(__always)
   public func endBuiltRow(timestamp: Int64) throws(EngineError) {
-    if let fastBuilder, !recordsTimestamps, fastBuilder._withUnsafeGuaranteedRef({ $0.endCompleteRow() }) { return }
+    if let fastBuilder, !notesRows, fastBuilder._withUnsafeGuaranteedRef({ $0.endCompleteRow() }) { return }
     try endAnyRow(timestamp)
   }
 
@@ -224,7 +239,7 @@ public final class OutputBuilder {
       fastBuilder = .passUnretained(builder)
       fastSource = nil
     }
-    if recordsTimestamps { note(timestamp, 1) }
+    if notesRows { note(timestamp, 1) }
   }
 
   public func cancelBuiltRow() { built?.cancelRow() }
@@ -233,12 +248,25 @@ public final class OutputBuilder {
 
   @inline(__always)
   func note(_ timestamp: Int64, _ count: Int) {
+    if let orderLog {
+      orderLog.note(count)
+      if !recordsTimestamps { return }
+    }
     times.reserve((timeCount + count) * 8, used: timeCount * 8)
     (times.start.assumingMemoryBound(to: Int64.self) + timeCount).initialize(repeating: timestamp, count: count)
     timeCount += count
   }
 
-  func truncateTimestamps(to count: Int) { timeCount = min(timeCount, count) }
+  /// Room for the timestamps of `count` rows, EventTime.none where nothing is written.
+  func newTimestamps(_ count: Int) -> UnsafeMutablePointer<Int64> {
+    note(EventTime.none, count)
+    return times.start.assumingMemoryBound(to: Int64.self) + (timeCount - count)
+  }
+
+  func truncateTimestamps(to count: Int) {
+    timeCount = min(timeCount, count)
+    orderLog?.truncate(to: count)
+  }
 
   func takeTimestamps() -> RowTimestamps? {
     guard recordsTimestamps else { return nil }

@@ -97,6 +97,12 @@ public final class Context {
   /// input has ended, it shows the time of the timer.
   public var processingTime: Int64 { max(clock.now(), leastProcessingTime) }
 
+  /// Which of the parallel instances this is, from 0.
+  public var instance: Int { Int(raw.pointee.instance) }
+
+  /// How many parallel instances there are; each has its own share of the keys.
+  public var parallelism: Int { Int(raw.pointee.parallelism) }
+
   /// Whether the record's timestamp is not after the watermark.
   @inlinable
   public var isLate: Bool { raw.pointee.is_late != 0 }

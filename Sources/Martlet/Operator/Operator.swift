@@ -21,6 +21,21 @@ protocol Operator: AnyObject {
   func endInput(_ atEnd: TimersAtEnd) throws
   /// After `endInput` or a failure; does nothing unless open.
   func close() throws
+
+  /// Several watermarks without records.
+  func finish(_ marks: [WatermarkMark]) throws
+  /// Whether work was taken whose results are not in the outputs yet. Only with parallel instances.
+  var hasWorkUnderWay: Bool { get }
+  /// Waits for the results of the work that was taken first, of all work that was taken.
+  func collectOldest() throws
+  func collectAll() throws
+}
+
+extension Operator {
+  func finish(_ marks: [WatermarkMark]) throws { for mark in marks { try finish(watermark: mark.watermark) } }
+  var hasWorkUnderWay: Bool { false }
+  func collectOldest() throws {}
+  func collectAll() throws {}
 }
 
 /// What an operator counts.

@@ -20,6 +20,7 @@ extension ProcessOperator {
     raw.pointee.record = loop.firstRecord &+ Int64(row)
     raw.pointee.batch = OpaquePointer(loop.batch.toOpaque())
     raw.pointee.slot = Slot.none
+    if let positions = loop.positions { orders?.begin(record: Int(positions[index])) }
     let timestamp = loop.timestamps.map { $0[index] } ?? EventTime.none
     raw.pointee.timestamp = timestamp
     raw.pointee.is_late = 0
@@ -169,7 +170,7 @@ extension RecordLoop {
   func runGuarded<Function: ProcessFunction>(_ function: UnsafeMutablePointer<Function>) throws {
     let key = Key(raw.pointee.key, Int(raw.pointee.key_parts))
     for index in 0..<selection.count {
-      if index >= nextMark.pointee { try owner.passMarks(at: index) }
+      if index >= nextMark.pointee { try passMarks(at: index) }
       guard try owner.admit(self, index) else { continue }
       owner.beginCall()
       do {
@@ -180,6 +181,6 @@ extension RecordLoop {
       }
       owner.commitCall()
     }
-    if nextMark.pointee != Int.max { try owner.passMarks(at: selection.count) }
+    if nextMark.pointee != Int.max { try passMarks(at: selection.count) }
   }
 }

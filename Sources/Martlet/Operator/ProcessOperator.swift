@@ -10,6 +10,8 @@ final class ProcessOperator: Operator {
   @usableFromInline let context: Context
 
   let calls: FunctionCalls
+  /// What this was made of, and further instances can be made of.
+  let spec: ProcessSpec
   let keyColumns: [String]
   let descriptors: [StateDescriptor]
   private let handles: FunctionHandles
@@ -31,6 +33,9 @@ final class ProcessOperator: Operator {
   @exclusivity(unchecked) var interior = 0..<0
   @exclusivity(unchecked) var sliceStarts: [Int] = []
   private var boundBatch: ObjectIdentifier?
+  /// Only in a parallel instance: see `ProcessOperator+Order.swift`.
+  @exclusivity(unchecked) var orders: OrderCursor?
+  @exclusivity(unchecked) var orderedChunk: OrderedChunk?
 
   /// What depends on the input's schema and exists from `open` to `close`.
   final class Parts {
@@ -54,6 +59,7 @@ final class ProcessOperator: Operator {
   init(_ spec: ProcessSpec, _ policies: RecordPolicies, clock: Clock = .system) throws(EngineError) {
     try StateTable.checkNames(spec.states)
     name = spec.name
+    self.spec = spec
     keyColumns = spec.keyColumns
     descriptors = spec.states
     handles = spec.handles
@@ -88,6 +94,7 @@ final class ProcessOperator: Operator {
         descriptors, keys.slots, StateTime(context.clock, context.raw), undoable: policies.onError != .raise),
       timers: TimerService(keys: keys, clock: context.clock), schema: inputSchema)
     self.parts = parts
+    orders?.keys = keys
     timers = TimerHandles(parts.timers)
     context.bind(
       keys: keys, timers: parts.timers,
@@ -128,6 +135,7 @@ final class ProcessOperator: Operator {
     if parts.states.reserve() { handles.bind(parts.states, context, output) }
     try located { () throws(EngineError) in try handles.bindInputs(chunk.batch) }
     boundBatch = ObjectIdentifier(chunk.batch)
+    orderedChunk = chunk.ordered
     setMarks(chunk.marks)
     let loop = RecordLoop(
       self, chunk, parts.keys, scratch.keys, scratch.slots, nextMark: nextMark,
@@ -148,7 +156,7 @@ final class ProcessOperator: Operator {
   }
 
   /// Runs `body` between `willProcess` and `didProcess`, and says where its errors come from.
-  private func enclosed(_ batch: RecordBatch?, _ body: () throws -> Void) throws {
+  func enclosed(_ batch: RecordBatch?, _ body: () throws -> Void) throws {
     try calling { try calls.willProcess(batch, context) }
     defer {
       calls.didProcess(context)
@@ -179,6 +187,7 @@ final class ProcessOperator: Operator {
     self.marks = marks
     markIndex = 0
     nextMark.pointee = marks.first?.position ?? .max
+    if orderedChunk != nil { awaitMark(from: 0) }
     if watchesClock { context.watchClock() }
   }
 
@@ -195,7 +204,7 @@ final class ProcessOperator: Operator {
   }
 
   /// Moves the watermark, fires what is due, then passes the watermark on: what a timer emits comes before it.
-  private func advance(to watermark: Int64) throws {
+  func advance(to watermark: Int64) throws {
     guard watermark > context.raw.pointee.watermark else { return }
     context.raw.pointee.watermark = watermark
     if timers?.event._withUnsafeGuaranteedRef({ $0.mayBeDue(at: watermark) }) ?? false, let parts {
@@ -209,6 +218,7 @@ final class ProcessOperator: Operator {
   private func fireTimers(_ parts: Parts, _ domain: TimerDomain, at time: Int64) throws {
     let raw = context.raw
     let queue = parts.timers.queue(domain)
+    let orders = orders
     context.clearCall()
     raw.pointee.timer_domain = domain.rawValue
     let key = Key(parts.keys.parts, parts.keys.partCount)
@@ -218,6 +228,7 @@ final class ProcessOperator: Operator {
       raw.pointee.fire_time = due.time
       raw.pointee.timer_name = parts.timers.names.cString(due.name)
       parts.keys.show(slot: due.slot)
+      if let orders { orders.begin(callbackAt: due.time, slot: due.slot) }
       guard due.depth < longestTimerChain else { throw endlessTimers(due, domain) }
       context.chainDepth = due.depth + 1
       if domain == .processing {
@@ -247,9 +258,9 @@ final class ProcessOperator: Operator {
 
   // MARK: - Processing time
 
-  private var watchesClock: Bool { timers?.processing._withUnsafeGuaranteedRef { $0.count > 0 } ?? false }
+  var watchesClock: Bool { timers?.processing._withUnsafeGuaranteedRef { $0.count > 0 } ?? false }
 
-  private func lookAtClock(at position: Int) throws {
+  func lookAtClock(at position: Int) throws {
     if let now = timers?.service._withUnsafeGuaranteedRef({ $0.processingTimeIfDue(precise: false) }), let parts {
       try fireProcessingTimers(parts, at: now)
     }
@@ -296,19 +307,29 @@ final class ProcessOperator: Operator {
   private func endTimers(_ parts: Parts, _ atEnd: TimersAtEnd) throws {
     let timers = parts.timers
     if atEnd == .drop { timers.processing.removeAll() }
-    while timers.event.count > 0 || (atEnd == .fire && timers.processing.count > 0) {
-      timers.event.advance(to: EventTime.max)
-      try fireTimers(parts, .event, at: EventTime.max)
-      if atEnd == .fire, timers.processing.count > 0 { try fireProcessingTimers(parts, at: EventTime.max) }
-      if atEnd == .drop { timers.processing.removeAll() }
-    }
+    while timersAreLeft(parts, atEnd) { try endTimersOnce(parts, atEnd) }
   }
 
-  private func endKeys(_ parts: Parts, _ onEnd: (Key, Context) throws -> Void) throws {
+  func timersAreLeft(_ parts: Parts, _ atEnd: TimersAtEnd) -> Bool {
+    parts.timers.event.count > 0 || (atEnd == .fire && parts.timers.processing.count > 0)
+  }
+
+  func endTimersOnce(_ parts: Parts, _ atEnd: TimersAtEnd) throws {
+    let timers = parts.timers
+    timers.event.advance(to: EventTime.max)
+    orders?.begin(phase: 0)
+    try fireTimers(parts, .event, at: EventTime.max)
+    orders?.begin(phase: 1)
+    if atEnd == .fire, timers.processing.count > 0 { try fireProcessingTimers(parts, at: EventTime.max) }
+    if atEnd == .drop { timers.processing.removeAll() }
+  }
+
+  func endKeys(_ parts: Parts, _ onEnd: (Key, Context) throws -> Void) throws {
     let key = Key(parts.keys.parts, parts.keys.partCount)
     for slot in parts.keys.liveSlotsInKeyOrder() where parts.keys.slots.live[Int(slot)] != 0 {
       context.raw.pointee.slot = slot
       parts.keys.show(slot: slot)
+      orders?.begin(callbackAt: 0, slot: slot)
       if policies.onError == .raise { try onEnd(key, context) } else { try guardEnd { try onEnd(key, context) } }
     }
     context.clearCall()

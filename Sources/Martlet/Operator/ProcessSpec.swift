@@ -9,6 +9,8 @@ package struct ProcessSpec {
   package var sideSchemas: [(tag: String, schema: Schema)] = []
   var handles: FunctionHandles
   var calls: FunctionCalls
+  /// Makes the function of a further parallel instance, with states and columns of its own.
+  @usableFromInline package var makeInstance: ((_ instance: Int32) throws -> ProcessSpec)?
 
   /// For a Swift function: states and columns are its stored properties and those in `extraStates`.
   @inlinable
@@ -46,6 +48,20 @@ package struct ProcessSpec {
     self.calls = calls
   }
 
+  /// The same with the function of another parallel instance.
+  func remade(for instance: Int32) throws -> ProcessSpec {
+    guard let makeInstance else {
+      throw EngineError(
+        .invalidArgument,
+        "operator '\(name)': its function is the only one of its kind, and parallel instances need one each; set "
+          + "martlet_process_function.instantiate, or run it with a parallelism of 1")
+    }
+    let other = try makeInstance(instance)
+    var spec = self
+    (spec.handles, spec.calls) = (other.handles, other.calls)
+    return spec
+  }
+
   /// The output schema that is known before anything is emitted.
   func declaredOutput() throws(EngineError) -> Schema? {
     if let outputSchema { return outputSchema }
@@ -75,8 +91,11 @@ struct FunctionHandles {
   let inputs: [AnyInputColumn]
   let outputs: [AnyOutputColumn]
   let sides: [SideOutput]
+  /// A function that is an object itself.
+  private let object: AnyObject?
 
   init() {
+    object = nil
     states = []
     inputs = []
     outputs = []
@@ -106,6 +125,17 @@ struct FunctionHandles {
     self.inputs = inputs
     self.outputs = outputs
     self.sides = sides
+    object = type(of: function) is AnyClass ? function as AnyObject : nil
+  }
+
+  /// What both functions use, as a message says it; nil if they have nothing in common.
+  func shared(with other: FunctionHandles) -> String? {
+    for state in states where other.states.contains(where: { $0 === state }) { return "the state '\(state.name)'" }
+    for column in inputs where other.inputs.contains(where: { $0 === column }) { return "the column '\(column.name)'" }
+    for column in outputs where other.outputs.contains(where: { $0 === column }) { return "the column '\(column.name)'" }
+    for side in sides where other.sides.contains(where: { $0 === side }) { return "the side output '\(side.tag)'" }
+    if let object, object === other.object { return "one function object" }
+    return nil
   }
 
   func bind(_ table: StateTable, _ context: Context, _ output: OutputBuilder) {

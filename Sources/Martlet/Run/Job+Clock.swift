@@ -17,7 +17,7 @@ extension Job {
       do {
         guard try operators[index].tick() else { continue }
       } catch {
-        try flush(index)
+        try failed(index)
         throw error
       }
       try flush(index)

@@ -22,7 +22,11 @@ public final class Job {
   /// Called every now and then while the job waits for its source; what it throws stops the job.
   package var poll: () throws -> Void = {}
   private(set) var source: SourceStage?
-  private(set) var operators: [any Operator] = []
+  var operators: [any Operator] = []
+  /// Instances of every operator; before the job begins.
+  public var parallelism = Parallelism.serial
+  /// Where they run; nil: in threads of this process.
+  var transport: (any InstanceTransport)?
   /// Per operator: what feeds it; nil: the source.
   private var inputs: [OutputSelector?] = []
   /// The operators that were opened, in that order.
@@ -276,6 +280,7 @@ public final class Job {
     // See Job+Clock.swift.
     if !clock.runsByItself, operators.count > 1 { source.rowLimit = 1 }
     do {
+      try makeParallel()
       try makeRoutes()
       let schema = try source.openSchema()
       if schema != nil, !operators.isEmpty { try open(0, schema) }
@@ -319,9 +324,9 @@ public final class Job {
   private func step() throws {
     guard let source else { preconditionFailure("a job runs only with a source") }
     try tick()
-    switch try source.nextChunk(within: timeToNextTick) {
+    switch try nextChunk(source) {
     case .notYet:
-      try poll()
+      if try !collectSome() { try poll() }
     case .chunk(let chunk):
       if operators.isEmpty {
         for index in 0..<chunk.selection.count {
@@ -338,7 +343,7 @@ public final class Job {
         do {
           try operators[index].endInput(atEnd)
         } catch {
-          try flush(index)
+          try failed(index)
           throw error
         }
         try flush(index)
@@ -347,14 +352,23 @@ public final class Job {
     }
   }
 
+  private func nextChunk(_ source: SourceStage) throws -> SourceStage.Arrival {
+    do { return try source.nextChunk(within: hasWorkUnderWay ? 0 : timeToNextTick) } catch {
+      try collectAll()
+      throw error
+    }
+  }
+
+  /// The operators that operator `index` feeds.
+  func followers(of index: Int) -> [Int] { routes[index].flatMap(\.followers) }
+
   /// Runs a chunk through operator `index` and what it emits through those after it.
   func push(_ chunk: Chunk, into index: Int) throws {
     try open(index, chunk.batch.schema)
     do {
       try operators[index].process(chunk)
     } catch {
-      // What was emitted before the error goes on. If that fails further down, it failed at an earlier record.
-      try flush(index)
+      try failed(index)
       throw error
     }
     try flush(index)
@@ -417,13 +431,11 @@ public final class Job {
 
   /// Watermarks without records.
   private func pushMarks(_ marks: [WatermarkMark], into index: Int) throws {
-    for mark in marks {
-      do {
-        try operators[index].finish(watermark: mark.watermark)
-      } catch {
-        try flush(index)
-        throw error
-      }
+    do {
+      try operators[index].finish(marks)
+    } catch {
+      try failed(index)
+      throw error
     }
     try flush(index)
   }
@@ -439,6 +451,7 @@ public final class Job {
     for position in opened.reversed() {
       do { try operators[position].close() } catch { first = first ?? error }
     }
+    transport?.shutDown()
     self.failure = first
     if let first { throw first }
   }

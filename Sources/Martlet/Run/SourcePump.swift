@@ -73,7 +73,7 @@ final class SourcePump: @unchecked Sendable {
       state = .asked
       pthread_cond_broadcast(changed)
     }
-    var deadline = SourcePump.monotonicTime(after: milliseconds)
+    var deadline = MonotonicTime.after(milliseconds: milliseconds)
     while true {
       if case .arrived(let result) = state {
         state = .idle
@@ -191,7 +191,11 @@ final class SourcePump: @unchecked Sendable {
     pthread_cond_timedwait(changed, lock, &deadline)
   }
 
-  private static func monotonicTime(after milliseconds: Int64) -> timespec {
+}
+
+/// A time to wait until, for condition variables that use the monotonic clock (on Darwin there are none, and it is the wall clock).
+enum MonotonicTime {
+  static func after(milliseconds: Int64) -> timespec {
     var time = timespec()
     #if canImport(Darwin)
       clock_gettime(CLOCK_REALTIME, &time)

@@ -20,6 +20,10 @@ public struct Stream {
     public var clock = Clock.system
     /// What becomes of processing-time timers that are pending when a bounded input ends.
     public var atEnd = TimersAtEnd.fire
+    /// Instances of every function, each on a thread and with its own share of the keys. The output is that of one, in the same order.
+    public var parallelism = 1
+    /// Into how many groups keys are divided among instances; from `parallelism` to 32768.
+    public var maxParallelism = 128
 
     public static let `default` = Config()
 
@@ -62,6 +66,7 @@ public struct Stream {
   /// A job that is ready to run.
   public func job() throws -> Job {
     let job = Job(name: config.name, config.policies, clock: config.clock, atEnd: config.atEnd)
+    job.parallelism = try Parallelism(config.parallelism, of: config.maxParallelism)
     try build(job)
     return job
   }
@@ -133,7 +138,11 @@ public func applyProcessFunction<Function: ProcessFunction>(
   output: Schema? = nil, name: String? = nil, config: Stream.Config? = nil
 ) -> Stream {
   Stream(stream, config: config) { job in
-    try job.addProcess(
-      ProcessSpec(name: name, keyColumns: keys, function(), states: states, outputSchema: output))
+    func make() throws -> ProcessSpec {
+      try ProcessSpec(name: name, keyColumns: keys, function(), states: states, outputSchema: output)
+    }
+    var spec = try make()
+    spec.makeInstance = { _ in try make() }
+    try job.addProcess(spec)
   }
 }

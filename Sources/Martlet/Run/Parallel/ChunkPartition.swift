@@ -1,0 +1,106 @@
+/// One chunk dealt out to parallel instances: the buffers that all `InstanceChunk`s of it point into.
+///
+/// `@unchecked Sendable`: written by the coordinator before it is handed out, read by the instances, and reused by the coordinator
+/// once every instance has answered.
+final class ChunkPartition: @unchecked Sendable {
+  private var capacity = 0
+  private var rows = UnsafeMutablePointer<Int32>.blocks(0)
+  private var positions = UnsafeMutablePointer<UInt32>.blocks(0)
+  private var timestamps = UnsafeMutablePointer<Int64>.blocks(0)
+  private var owners = UnsafeMutablePointer<UInt16>.blocks(0)
+  private var markBlock = UnsafeMutablePointer<WatermarkMark>.blocks(0)
+  private var markCapacity = 0
+  private var markCount = 0
+  /// Per instance, where its records start; one more at the end.
+  private var starts: [Int]
+  private var batch: RecordBatch?
+  private var firstRecord: Int64 = 0
+  private var hasTimestamps = false
+  private(set) var recordCount = 0
+
+  init(parallelism: Int) { starts = Array(repeating: 0, count: parallelism + 1) }
+
+  deinit {
+    rows.freeBlocks()
+    positions.freeBlocks()
+    timestamps.freeBlocks()
+    owners.freeBlocks()
+    markBlock.freeBlocks()
+  }
+
+  var marks: UnsafeBufferPointer<WatermarkMark> { UnsafeBufferPointer(start: markBlock, count: markCount) }
+
+  func deal(_ chunk: Chunk, by partitioner: inout KeyPartitioner) {
+    let count = chunk.selection.count
+    reserve(count)
+    batch = chunk.batch
+    firstRecord = chunk.firstRecord
+    recordCount = count
+    hasTimestamps = chunk.timestamps != nil
+    copy(chunk.marks)
+    partitioner.assign(chunk.batch, chunk.selection, to: owners)
+    findStarts(count)
+    var next = starts
+    next.withUnsafeMutableBufferPointer { next in
+      let next = next.baseAddress.unsafelyUnwrapped
+      if chunk.selection.rows == nil {
+        let first = Int32(truncatingIfNeeded: chunk.selection.start)
+        for index in 0..<count {
+          let place = next[Int(owners[index])]
+          next[Int(owners[index])] = place &+ 1
+          rows[place] = first &+ Int32(truncatingIfNeeded: index)
+          positions[place] = UInt32(truncatingIfNeeded: index)
+          if let times = chunk.timestamps { timestamps[place] = times[index] }
+        }
+      } else {
+        for index in 0..<count {
+          let place = next[Int(owners[index])]
+          next[Int(owners[index])] = place &+ 1
+          rows[place] = Int32(truncatingIfNeeded: chunk.selection[index])
+          positions[place] = UInt32(truncatingIfNeeded: index)
+          if let times = chunk.timestamps { timestamps[place] = times[index] }
+        }
+      }
+    }
+  }
+
+  /// What instance `instance` gets; nil if there is nothing for it.
+  func share(of instance: Int) -> InstanceChunk? {
+    let (start, count) = (starts[instance], starts[instance + 1] - starts[instance])
+    guard let batch, count > 0 || markCount > 0 else { return nil }
+    return InstanceChunk(
+      batch: batch, firstRecord: firstRecord, rows: UnsafeBufferPointer(start: rows + start, count: count),
+      positions: UnsafeBufferPointer(start: positions + start, count: count),
+      timestamps: hasTimestamps ? UnsafePointer(timestamps + start) : nil, marks: marks, recordCount: recordCount,
+      owner: self)
+  }
+
+  /// Every instance has answered: lets the batch go.
+  func clear() { batch = nil }
+
+  private func reserve(_ count: Int) {
+    guard count > capacity else { return }
+    capacity = max(count, 2 * capacity)
+    rows.growBlocks(to: capacity)
+    positions.growBlocks(to: capacity)
+    timestamps.growBlocks(to: capacity)
+    owners.growBlocks(to: capacity)
+  }
+
+  private func copy(_ marks: UnsafeBufferPointer<WatermarkMark>) {
+    if marks.count > markCapacity {
+      markCapacity = max(marks.count, 2 * markCapacity)
+      markBlock.growBlocks(to: markCapacity)
+    }
+    if let start = marks.baseAddress { markBlock.update(from: start, count: marks.count) }
+    markCount = marks.count
+  }
+
+  private func findStarts(_ count: Int) {
+    starts.withUnsafeMutableBufferPointer { starts in
+      starts.update(repeating: 0)
+      for index in 0..<count { starts[Int(owners[index]) + 1] &+= 1 }
+      for instance in 1..<starts.count { starts[instance] += starts[instance - 1] }
+    }
+  }
+}
