@@ -441,5 +441,6 @@ int32_t martlet_key_group(uint64_t hash, int32_t max_parallelism);
 #endif
 
 #include "martlet_harness.h"
+#include "martlet_workers.h"
 
 #endif /* MARTLET_H */

@@ -27,6 +27,8 @@ public final class Job {
   public var parallelism = Parallelism.serial
   /// Where they run; nil: in threads of this process.
   var transport: (any InstanceTransport)?
+  /// What a worker process said about the cause of the last failure.
+  package var failureCause: [UInt8]?
   /// Per operator: what feeds it; nil: the source.
   private var inputs: [OutputSelector?] = []
   /// The operators that were opened, in that order.
@@ -151,7 +153,7 @@ public final class Job {
     return process.sides.lane(tag)
   }
 
-  private func requireBuilding() throws(EngineError) {
+  func requireBuilding() throws(EngineError) {
     guard case .building = state else { throw EngineError(.closed, "job '\(name)' has started; build a new one") }
   }
 
@@ -165,6 +167,15 @@ public final class Job {
     operators = []
     state = .closed
     return only
+  }
+
+  /// Gives all operators of a job that has not begun to somebody else to drive. The job is closed.
+  func handOverAll() throws(EngineError) -> [ProcessOperator] {
+    try requireBuilding()
+    let all = operators.compactMap { $0 as? ProcessOperator }
+    operators = []
+    state = .closed
+    return all
   }
 
   // MARK: - Running

@@ -16,6 +16,7 @@ final class ChunkPartition: @unchecked Sendable {
   private var batch: RecordBatch?
   private var firstRecord: Int64 = 0
   private var hasTimestamps = false
+  private var span = 0..<0
   private(set) var recordCount = 0
 
   init(parallelism: Int) { starts = Array(repeating: 0, count: parallelism + 1) }
@@ -36,6 +37,7 @@ final class ChunkPartition: @unchecked Sendable {
     batch = chunk.batch
     firstRecord = chunk.firstRecord
     recordCount = count
+    span = count == 0 ? 0..<0 : chunk.selection[0]..<(chunk.selection[count - 1] + 1)
     hasTimestamps = chunk.timestamps != nil
     copy(chunk.marks)
     partitioner.assign(chunk.batch, chunk.selection, to: owners)
@@ -72,7 +74,7 @@ final class ChunkPartition: @unchecked Sendable {
       batch: batch, firstRecord: firstRecord, rows: UnsafeBufferPointer(start: rows + start, count: count),
       positions: UnsafeBufferPointer(start: positions + start, count: count),
       timestamps: hasTimestamps ? UnsafePointer(timestamps + start) : nil, marks: marks, recordCount: recordCount,
-      owner: self)
+      owner: self, span: span)
   }
 
   /// Every instance has answered: lets the batch go.

@@ -99,5 +99,5 @@ final class InstanceServer {
 }
 
 extension InstanceWork {
-  fileprivate var isClose: Bool { if case .close = self { true } else { false } }
+  var isClose: Bool { if case .close = self { true } else { false } }
 }

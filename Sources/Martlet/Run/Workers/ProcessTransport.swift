@@ -13,6 +13,8 @@ final class ProcessTransport: InstanceTransport {
     /// Per operator.
     var waiting: [Int: [Sent]] = [:]
     var arrived: [Int: [InstanceResult]] = [:]
+    /// Per operator, since when its work need not be done; nothing is sent after that but `close`.
+    var skipTime: [Int: Int64] = [:]
     var hasEnded = false
 
     init(_ channel: SocketChannel) {
@@ -26,6 +28,7 @@ final class ProcessTransport: InstanceTransport {
   fileprivate struct Sent {
     var input: RecordBatch?
     var firstRow = 0
+    var isClose = false
   }
 
   /// How often a wait looks whether it is to be given up.
@@ -79,7 +82,7 @@ final class ProcessTransport: InstanceTransport {
     if let failure { throw failure }
     let worker = workers[index]
     let (payload, firstRow) = try writer.message(work, now: now, process: process, to: index)
-    var sent = Sent(firstRow: firstRow)
+    var sent = Sent(firstRow: firstRow, isClose: work.isClose)
     if case .chunk(let chunk) = work { sent.input = chunk.batch }
     worker.waiting[process, default: []].append(sent)
     worker.inbox.giveBack()
@@ -88,8 +91,12 @@ final class ProcessTransport: InstanceTransport {
     while worker.channel.pendingBytes > Self.mostPendingBytes { try waitAndRead(Self.pollMilliseconds) }
   }
 
+  /// The job was interrupted: nothing more is waited for.
+  func giveUp(_ error: any Error) { failure = failure ?? error }
+
   fileprivate func skip(_ process: Int, on index: Int) {
     guard failure == nil else { return }
+    workers[index].skipTime[process] = monotonicMilliseconds()
     var message = ByteWriter()
     message.integer(UInt32(process))
     workers[index].channel.send(WorkerMessage.skip.rawValue, message.bytes)
@@ -109,6 +116,13 @@ final class ProcessTransport: InstanceTransport {
         let left = deadline - monotonicMilliseconds()
         if left <= 0 { return nil }
         time = min(time, left)
+      }
+      // Work that nobody needs is not waited for without end: the worker is in a long call, and ends with the connection.
+      if let since = worker.skipTime[process], !worker.isAtClose(process),
+        monotonicMilliseconds() - since > Self.graceMilliseconds
+      {
+        giveUp(EngineError(.closed, "worker process \(index) was busy for too long after the job's end"))
+        throw failure!
       }
       try waitAndRead(time)
     }
@@ -211,6 +225,9 @@ final class ProcessTransport: InstanceTransport {
 }
 
 extension ProcessTransport.Worker {
+  /// Whether only `close` is still under way.
+  fileprivate func isAtClose(_ process: Int) -> Bool { waiting[process]?.first?.isClose ?? true }
+
   fileprivate func take(_ process: Int) -> InstanceResult? {
     guard let first = arrived[process]?.first else { return nil }
     arrived[process]!.removeFirst()
