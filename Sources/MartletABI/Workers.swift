@@ -44,7 +44,7 @@ public func martletJobCause(
   boundary(error: error) { () throws(EngineError) in
     guard let length, bytes != nil || capacity == 0 else { throw missing(length == nil ? "length" : "bytes") }
     let cause = Handle.object(job, as: Job.self).failureCause ?? []
-    _ = UnsafeMutableBufferPointer(start: bytes, count: capacity).update(fromContentsOf: cause.prefix(capacity))
+    for (position, byte) in cause.prefix(max(0, capacity)).enumerated() { bytes?[position] = byte }
     length.pointee = cause.count
   }
 }
