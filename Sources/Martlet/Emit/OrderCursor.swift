@@ -6,7 +6,8 @@ final class OrderCursor {
   /// Counts callbacks, so that rows of one callback share a detail.
   @exclusivity(unchecked) private(set) var serial: UInt64 = 0
   /// Whether rows emitted now have a detail.
-  @exclusivity(unchecked) private(set) var isDetailed = false
+  var isDetailed: Bool { detailed.pointee }
+  fileprivate let detailed: UnsafeMutablePointer<Bool>
   @exclusivity(unchecked) private var phase: UInt32 = 0
   @exclusivity(unchecked) private var time = Int64.min
   /// The key that goes with `time`. Its slot is not given back before the work is done.
@@ -17,14 +18,19 @@ final class OrderCursor {
   init() {
     order = .allocate(capacity: 1)
     order.initialize(to: 0)
+    detailed = .allocate(capacity: 1)
+    detailed.initialize(to: false)
   }
 
-  deinit { order.deallocate() }
+  deinit {
+    order.deallocate()
+    detailed.deallocate()
+  }
 
   /// New work: nothing has come yet.
   func begin() {
     order.pointee = 0
-    isDetailed = false
+    detailed.pointee = false
   }
 
   /// The record at this position of the chunk comes.
@@ -41,15 +47,15 @@ final class OrderCursor {
   func begin(phase: UInt32) {
     self.phase = phase
     slot = Slot.none
-    isDetailed = false
+    detailed.pointee = false
   }
 
-  func endPhase() { isDetailed = false }
+  func endPhase() { detailed.pointee = false }
 
   /// A callback of the phase comes, for the key of `slot`.
   func begin(callbackAt time: Int64, slot: UInt32) {
     serial &+= 1
-    isDetailed = true
+    detailed.pointee = true
     if self.slot == Slot.none || time > self.time {
       (self.time, self.slot) = (time, slot)
     } else if time == self.time, slot != self.slot, let keys, keys.precedes(self.slot, slot) {
@@ -70,6 +76,9 @@ final class OrderCursor {
 /// The orders of the rows of one output that were not taken yet.
 final class OrderLog {
   private let cursor: OrderCursor
+  /// The cursor's, for every row; the cursor lives as long as this.
+  private let order: UnsafePointer<UInt32>
+  private let detailed: UnsafePointer<Bool>
   @exclusivity(unchecked) private var values = GrowableBytes()
   @exclusivity(unchecked) private var count = 0
   private var details: [OrderDetail] = []
@@ -77,7 +86,11 @@ final class OrderLog {
   /// The callback that the last detail belongs to; 0: none of the rows at hand.
   private var lastSerial: UInt64 = 0
 
-  init(_ cursor: OrderCursor) { self.cursor = cursor }
+  init(_ cursor: OrderCursor) {
+    self.cursor = cursor
+    order = UnsafePointer(cursor.order)
+    detailed = UnsafePointer(cursor.detailed)
+  }
 
   deinit { values.free() }
 
@@ -86,8 +99,8 @@ final class OrderLog {
   func note(_ rows: Int) {
     values.reserve((count &+ rows) &* 4, used: count &* 4)
     let start = values.start.assumingMemoryBound(to: UInt32.self) + count
-    start.initialize(repeating: cursor.order.pointee, count: rows)
-    if cursor.isDetailed { noteDetail(rows) }
+    start.initialize(repeating: order.pointee, count: rows)
+    if detailed.pointee { noteDetail(rows) }
     count &+= rows
   }
 

@@ -118,7 +118,7 @@ public final class Context {
   /// Emits the record as it is, by reference. It carries the current timestamp.
   @inlinable @inline(__always)
   public func emit(_ record: Record) throws(EngineError) {
-    try output.emitRow(record.batch._withUnsafeGuaranteedRef { $0 }, record.row, timestamp: raw.pointee.timestamp)
+    try output.emitRow(record.batch, record.row, timestamp: raw.pointee.timestamp)
   }
 
   /// Emits the row that was set through `OutputColumn`s; columns that were not set are null.

@@ -339,13 +339,20 @@ final class ProcessOperator: Operator {
 
   var counters: OperatorCounters {
     guard let parts else { return count }
+    var counters = quickCounters
+    counters.stateEntries = parts.states.entryCount
+    counters.stateBytes = parts.keys.memoryBytes + parts.states.memoryBytes + parts.timers.memoryBytes
+    return counters
+  }
+
+  /// Without the sizes of states, which take a look at every key.
+  var quickCounters: OperatorCounters {
+    guard let parts else { return count }
     var counters = count
     counters.sideDropped = sides.lanes.reduce(0) { $0 + $1.dropped }
     counters.timersPending = parts.timers.count
-    counters.stateEntries = parts.states.entryCount
     counters.processingTimersPending = parts.timers.processing.count
     counters.keys = parts.keys.slots.keyCount
-    counters.stateBytes = parts.keys.memoryBytes + parts.states.memoryBytes + parts.timers.memoryBytes
     counters.watermark = context.watermark
     return counters
   }

@@ -66,10 +66,10 @@ final class ChunkPartition: @unchecked Sendable {
     }
   }
 
-  /// What instance `instance` gets; nil if there is nothing for it.
-  func share(of instance: Int) -> InstanceChunk? {
+  /// What instance `instance` gets; nil if there is nothing for it, but for a look at the clock if `looksAtClock`.
+  func share(of instance: Int, looksAtClock: Bool) -> InstanceChunk? {
     let (start, count) = (starts[instance], starts[instance + 1] - starts[instance])
-    guard let batch, count > 0 || markCount > 0 else { return nil }
+    guard let batch, count > 0 || markCount > 0 || looksAtClock else { return nil }
     return InstanceChunk(
       batch: batch, firstRecord: firstRecord, rows: UnsafeBufferPointer(start: rows + start, count: count),
       positions: UnsafeBufferPointer(start: positions + start, count: count),

@@ -35,10 +35,29 @@ final class InstanceRunner {
         result.failure = result.failure ?? failure(error)
       }
     }
-    result.counters = process.counters
+    count(work, &result)
     result.nextWake = process.parts?.timers.processing.nextWake
     return result
   }
+
+  /// The sizes of states are looked at now and then only, and at the end.
+  private func count(_ work: InstanceWork, _ result: inout InstanceResult) {
+    if case .chunk = work, result.failure == nil, process.parts != nil {
+      result.counters = process.quickCounters
+      workSinceSizes += 1
+      guard workSinceSizes >= InstanceRunner.workBetweenSizes else {
+        (result.counters.stateEntries, result.counters.stateBytes) = sizes
+        return
+      }
+    }
+    workSinceSizes = 0
+    result.counters = process.counters
+    sizes = (result.counters.stateEntries, result.counters.stateBytes)
+  }
+
+  private var workSinceSizes = 0
+  private var sizes = (entries: 0, bytes: 0)
+  private static let workBetweenSizes = 256
 
   private func mayDo(_ work: InstanceWork) -> Bool {
     switch work {
@@ -59,7 +78,8 @@ final class InstanceRunner {
       try withExtendedLifetime(chunk.owner) {
         try process.process(
           Chunk(
-            batch: chunk.batch, selection: RowSelection(start: 0, count: chunk.rows.count, rows: chunk.rows.baseAddress),
+            batch: chunk.batch,
+            selection: RowSelection(start: 0, count: chunk.rows.count, rows: chunk.rows.baseAddress),
             timestamps: chunk.timestamps, marks: chunk.marks, firstRecord: chunk.firstRecord, ordered: ordered))
       }
     case .watermarks(let watermarks):

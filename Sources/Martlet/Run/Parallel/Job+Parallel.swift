@@ -37,9 +37,11 @@ extension Job {
     let count = parallelism.instances
     guard count > 1 || transport != nil, !operators.isEmpty else { return }
     let fronts = operators.compactMap { $0 as? ProcessOperator }
-    let transport = transport ?? ThreadTransport { [policies, clock] process, place in
-      try fronts[process].instance(place, policies, clock)
-    }
+    let transport =
+      transport
+      ?? ThreadTransport { [policies, clock] process, place in
+        try fronts[process].instance(place, policies, clock)
+      }
     self.transport = transport
     for (process, front) in fronts.enumerated() {
       var links: [any InstanceLink] = []

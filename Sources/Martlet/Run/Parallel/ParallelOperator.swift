@@ -25,7 +25,8 @@ final class ParallelOperator: Operator {
   /// How many chunks may be under way. One keeps an instance busy while another is merged and the next is dealt out.
   private static let depth = 4
 
-  init(_ front: ProcessOperator, _ links: [any InstanceLink], _ place: InstancePlace, poll: @escaping () throws -> Void) {
+  init(_ front: ProcessOperator, _ links: [any InstanceLink], _ place: InstancePlace, poll: @escaping () throws -> Void)
+  {
     self.front = front
     self.links = links
     self.place = place
@@ -92,7 +93,8 @@ final class ParallelOperator: Operator {
     partition.deal(chunk, by: &partitioner!)
     var work = PendingWork(.chunk(partition), links.count)
     for (instance, link) in links.enumerated() {
-      if let share = partition.share(of: instance) {
+      let isTimerDue = latest[instance].nextWake.map { $0 <= front.context.clock.now() } ?? false
+      if let share = partition.share(of: instance, looksAtClock: isTimerDue) {
         try link.send(.chunk(share), now: now)
       } else {
         work.skip(instance)

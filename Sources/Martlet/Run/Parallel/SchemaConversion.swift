@@ -28,7 +28,8 @@ enum SchemaConversion {
 
   private static func check(_ field: Field, against target: Field, _ lane: OutputLane) throws(EngineError) {
     let (from, to) = (field.type.valueType, target.type.valueType)
-    if from == .null || to.holds(from) || (from.isInteger && (to.isInteger || to.isFloat)) || (from.isFloat && to == .float64)
+    if from == .null || to.holds(from) || (from.isInteger && (to.isInteger || to.isFloat))
+      || (from.isFloat && to == .float64)
     {
       return
     }

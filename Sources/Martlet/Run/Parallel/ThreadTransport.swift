@@ -63,8 +63,16 @@ final class InstanceTasks: @unchecked Sendable {
 final class InstanceThread: @unchecked Sendable {
   struct Task {
     let tasks: InstanceTasks
-    let work: InstanceWork
+    /// Nil once it is done.
+    var work: InstanceWork?
     let now: Int64?
+
+    /// Does the work and lets it go before anybody hears of the result: so the job's thread is the last to have the input's batches.
+    mutating func run() -> InstanceResult {
+      guard let doing = work else { return InstanceResult() }
+      work = nil
+      return tasks.runner.run(doing, now: now)
+    }
   }
 
   private let lock: UnsafeMutablePointer<pthread_mutex_t>
@@ -162,8 +170,8 @@ final class InstanceThread: @unchecked Sendable {
   }
 
   fileprivate func run() {
-    while let task = nextTask() {
-      let result = task.tasks.runner.run(task.work, now: task.now)
+    while var task = nextTask() {
+      let result = task.run()
       pthread_mutex_lock(lock)
       task.tasks.results.append(result)
       pthread_cond_signal(hasResult)
