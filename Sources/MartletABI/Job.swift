@@ -69,11 +69,16 @@ private func addSource(
   _ source: any Source, to job: OpaquePointer, _ options: UnsafePointer<martlet_stream_options>?
 ) throws(EngineError) {
   let job = Handle.object(job, as: Job.self)
-  guard let options else { return try job.addSource(source) }
+  guard let options else {
+    try job.addSource(source)
+    return
+  }
   try checkSize(options.pointee.struct_size, of: martlet_stream_options.self)
-  try job.addSource(
-    source, name: text(options.pointee.name) ?? "stream", timestamp: text(options.pointee.timestamp),
-    maxOutOfOrderness: options.pointee.max_out_of_orderness)
+  var how = SourceOptions(
+    timestamp: text(options.pointee.timestamp), maxOutOfOrderness: options.pointee.max_out_of_orderness)
+  how.idleTimeout = options.pointee.idle_timeout
+  how.isLive = options.pointee.live != 0
+  try job.addSource(source, name: text(options.pointee.name) ?? "stream", how)
 }
 
 @_cdecl("martlet_job_add_process")
@@ -101,20 +106,20 @@ public func martletJobAddProcess(
     for spec in try array(options.pointee.states, options.pointee.n_states, "martlet_process_options.states") {
       states.append(try stateDescriptor(spec))
     }
-    var keys: [String] = []
-    for name in try array(
+    let keys = try keyColumns(
       options.pointee.key_columns, options.pointee.n_key_columns, "martlet_process_options.key_columns")
-    {
-      guard let name = text(name) else { throw missing("a key column's name") }
-      keys.append(name)
-    }
     let job = Handle.object(job, as: Job.self)
-    try selectInput(of: options.pointee, in: job)
+    let (kind, inputs) = try operatorInputs(options.pointee, callback)
+    if inputs.isEmpty { try selectInput(of: options.pointee, in: job) }
     var spec = ProcessSpec(
       name: text(options.pointee.name) ?? "process", keyColumns: keys, states: states, outputSchema: output,
-      calls: FunctionCalls(callback))
+      calls: kind == .process ? FunctionCalls(callback) : FunctionCalls(twoInputs: callback))
+    spec.kind = kind
+    spec.rightKeyColumns = try keyColumns(
+      options.pointee.right_key_columns, options.pointee.n_right_key_columns,
+      "martlet_process_options.right_key_columns")
     spec.sideSchemas = try sideSchemas(sideSpecs)
-    try job.addProcess(spec)
+    try job.addProcess(spec, inputs)
   }
 }
 

@@ -41,7 +41,7 @@
 extern "C" {
 #endif
 
-#define MARTLET_ABI_VERSION 1
+#define MARTLET_ABI_VERSION 2
 
 #define MARTLET_MIN_TIME INT64_MIN
 #define MARTLET_MAX_TIME INT64_MAX
@@ -181,6 +181,13 @@ typedef enum martlet_timer_domain {
   MARTLET_PROCESSING_TIME = 2
 } martlet_timer_domain;
 
+/* Which input a call is about. The broadcast side of a broadcast is its right input. */
+typedef enum martlet_side {
+  MARTLET_NO_SIDE = 0, /* one input only; on_timer, on_end, open, close */
+  MARTLET_LEFT = 1,
+  MARTLET_RIGHT = 2
+} martlet_side;
+
 /* What a callback may read directly, current for that call. One context per operator instance; its address never changes.
  * Written by the engine only. */
 typedef struct martlet_context {
@@ -200,6 +207,7 @@ typedef struct martlet_context {
   void *engine;                   /* the engine's own */
   const char *timer_name;         /* on_timer: the name it was registered with, NULL for none; valid until close */
   int64_t rows;                   /* on_batch: how many rows of `batch` from `row` on make up the slice; 0 otherwise */
+  int32_t side;                   /* martlet_side: where the record of on_event or on_right comes from; `record` counts per input */
 } martlet_context;
 
 #define MARTLET_NO_SLOT UINT32_MAX
@@ -239,6 +247,9 @@ typedef struct martlet_process_function {
    * back; appenders of an output that got its schema in that call are gone. The place to log it. `details` comes zeroed and may
    * be left so: then the message of the failed call is used. */
   void (*on_failure)(void *context, martlet_context *call, martlet_failure *details);
+  /* The records of the right input of a MARTLET_CONNECT (NULL: on_event gets those too) and of the broadcast side of a
+   * MARTLET_BROADCAST, where it must be set and no key is current. The batch of batch_begin is then that of one side, or NULL. */
+  int32_t (*on_right)(void *context, martlet_context *call, martlet_error *error);
 } martlet_process_function;
 
 /* The job's clock now. */
@@ -317,6 +328,12 @@ typedef struct martlet_stream_options {
   const char *name;
   const char *timestamp;         /* column of event times; NULL: no event time */
   int64_t max_out_of_orderness;  /* milliseconds, >= 0 */
+  /* ms: a live source that gave nothing for so long, by the job's clock, does not hold back the watermark of a function of two inputs
+   * until its next record; 0: it always does. */
+  int64_t idle_timeout;
+  /* 1: records of functions of two inputs that this source feeds are merged as they arrive; 0: by their timestamps, the same way in
+   * every run. */
+  int32_t live;
 } martlet_stream_options;
 
 typedef enum martlet_null_policy {
@@ -350,6 +367,19 @@ typedef struct martlet_side_output {
   struct ArrowSchema *schema; /* moved */
 } martlet_side_output;
 
+/* What feeds a function. */
+typedef struct martlet_input {
+  int64_t source;  /* number of a source, from 0 in the order they were added, or -1 */
+  int64_t process; /* with source -1: number of a function, from 1 */
+  const char *tag; /* of a function: NULL for its main output, otherwise the side output of this tag */
+} martlet_input;
+
+typedef enum martlet_operator_kind {
+  MARTLET_PROCESS = 0,  /* one input */
+  MARTLET_CONNECT = 1,  /* two inputs with keys of one type, which share state and timers */
+  MARTLET_BROADCAST = 2 /* left: records, keyed or not; right: records that every instance is given, by on_right */
+} martlet_operator_kind;
+
 typedef struct martlet_process_options {
   uint32_t struct_size;
   const char *name;
@@ -362,6 +392,12 @@ typedef struct martlet_process_options {
   int64_t n_side_outputs;
   int64_t input;         /* 0: the function is applied to the one added last, or to the job's input; n: to that added as number n, from 1 */
   const char *input_tag; /* NULL: to its main output; otherwise to its side output of this tag */
+  int32_t kind;          /* martlet_operator_kind */
+  /* MARTLET_PROCESS: none (then `input` and `input_tag` count) or one; the others: two, left and right. */
+  const martlet_input *inputs;
+  int64_t n_inputs;
+  const char *const *right_key_columns; /* MARTLET_CONNECT: as many as key_columns, which are those of the left input */
+  int64_t n_right_key_columns;          /* MARTLET_BROADCAST: 0; n_key_columns may be 0, too: no key, no keyed state, no timers */
 } martlet_process_options;
 
 typedef struct martlet_job_options {
@@ -405,11 +441,11 @@ typedef struct martlet_report {
 
 /* `*out` is new (martlet_job_free). */
 int32_t martlet_job_create(const martlet_job_options *options, martlet_job **out, martlet_error *error);
-/* The input; `source` (its context) is moved, also on failure. Once per job. */
+/* An input; `source` (its context) is moved, also on failure. The sources of a job are numbered from 0 in the order they are added. */
 int32_t martlet_job_add_source(martlet_job *job, const martlet_source *source, const martlet_stream_options *options, martlet_error *error);
 /* The same over an Arrow stream, which is moved. */
 int32_t martlet_job_add_arrow_stream(martlet_job *job, struct ArrowArrayStream *stream, const martlet_stream_options *options, martlet_error *error);
-/* Appends a process function to the chain; `function` (its context) is moved, also on failure. */
+/* Adds a process function; `function` (its context) is moved, also on failure. */
 int32_t martlet_job_add_process(martlet_job *job, const martlet_process_function *function, const martlet_process_options *options, martlet_error *error);
 /* The next output batch (new), or NULL at the end. Reads input until at least `min_rows` rows (>= 1) are there or the input ends:
  * 1 gives results as they come, a large number fewer and larger batches. What was emitted before an error is given first, the

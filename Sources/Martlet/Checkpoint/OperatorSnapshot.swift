@@ -186,7 +186,7 @@ extension StateDescriptor {
 
   private var fullType: String {
     switch kind {
-    case .map(let key): "\(kind.noun) of \(key) to \(type)"
+    case .map(let key), .broadcast(let key): "\(kind.noun) of \(key) to \(type)"
     case .reducing(.custom): "\(kind.noun) of \(type)"
     case .reducing(let reducer): "\(kind.noun) (\(reducer)) of \(type)"
     case .value, .list, .aggregating: "\(kind.noun) of \(type)"

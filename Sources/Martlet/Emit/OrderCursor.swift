@@ -50,6 +50,24 @@ final class OrderCursor {
     detailed.pointee = false
   }
 
+  /// A record of two inputs comes, the only kind that can visit keys.
+  @usableFromInline
+  func begin(mergedRecord position: UInt32) {
+    order.pointee = position &* 2 &+ 1
+    phase = 0
+    detailed.pointee = false
+  }
+
+  /// `on_broadcast` visits keys: what it emits for each has an odd phase, what it emits between two visits an even one.
+  func beginVisit() { begin(phase: phase &+ 1) }
+
+  func endVisit() {
+    begin(phase: phase &+ 1)
+    time = Int64.min
+    serial &+= 1
+    detailed.pointee = true
+  }
+
   func endPhase() { detailed.pointee = false }
 
   /// A callback of the phase comes, for the key of `slot`.
@@ -66,7 +84,7 @@ final class OrderCursor {
   /// The detail of what is emitted now; its key's bytes are appended to `bytes`.
   func detail(firstRow: Int, keyBytes bytes: inout [UInt8]) -> OrderDetail {
     let start = bytes.count
-    keys?.appendCanonicalBytes(of: slot, to: &bytes)
+    if slot != Slot.none { keys?.appendCanonicalBytes(of: slot, to: &bytes) }
     return OrderDetail(
       firstRow: UInt32(firstRow), rowCount: 0, phase: phase, time: time, keyStart: UInt32(start),
       keyCount: UInt32(bytes.count - start))

@@ -12,15 +12,21 @@ final class ProcessOperator: Operator {
   let calls: FunctionCalls
   /// What this was made of, and further instances can be made of.
   let spec: ProcessSpec
+  let kind: OperatorKind
   let keyColumns: [String]
+  let rightKeyColumns: [String]
   let descriptors: [StateDescriptor]
-  private let handles: FunctionHandles
+  let handles: FunctionHandles
   let policies: RecordPolicies
   /// Whether the plain record loop will do. Null timestamps matter only where records come from a source.
   @exclusivity(unchecked) @usableFromInline private(set) var arePoliciesPlain: Bool
   /// Whether the operator takes records of a source, and so has to look at null timestamps.
   @exclusivity(unchecked) var rejectsNullTimestamps = false {
-    didSet { arePoliciesPlain = policies.arePlain && !rejectsNullTimestamps }
+    didSet { arePoliciesPlain = policies.arePlain && !rejectsNullTimestamps && !rejectsNullRight }
+  }
+  /// The same for the right input of two.
+  @exclusivity(unchecked) var rejectsNullRight = false {
+    didSet { arePoliciesPlain = policies.arePlain && !rejectsNullRight && !rejectsNullTimestamps }
   }
   @exclusivity(unchecked) private(set) var parts: Parts?
   @exclusivity(unchecked) private var timers: TimerHandles?
@@ -28,6 +34,8 @@ final class ProcessOperator: Operator {
   @exclusivity(unchecked) var markIndex = 0
   let nextMark: UnsafeMutablePointer<Int>
   private var scratch = ChunkScratch()
+  /// What only an operator of two inputs has.
+  @exclusivity(unchecked) @usableFromInline private(set) var second: SecondInput?
   @exclusivity(unchecked) var count = OperatorCounters()
   @exclusivity(unchecked) var outputMarks: [OutputBuilder.CallMark] = []
   @exclusivity(unchecked) var interior = 0..<0
@@ -36,13 +44,16 @@ final class ProcessOperator: Operator {
   /// Only in a parallel instance: see `ProcessOperator+Order.swift`.
   @exclusivity(unchecked) var orders: OrderCursor?
   @exclusivity(unchecked) var orderedChunk: OrderedChunk?
+  /// Whether another instance, which sees the same broadcast records, counts and reports them.
+  @exclusivity(unchecked) @usableFromInline var repeatsBroadcast = false
 
   /// What depends on the input's schema and exists from `open` to `close`.
   final class Parts {
     let keys: KeySpace
     let states: StateTable
     let timers: TimerService
-    let schema: Schema?
+    /// Of the only, or left, input.
+    @exclusivity(unchecked) var schema: Schema?
 
     init(keys: KeySpace, states: StateTable, timers: TimerService, schema: Schema?) {
       self.keys = keys
@@ -58,9 +69,12 @@ final class ProcessOperator: Operator {
 
   init(_ spec: ProcessSpec, _ policies: RecordPolicies, clock: Clock = .system) throws(EngineError) {
     try StateTable.checkNames(spec.states)
+    try spec.checkStates()
     name = spec.name
     self.spec = spec
+    kind = spec.kind
     keyColumns = spec.keyColumns
+    rightKeyColumns = spec.rightKeyColumns
     descriptors = spec.states
     handles = spec.handles
     calls = spec.calls
@@ -84,24 +98,36 @@ final class ProcessOperator: Operator {
   // MARK: - Life
 
   func open(inputSchema: Schema?) throws {
-    let schema = try located { () throws(EngineError) in
-      try KeySchema(inputSchema == nil ? [] : keyColumns, in: inputSchema ?? Schema([]))
+    try located { () throws(EngineError) in
+      try makeParts(KeySchema(inputSchema == nil ? [] : keyColumns, in: inputSchema ?? Schema([])), inputSchema)
+      try declareEngineOutputs(inputSchema)
     }
-    let keys = KeySpace(schema)
-    let parts = Parts(
-      keys: keys,
-      states: StateTable(
-        descriptors, keys.slots, StateTime(context.clock, context.raw), undoable: policies.onError != .raise),
-      timers: TimerService(keys: keys, clock: context.clock), schema: inputSchema)
-    self.parts = parts
-    orders?.keys = keys
-    timers = TimerHandles(parts.timers)
-    context.bind(
-      keys: keys, timers: parts.timers,
-      states: parts.states.columns.map { StateHandle($0, cursor: context.raw) })
-    handles.bind(parts.states, context, output)
-    try declareEngineOutputs(inputSchema)
     try calling { try calls.open(context) }
+  }
+
+  func open(left: Schema?, right: Schema?) throws {
+    try located { () throws(EngineError) in
+      let second = try SecondInput(kind, keyColumns, rightKeyColumns, left: left, right: right)
+      self.second = second
+      try makeParts(second.keys, left)
+    }
+    try calling { try calls.open(context) }
+  }
+
+  private func makeParts(_ schema: KeySchema, _ inputSchema: Schema?) throws(EngineError) {
+    let keys = KeySpace(schema)
+    let states = StateTable(
+      descriptors, keys.slots, StateTime(context.clock, context.raw), undoable: policies.onError != .raise)
+    use(Parts(keys: keys, states: states, timers: TimerService(keys: keys, clock: context.clock), schema: inputSchema))
+    context.states = states.columns.map { context.handle($0) }
+    handles.bind(states, context, output)
+  }
+
+  func use(_ parts: Parts) {
+    self.parts = parts
+    orders?.keys = parts.keys
+    timers = TimerHandles(parts.timers)
+    context.bind(keys: parts.keys, timers: parts.timers)
   }
 
   /// After the state columns moved in memory.
@@ -117,6 +143,7 @@ final class ProcessOperator: Operator {
       context.unbind()
       timers = nil
       parts = nil
+      second = nil
     }
     count = counters
     try calling { try calls.close(context) }
@@ -146,7 +173,8 @@ final class ProcessOperator: Operator {
   }
 
   func finish(watermark: Int64) throws {
-    guard let parts else { preconditionFailure("finish before open") }
+    // Before `open` there are no timers, and the watermark only goes on.
+    guard let parts else { return try advance(to: watermark) }
     if parts.timers.event.mayBeDue(at: watermark) {
       try enclosed(nil) { try advance(to: watermark) }
     } else {
@@ -174,16 +202,21 @@ final class ProcessOperator: Operator {
     count.nullKeys += 1
     context.raw.pointee.slot = Slot.none
     guard policies.nullKeys == .raise else { return }
-    let columns = keyColumns.map { "'\($0)'" }.joined(separator: ", ")
     throw EngineError(
       .nullKey,
-      "the key (\(columns)) is null; filter such records out, or set null_keys=\"drop\" to leave them out and count them"
+      "the key (\(namedKey)) is null; filter such records out, or set null_keys=\"drop\" to leave them out and count them"
     )
+  }
+
+  /// The key columns of the current record, as messages show them.
+  var namedKey: String {
+    let columns = context.raw.pointee.side == Context.rightSide ? rightKeyColumns : keyColumns
+    return columns.map { "'\($0)'" }.joined(separator: ", ")
   }
 
   // MARK: - Watermarks and timers
 
-  private func setMarks(_ marks: UnsafeBufferPointer<WatermarkMark>) {
+  func setMarks(_ marks: UnsafeBufferPointer<WatermarkMark>) {
     self.marks = marks
     markIndex = 0
     nextMark.pointee = marks.first?.position ?? .max
@@ -369,11 +402,11 @@ final class ProcessOperator: Operator {
     }
   }
 
-  private func located<Result>(_ body: () throws(EngineError) -> Result) throws(EngineError) -> Result {
+  func located<Result>(_ body: () throws(EngineError) -> Result) throws(EngineError) -> Result {
     do { return try body() } catch { throw located(error) }
   }
 
-  private func located(_ error: EngineError) -> EngineError { context.located(error) }
+  func located(_ error: EngineError) -> EngineError { context.located(error) }
 }
 
 /// Buffers of one entry per row of a chunk, kept between chunks.

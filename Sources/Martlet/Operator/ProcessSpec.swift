@@ -2,7 +2,11 @@
 @usableFromInline
 package struct ProcessSpec {
   var name: String
+  /// Of the only, or left, input. Empty for a broadcast whose main stream has no key.
   var keyColumns: [String]
+  package var kind = OperatorKind.process
+  /// Of the right input of a connect.
+  package var rightKeyColumns: [String] = []
   var states: [StateDescriptor]
   var outputSchema: Schema?
   /// Side outputs with a declared schema, by tag.
@@ -60,6 +64,22 @@ package struct ProcessSpec {
     var spec = self
     (spec.handles, spec.calls) = (other.handles, other.calls)
     return spec
+  }
+
+  /// Throws `.invalidArgument` for settings that do not fit the kind of the operator.
+  func checkStates() throws(EngineError) {
+    for state in states where state.kind.isBroadcast && kind != .broadcast {
+      throw EngineError(
+        .invalidArgument,
+        "operator '\(name)': '\(state.name)' is a broadcast state, which only a function with a broadcast side has; use a map state, "
+          + "or connect a broadcast stream")
+    }
+    if keyColumns.isEmpty, let state = states.first(where: { !$0.kind.isBroadcast }) {
+      throw EngineError(
+        .invalidArgument,
+        "operator '\(name)': '\(state.name)' is a \(state.kind.noun), which belongs to a key, and the main stream has none; key it by a "
+          + "column, or use a broadcast state")
+    }
   }
 
   /// The output schema that is known before anything is emitted.
@@ -139,7 +159,7 @@ struct FunctionHandles {
   }
 
   func bind(_ table: StateTable, _ context: Context, _ output: OutputBuilder) {
-    for (state, column) in zip(states, table.columns) { state.bind(column, UnsafePointer(context.raw)) }
+    for (state, column) in zip(states, table.columns) { context.bind(state, column) }
     for column in outputs where column.side == nil { column.bind(output) }
     for side in sides {
       let lane = context.sides.lane(side.tag)
@@ -150,6 +170,13 @@ struct FunctionHandles {
 
   func bindInputs(_ batch: RecordBatch) throws(EngineError) {
     for input in inputs { try input.bind(batch) }
+  }
+
+  /// For a chunk of two inputs.
+  func bindInputs(
+    left: RecordBatch?, right: RecordBatch?, known: (left: Schema?, right: Schema?)
+  ) throws(EngineError) {
+    for input in inputs { try input.bind(left: left, right: right, known: known) }
   }
 
   func unbind() {

@@ -124,6 +124,8 @@ package struct FunctionCalls {
   /// nil if the function does not want to know of the end of its keys.
   let onEnd: ((Key, Context) throws -> Void)?
   let close: (Context) throws -> Void
+  /// nil if the function takes one input.
+  @usableFromInline var runMerged: ((MergedLoop) throws -> Void)?
 
   @usableFromInline
   init(
@@ -147,7 +149,11 @@ package struct FunctionCalls {
   package init<Function: ProcessFunction>(_ function: Function) {
     // Behind an address and not in a class: a timer that fires between two records enters the function while the loop
     // is inside this closure, which Swift would take for two overlapping accesses to a class property.
-    let box = FunctionBox(function)
+    self.init(FunctionBox(function))
+  }
+
+  @inlinable
+  init<Function: ProcessFunction>(_ box: FunctionBox<Function>) {
     self.init(
       open: { try box.function.pointee.open(context: $0) },
       willProcess: { try box.function.pointee.willProcess(batch: $0, context: $1) },

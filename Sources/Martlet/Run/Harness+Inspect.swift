@@ -16,9 +16,9 @@ extension Harness {
   @discardableResult
   package func select(_ key: RecordBatch) throws(EngineError) -> Bool {
     deselect()
-    guard let parts = process.parts, parts.schema != nil else { return false }
+    guard let parts = process.parts, parts.keys.partCount > 0 else { return false }
     do {
-      guard let slot = try parts.keys.find(process.keyColumns, of: key) else { return false }
+      guard let slot = try parts.keys.find(parts.keys.schema.parts.map(\.name), of: key) else { return false }
       process.context.raw.pointee.slot = slot
       parts.states.time.isLookedAt = true
       parts.keys.show(slot: slot)
@@ -40,7 +40,7 @@ extension Harness {
 
   /// Fields of the key columns; nil while the input's schema is not known.
   package var keySchema: Schema? {
-    guard let parts = process.parts, parts.schema != nil else { return nil }
+    guard let parts = process.parts, parts.keys.partCount > 0 else { return nil }
     return Schema(parts.keys.schema.parts.map { parts.keys.schema.schema.fields[$0.column] })
   }
 
@@ -53,7 +53,7 @@ extension Harness {
   /// the function. Throws `.closed` after an error, which leaves a record half done, and after `close`.
   public func snapshot() throws(EngineError) -> [UInt8] {
     switch phase {
-    case .open, .ended: return process.snapshot(records: records, kept)
+    case .open, .ended: return process.snapshot(records: input.records, kept)
     case .waiting: return process.emptySnapshot(watermark: watermark, kept)
     case .failed, .closed:
       try requireInput()
@@ -70,7 +70,9 @@ extension Harness {
   public func restore(
     _ snapshot: UnsafeRawBufferPointer, groups: KeyGroupRange? = nil, forgetting: [String] = []
   ) throws {
-    guard records == 0, watermark == EventTime.min, phase == .waiting || phase == .open else {
+    guard input.records == 0, second?.input.records ?? 0 == 0, watermark == EventTime.min,
+      phase == .waiting || phase == .open
+    else {
       throw EngineError(.invalidArgument, "a snapshot is restored into a harness that nothing was pushed to yet")
     }
     try running {

@@ -35,16 +35,23 @@ extension Job {
     return wait
   }
 
-  func pushFromSource(_ chunk: Chunk) throws {
-    guard operators.count > 1, clock.runsByItself, let source else { return try push(chunk, into: 0) }
+  /// Gives a source's chunk to what it feeds.
+  func pushFromSource(_ chunk: Chunk, _ number: Int) throws {
+    let source = sources[number]
+    guard !operators.isEmpty else { return try passThrough(chunk) }
+    guard operators.count > 1, clock.runsByItself else { return try pushToFeeds(chunk, number) }
     guard operators.dropFirst().contains(where: { $0.timeToNextTick != nil }) else {
       source.rowLimit = SourceStage.chunkRows
-      return try push(chunk, into: 0)
+      return try pushToFeeds(chunk, number)
     }
     let start = clock.now()
-    try push(chunk, into: 0)
+    try pushToFeeds(chunk, number)
     let elapsed = max(clock.now() - start, 1)
     let rows = Int64(chunk.selection.count)
     source.rowLimit = Int(min(max(rows * Job.chunkTime / elapsed, 1), Int64(SourceStage.chunkRows)))
+  }
+
+  private func pushToFeeds(_ chunk: Chunk, _ number: Int) throws {
+    for feed in feeds[number] { try push(chunk, into: feed) }
   }
 }

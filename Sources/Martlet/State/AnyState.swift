@@ -24,6 +24,9 @@ public class AnyState {
     self.cursor = cursor
   }
 
+  /// Of a broadcast state, after `bind` with a cursor that shows its slot: the callback that runs.
+  func bindBroadcast(_ call: UnsafePointer<martlet_context>) {}
+
   func unbind() {
     column = nil
     cursor = nil

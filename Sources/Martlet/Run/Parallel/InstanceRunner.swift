@@ -42,7 +42,12 @@ final class InstanceRunner {
 
   /// The sizes of states are looked at now and then only, and at the end.
   private func count(_ work: InstanceWork, _ result: inout InstanceResult) {
-    if case .chunk = work, result.failure == nil, process.parts != nil {
+    let isChunk =
+      switch work {
+      case .chunk, .merged: true
+      default: false
+      }
+    if isChunk, result.failure == nil, process.parts != nil {
       result.counters = process.quickCounters
       workSinceSizes += 1
       guard workSinceSizes >= InstanceRunner.workBetweenSizes else {
@@ -63,7 +68,7 @@ final class InstanceRunner {
     switch work {
     case .open: true
     case .close: isOpen
-    case .chunk, .watermarks, .tick, .declare, .endTimers, .endKeys: !hasFailed && !skips.load(ordering: .relaxed)
+    case .chunk, .merged, .watermarks, .tick, .declare, .endTimers, .endKeys: !hasFailed && !skips.load(ordering: .relaxed)
     }
   }
 
@@ -72,7 +77,11 @@ final class InstanceRunner {
     case .open(let opening):
       isOpen = true
       prepare(opening.lanes)
-      try process.open(inputSchema: opening.left)
+      if process.kind == .process {
+        try process.open(inputSchema: opening.left)
+      } else {
+        try process.open(left: opening.left, right: opening.right)
+      }
     case .chunk(let chunk):
       let ordered = OrderedChunk(chunk.positions, total: chunk.recordCount)
       try withExtendedLifetime(chunk.owner) {
@@ -81,6 +90,14 @@ final class InstanceRunner {
             batch: chunk.batch,
             selection: RowSelection(start: 0, count: chunk.rows.count, rows: chunk.rows.baseAddress),
             timestamps: chunk.timestamps, marks: chunk.marks, firstRecord: chunk.firstRecord, ordered: ordered))
+      }
+    case .merged(let chunk):
+      try withExtendedLifetime(chunk.owner) {
+        try process.process(
+          MergedChunk(
+            left: chunk.left, right: chunk.right, rows: chunk.rows, timestamps: chunk.timestamps, marks: chunk.marks,
+            firstLeft: chunk.firstLeft, firstRight: chunk.firstRight,
+            ordered: OrderedChunk(chunk.positions, total: chunk.recordCount)))
       }
     case .watermarks(let watermarks):
       for (phase, watermark) in watermarks.enumerated() {

@@ -70,6 +70,16 @@ extension Job {
     return true
   }
 
+  /// What a source gives; where that is an error, what came before is waited for.
+  func nextChunk(of number: Int, within wait: Int64?) throws -> SourceStage.Arrival {
+    do { return try sources[number].nextChunk(within: wait) } catch {
+      try collectAll()
+      throw error
+    }
+  }
+
+  private func followers(of index: Int) -> [Int] { routes[index].flatMap { $0.followers.map(\.process) } }
+
   /// Waits for all work under way.
   func collectAll() throws { for index in operators.indices { try settle(index) } }
 
@@ -99,6 +109,7 @@ extension ProcessOperator {
     let clock = clock.runsByItself ? clock : ManualClock(clock.now())
     let process = try ProcessOperator(mine, policies, clock: clock)
     process.rejectsNullTimestamps = rejectsNullTimestamps
+    process.rejectsNullRight = rejectsNullRight
     if place.instance > 0, let shared = mine.handles.shared(with: spec.handles) {
       throw EngineError(
         .invalidArgument,

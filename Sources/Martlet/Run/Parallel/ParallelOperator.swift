@@ -13,6 +13,8 @@ final class ParallelOperator: Operator {
   /// Called now and then while instances are waited for; what it throws stops the job.
   private let poll: () throws -> Void
   private var partitioner: KeyPartitioner?
+  /// Only for two inputs.
+  private var twoInputs: TwoInputPartitioner?
   private var mergers: [LaneMerger] = []
   private var pending: [PendingWork] = []
   private var spare: [ChunkPartition] = []
@@ -37,6 +39,7 @@ final class ParallelOperator: Operator {
   deinit { partitioner?.free() }
 
   var name: String { front.name }
+  var kind: OperatorKind { front.kind }
   var output: OutputBuilder { front.output }
   var lane: OutputLane { front.lane }
   var sides: SideOutputs { front.sides }
@@ -50,16 +53,32 @@ final class ParallelOperator: Operator {
     partitioner?.free()
     partitioner = KeyPartitioner(keySchema, parallelism: place.parallelism, maxParallelism: place.maxParallelism)
     try front.declareEngineOutputs(inputSchema)
+    inputSchemaAtOpen = inputSchema
+    try openInstances(inputSchema, nil)
+  }
+
+  func open(left: Schema?, right: Schema?) throws {
+    try located { () throws(EngineError) in
+      twoInputs = try TwoInputPartitioner(front, place, left: left, right: right)
+    }
+    try openInstances(left, right)
+  }
+
+  private func openInstances(_ left: Schema?, _ right: Schema?) throws {
     mergers = ([lane] + sides.lanes).filter { $0.isKept || $0.forwards }.map { LaneMerger($0) }
     let uses = mergers.map { InstanceOpening.LaneUse(tag: $0.lane.tag, needsTimestamps: $0.lane.forwards) }
-    inputSchemaAtOpen = inputSchema
-    try sendToAll(.open(InstanceOpening(left: inputSchema, right: nil, lanes: uses)), as: .other)
+    isOpen = true
+    try sendToAll(.open(InstanceOpening(left: left, right: right, lanes: uses)), as: .other)
+    if watermark > EventTime.min { try sendToAll(.watermarks([watermark]), as: .other) }
     try collectAll()
   }
 
   private var inputSchemaAtOpen: Schema?
+  private var isOpen = false
 
   func close() throws {
+    guard isOpen else { return }
+    isOpen = false
     var failure: (any Error)?
     for link in links { link.skipWaitingWork() }
     // What is under way is waited for and dropped: a callback cannot be stopped from outside.
@@ -104,13 +123,34 @@ final class ParallelOperator: Operator {
     try collectFinished()
   }
 
-  func finish(watermark: Int64) throws { try finish([WatermarkMark(position: 0, watermark: watermark)]) }
+  func process(_ merged: MergedChunk) throws {
+    let partition = spare.popLast() ?? ChunkPartition(parallelism: links.count)
+    try located { () throws(EngineError) in try twoInputs?.deal(merged, to: partition) }
+    for (instance, link) in links.enumerated() { try link.send(.merged(partition.mergedShare(of: instance)), now: now) }
+    pending.append(PendingWork(.chunk(partition), links.count))
+    try collectFinished()
+  }
 
-  func finish(_ marks: [WatermarkMark]) throws {
+  func finish(watermark: Int64) throws {
+    let marks = [WatermarkMark(position: 0, watermark: watermark)]
+    try marks.withUnsafeBufferPointer { try finish($0) }
+  }
+
+  func finish(_ marks: UnsafeBufferPointer<WatermarkMark>) throws {
     guard !marks.isEmpty else { return }
+    // Before the instances are open there are no timers, and watermarks only go on.
+    guard isOpen else { return noteBeforeOpen(marks) }
     let marks = marks.map { WatermarkMark(position: 0, watermark: $0.watermark) }
     try sendToAll(.watermarks(marks.map(\.watermark)), as: .watermarks(marks))
     try collectFinished()
+  }
+
+  private func noteBeforeOpen(_ marks: UnsafeBufferPointer<WatermarkMark>) {
+    for mark in marks where mark.watermark > watermark {
+      watermark = mark.watermark
+      lane.note(watermark)
+      for side in sides.lanes { side.note(watermark) }
+    }
   }
 
   // MARK: - Processing time
@@ -201,7 +241,7 @@ final class ParallelOperator: Operator {
     passedMarks.removeAll(keepingCapacity: true)
     switch work.kind {
     case .chunk(let partition):
-      if lane.forwards || sides.forward { pass(partition.marks, upTo: failed) }
+      pass(partition.marks, upTo: failed)
       partition.clear()
       spare.append(partition)
     case .watermarks(let marks):

@@ -121,11 +121,16 @@ final class FrameOutbox: FrameDictionaries {
     }
   }
 
+  /// Whether a frame can still be sent: the dictionaries that it refers to were not forgotten.
+  func canIntroduce(_ frame: WrittenFrame) -> Bool {
+    frame.dictionaries.allSatisfy { number in (dictionaries + replaced).contains { $0.number == number } }
+  }
+
   /// Tells a reader what it lacks to read a frame of a block that was lent to it; the slot of the schema.
   func introduce(_ frame: WrittenFrame, to reader: Int) -> Int {
     for number in frame.dictionaries where !readers[reader].dictionaries.contains(number) {
       guard let entry = (dictionaries + replaced).first(where: { $0.number == number }) else {
-        preconditionFailure("a frame is sent before the next one is written")
+        preconditionFailure("a frame is sent before the next one is written, or looked at with canIntroduce")
       }
       readers[reader].dictionaries.insert(number)
       lend(entry.block, to: reader)

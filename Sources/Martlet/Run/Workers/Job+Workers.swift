@@ -48,4 +48,13 @@ extension Job {
       }, cause: cause)
     try server.serve(instances, watched: watched)
   }
+
+  /// Gives all operators to somebody else to drive. The job is closed.
+  private func handOverAll() throws(EngineError) -> [ProcessOperator] {
+    try requireBuilding()
+    let all = operators.compactMap { $0 as? ProcessOperator }
+    operators = []
+    state = .closed
+    return all
+  }
 }

@@ -26,9 +26,9 @@ final class ProcessTransport: InstanceTransport {
 
   /// What a result may refer to.
   fileprivate struct Sent {
-    var input: RecordBatch?
-    var firstRow = 0
-    var isClose = false
+    let left: SentRows?
+    let right: SentRows?
+    let isClose: Bool
   }
 
   /// How often a wait looks whether it is to be given up.
@@ -81,10 +81,8 @@ final class ProcessTransport: InstanceTransport {
   fileprivate func send(_ work: InstanceWork, now: Int64?, process: Int, to index: Int) throws {
     if let failure { throw failure }
     let worker = workers[index]
-    let (payload, firstRow) = try writer.message(work, now: now, process: process, to: index)
-    var sent = Sent(firstRow: firstRow, isClose: work.isClose)
-    if case .chunk(let chunk) = work { sent.input = chunk.batch }
-    worker.waiting[process, default: []].append(sent)
+    let (payload, left, right) = try writer.message(work, now: now, process: process, to: index)
+    worker.waiting[process, default: []].append(Sent(left: left, right: right, isClose: work.isClose))
     worker.inbox.giveBack()
     worker.channel.send(WorkerMessage.work.rawValue, payload)
     try guarding { try flush(index) }
@@ -179,7 +177,7 @@ final class ProcessTransport: InstanceTransport {
       let sent = queue.removeFirst()
       worker.waiting[process] = queue
       worker.arrived[process, default: []].append(
-        try worker.results.read(message.payload, input: sent.input, firstRow: sent.firstRow))
+        try worker.results.read(message.payload, left: sent.left, right: sent.right))
     default: throw SocketChannel.Failure.broken("a message of kind \(message.kind)")
     }
   }

@@ -10,8 +10,8 @@ struct ResultReader {
     }
   }
 
-  /// `input` is the batch that went with the work, whose rows from `firstRow` on the worker has.
-  func read(_ payload: [UInt8], input: RecordBatch?, firstRow: Int) throws -> InstanceResult {
+  /// `left` and `right` are the records that went with the work.
+  func read(_ payload: [UInt8], left: SentRows?, right: SentRows?) throws -> InstanceResult {
     try payload.withUnsafeBytes { bytes in
       var reader = ByteReader(bytes)
       _ = try reader.integer(UInt32.self)
@@ -28,14 +28,14 @@ struct ResultReader {
       let lanes = try reader.count()
       if lanes > 0 {
         let block = try inbox.lease(try reader.integer(BlockPool.Number.self))
-        for _ in 0..<lanes { result.lanes.append(try lane(&reader, block, input, firstRow)) }
+        for _ in 0..<lanes { result.lanes.append(try lane(&reader, block, left, right)) }
       }
       return result
     }
   }
 
   private func lane(
-    _ reader: inout ByteReader, _ block: BlockLease, _ input: RecordBatch?, _ firstRow: Int
+    _ reader: inout ByteReader, _ block: BlockLease, _ left: SentRows?, _ right: SentRows?
   ) throws -> InstanceLane {
     let tag = try reader.optionalText()
     guard let kind = LaneRows(rawValue: try reader.integer(UInt8.self)) else { throw ByteReader.Malformed() }
@@ -43,13 +43,13 @@ struct ResultReader {
     let batch: RecordBatch
     var base = 0
     switch kind {
-    case .ofWork:
-      let first = try reader.count() + firstRow
+    case .ofWork, .ofRight:
+      let first = try reader.count()
       let count = try reader.count()
-      guard let input, first + count <= input.numRows, schema.misfit(of: input.schema) == nil else {
-        throw SocketChannel.Failure.broken("rows \(first) to \(first + count) of the input are not there")
-      }
-      batch = input.relabelled(schema, first, count)
+      guard let sent = kind == .ofWork ? left : right, sent.firstRow + first + count <= sent.batch.numRows,
+        schema == sent.batch.schema || schema.misfit(of: sent.batch.schema) == nil
+      else { throw SocketChannel.Failure.broken("rows \(first) to \(first + count) of the input are not there") }
+      batch = sent.batch.relabelled(schema, sent.firstRow + first, count)
     case .inFrame:
       let position = try reader.count()
       let byteCount = try reader.count()

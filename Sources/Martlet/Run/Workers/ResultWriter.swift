@@ -5,10 +5,12 @@ import CMartlet
 
 /// How a lane's rows are sent.
 enum LaneRows: UInt8 {
-  /// They are rows of the batch that came with the work.
+  /// They are rows of the batch that came with the work: of the only input, or the left one.
   case ofWork = 0
   /// They are in a frame.
   case inFrame = 1
+  /// They are rows of the right batch that came with the work.
+  case ofRight = 2
 }
 
 /// Writes results for the coordinator.
@@ -22,7 +24,7 @@ final class ResultWriter {
     let lane: InstanceLane
     /// Of the rows in the work's batch, or in its own one.
     let firstRow: Int
-    let isOfWork: Bool
+    let kind: LaneRows
     /// The number among the frames.
     var frame = 0
   }
@@ -49,17 +51,18 @@ final class ResultWriter {
   }
 
   private func write(_ lanes: [InstanceLane], _ work: InstanceWork, _ message: inout ByteWriter) throws(EngineError) {
-    var input: RecordBatch?
-    if case .chunk(let chunk) = work { input = chunk.batch }
+    let (input, right) = work.batches
     var parts: [(batch: RecordBatch, rows: Range<Int>)] = []
     var sections = BlockSections()
     var sources: [Lane] = []
     for lane in lanes {
       if let input, let firstRow = lane.batch.firstRow(in: input) {
-        sources.append(Lane(lane: lane, firstRow: firstRow, isOfWork: true))
+        sources.append(Lane(lane: lane, firstRow: firstRow, kind: .ofWork))
+      } else if let right, let firstRow = lane.batch.firstRow(in: right) {
+        sources.append(Lane(lane: lane, firstRow: firstRow, kind: .ofRight))
       } else {
         let span = lane.span
-        sources.append(Lane(lane: lane, firstRow: span.lowerBound, isOfWork: false, frame: parts.count))
+        sources.append(Lane(lane: lane, firstRow: span.lowerBound, kind: .inFrame, frame: parts.count))
         parts.append((lane.batch, span))
       }
     }
@@ -84,14 +87,13 @@ final class ResultWriter {
     message.integer(block)
     for (source, array) in zip(sources, arrays) {
       message.optional(source.lane.tag)
-      if source.isOfWork {
-        message.integer(LaneRows.ofWork.rawValue)
+      message.integer(source.kind.rawValue)
+      if source.kind != .inFrame {
         message.integer(UInt32(outbox.introduceSchema(source.lane.batch.schema, to: 0)))
         message.count(source.firstRow)
         message.count(source.lane.batch.numRows)
       } else {
         let frame = frames[source.frame]
-        message.integer(LaneRows.inFrame.rawValue)
         message.integer(UInt32(outbox.introduce(frame, to: 0)))
         message.count(frame.position)
         message.count(frame.byteCount)
@@ -123,6 +125,17 @@ final class ResultWriter {
     message.optional(error.key)
     message.flag(cause != nil)
     message.short(cause ?? [])
+  }
+}
+
+extension InstanceWork {
+  /// The records that came with it.
+  fileprivate var batches: (left: RecordBatch?, right: RecordBatch?) {
+    switch self {
+    case .chunk(let chunk): (chunk.batch, nil)
+    case .merged(let chunk): (chunk.left, chunk.right)
+    case .open, .watermarks, .tick, .declare, .endTimers, .endKeys, .close: (nil, nil)
+    }
   }
 }
 

@@ -17,26 +17,31 @@ enum WorkerMessage: UInt8 {
   case bye = 20
 }
 
-private enum WorkKind: UInt8 {
-  case open = 1, chunk, watermarks, tick, declare, endTimers, endKeys, close
+enum WorkKind: UInt8 {
+  case open = 1, chunk, merged, watermarks, tick, declare, endTimers, endKeys, close
+}
+
+/// Rows of a batch that a worker has: its row 0 is row `firstRow` of the batch.
+struct SentRows {
+  let batch: RecordBatch
+  let firstRow: Int
 }
 
 /// Writes work for workers. `outbox` is shared by all of them.
 final class WorkWriter {
-  private let outbox: FrameOutbox
-  /// The rows that were written last: the other instances get the same.
-  private var last: (batch: RecordBatch, span: Range<Int>, frame: WrittenFrame)?
+  let outbox: FrameOutbox
+  /// What was written last: the other instances get the same. Two, since a chunk may be of two inputs.
+  private var recent: [(batch: RecordBatch, span: Range<Int>, frame: WrittenFrame)] = []
 
   init(_ outbox: FrameOutbox) { self.outbox = outbox }
 
-  /// The message, after whatever the reader needs before it; the row of the batch that is row 0 of what the worker gets.
+  /// The message, after whatever the reader needs before it; the records that the reader gets, of either input.
   func message(
     _ work: InstanceWork, now: Int64?, process: Int, to reader: Int
-  ) throws(EngineError) -> (payload: [UInt8], firstRow: Int) {
+  ) throws(EngineError) -> (payload: [UInt8], left: SentRows?, right: SentRows?) {
     var message = ByteWriter()
     message.integer(UInt32(process))
     message.optional(now)
-    var firstRow = 0
     switch work {
     case .open(let opening):
       message.integer(WorkKind.open.rawValue)
@@ -49,7 +54,12 @@ final class WorkWriter {
       }
     case .chunk(let chunk):
       message.integer(WorkKind.chunk.rawValue)
-      firstRow = try write(chunk, to: reader, &message)
+      let sent = try write(chunk, to: reader, &message)
+      return (message.bytes, sent, nil)
+    case .merged(let chunk):
+      message.integer(WorkKind.merged.rawValue)
+      let (left, right) = try write(chunk, to: reader, &message)
+      return (message.bytes, left, right)
     case .watermarks(let watermarks):
       message.integer(WorkKind.watermarks.rawValue)
       message.count(watermarks.count)
@@ -68,68 +78,44 @@ final class WorkWriter {
       message.integer(clockAtLeast)
     case .close: message.integer(WorkKind.close.rawValue)
     }
-    return (message.bytes, firstRow)
+    return (message.bytes, nil, nil)
   }
 
   private func schema(_ schema: Schema?, to reader: Int, _ message: inout ByteWriter) {
     message.optional(schema.map { Int64(outbox.introduceSchema($0, to: reader)) })
   }
 
-  private func write(
-    _ chunk: InstanceChunk, to reader: Int, _ message: inout ByteWriter
-  ) throws(EngineError) -> Int {
-    let frame = try frame(of: chunk)
-    let firstRow = last!.span.lowerBound
+  /// The records of one input, written once for all instances.
+  func write(
+    _ batch: RecordBatch, _ span: Range<Int>, to reader: Int, _ message: inout ByteWriter
+  ) throws(EngineError) -> SentRows {
+    let (frame, firstRow) = try frame(batch, span)
     outbox.lend(frame.block, to: reader)
     let slot = outbox.introduce(frame, to: reader)
     message.integer(frame.block)
     message.count(frame.position)
     message.count(frame.byteCount)
     message.integer(UInt32(slot))
-    message.integer(chunk.firstRecord + Int64(firstRow))
-    message.count(chunk.recordCount)
     message.count(firstRow)
-
-    var sections = BlockSections()
-    let rows = sections.add(chunk.rows)
-    let positions = sections.add(chunk.positions)
-    let timestamps = chunk.timestamps.map {
-      sections.add(UnsafeBufferPointer(start: $0, count: chunk.rows.count))
-    }
-    let marks = sections.add(chunk.marks)
-    let block = try outbox.pool.take(sections.byteCount)
-    sections.write(to: outbox.pool.block(block).base)
-    outbox.lend(block, to: reader)
-    outbox.pool.release(block)
-    message.integer(block)
-    message.count(chunk.rows.count)
-    message.count(rows)
-    message.count(positions)
-    message.optional(timestamps.map(Int64.init))
-    message.count(chunk.marks.count)
-    message.count(marks)
-    return firstRow
+    return SentRows(batch: batch, firstRow: firstRow)
   }
 
-  /// The chunk's records, written once for all instances.
-  private func frame(of chunk: InstanceChunk) throws(EngineError) -> WrittenFrame {
-    let own = chunk.rows.isEmpty ? 0..<0 : Int(chunk.rows[0])..<(Int(chunk.rows[chunk.rows.count - 1]) + 1)
-    let span = chunk.span ?? own
-    if let last, last.batch === chunk.batch,
-      span.isEmpty || (last.span.lowerBound <= span.lowerBound && span.upperBound <= last.span.upperBound)
-    {
-      return last.frame
+  private func frame(_ batch: RecordBatch, _ span: Range<Int>) throws(EngineError) -> (WrittenFrame, firstRow: Int) {
+    let known = recent.first {
+      $0.batch === batch && (span.isEmpty || ($0.span.lowerBound <= span.lowerBound && span.upperBound <= $0.span.upperBound))
+        && outbox.canIntroduce($0.frame)
     }
-    forget()
-    let (_, frames, _) = try outbox.write([(chunk.batch, span)])
-    last = (chunk.batch, span, frames[0])
-    return frames[0]
+    if let known { return (known.frame, known.span.lowerBound) }
+    if recent.count == 2 { outbox.pool.release(recent.removeFirst().frame.block) }
+    let (_, frames, _) = try outbox.write([(batch, span)])
+    recent.append((batch, span, frames[0]))
+    return (frames[0], span.lowerBound)
   }
 
-  /// Lets go of the rows that were written last.
+  /// Lets go of what was written last.
   func forget() {
-    if let last { outbox.pool.release(last.frame.block) }
-    last = nil
+    for written in recent { outbox.pool.release(written.frame.block) }
+    recent = []
   }
 }
 
@@ -167,6 +153,7 @@ struct WorkReader {
       }
       return .open(InstanceOpening(left: left, right: right, lanes: lanes))
     case .chunk: return .chunk(try chunk(&reader))
+    case .merged: return .merged(try mergedChunk(&reader))
     case .watermarks:
       var watermarks: [Int64] = []
       for _ in 0..<(try reader.count()) { watermarks.append(try reader.integer(Int64.self)) }
@@ -189,50 +176,13 @@ struct WorkReader {
     return try inbox.schema(Int(slot))
   }
 
-  private func chunk(_ reader: inout ByteReader) throws -> InstanceChunk {
-    let records = try inbox.lease(try reader.integer(BlockPool.Number.self))
+  /// Records, and the coordinator's number of the first.
+  func records(_ reader: inout ByteReader) throws -> SentRows {
+    let block = try inbox.lease(try reader.integer(BlockPool.Number.self))
     let position = try reader.count()
     let byteCount = try reader.count()
     let schema = try inbox.schema(Int(try reader.integer(UInt32.self)))
-    let firstRecord = try reader.integer(Int64.self)
-    let recordCount = try reader.count()
     let firstRow = try reader.count()
-    let batch = try inbox.batch(records, position, byteCount, schema)
-    let arrays = try inbox.lease(try reader.integer(BlockPool.Number.self))
-    let count = try reader.count()
-    let theirs = try arrays.array(Int32.self, at: try reader.count(), count)
-    let positions = try arrays.array(UInt32.self, at: try reader.count(), count)
-    var timestamps: UnsafeBufferPointer<Int64>?
-    if let position = try reader.optionalInteger() {
-      timestamps = try arrays.array(Int64.self, at: Int(clamping: position), count)
-    }
-    let markCount = try reader.count()
-    let marks = try arrays.array(WatermarkMark.self, at: try reader.count(), markCount)
-    // Rows of this batch, of which the coordinator's row `firstRow` is the first.
-    let rows = UnsafeMutablePointer<Int32>.allocate(capacity: count)
-    for index in 0..<count {
-      let row = Int(theirs[index]) - firstRow
-      guard row >= 0, row < batch.numRows else {
-        rows.deallocate()
-        throw SocketChannel.Failure.broken("row \(row) of a batch of \(batch.numRows)")
-      }
-      (rows + index).initialize(to: Int32(row))
-    }
-    let numbers = RowNumbers(rows, count)
-    return InstanceChunk(
-      batch: batch, firstRecord: firstRecord, rows: numbers.values, positions: positions,
-      timestamps: timestamps?.baseAddress, marks: marks, recordCount: recordCount,
-      owner: ChunkOwner(arrays: arrays, rows: numbers))
-  }
-}
-
-/// What a chunk's arrays lie in.
-private final class ChunkOwner {
-  private let arrays: BlockLease
-  private let rows: RowNumbers
-
-  init(arrays: BlockLease, rows: RowNumbers) {
-    self.arrays = arrays
-    self.rows = rows
+    return SentRows(batch: try inbox.batch(block, position, byteCount, schema), firstRow: firstRow)
   }
 }
