@@ -54,6 +54,8 @@ typedef struct engine_state {
   PyObject *operator_str;
   PyObject *record_str;
   PyObject *key_str;
+  PyObject *left_str; /* "left" and "right": ctx.side */
+  PyObject *right_str;
 } engine_state;
 
 static inline engine_state *state_of(PyObject *object) {

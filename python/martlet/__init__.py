@@ -19,6 +19,7 @@ from __future__ import annotations
 from . import errors
 from ._engine import (
     AggregatingState,
+    BroadcastState,
     Column,
     Context,
     ListState,
@@ -33,6 +34,7 @@ from ._engine import (
     ValueState,
 )
 from ._engine import version as __version__
+from .apply import apply_process_function, broadcast_stream, connect_streams
 from .config import Config
 from .errors import (
     BusyError,
@@ -53,20 +55,28 @@ from .errors import (
     TimerError,
     ValueRangeError,
 )
-from .functions import ProcessFunction
+from .functions import BroadcastProcessFunction, CoProcessFunction, ProcessFunction
+from .keyed import BroadcastConnectedStreams, BroadcastStream, ConnectedStreams, KeyedStream
 from .report import RunReport
 from .sinks import ParquetSink
-from .stream import KeyedStream, Stream, apply_process_function, stream
+from .source import stream
+from .stream import Stream
 from .ttl import TTL
 
 __all__ = [
     "TTL",
     "AggregatingState",
+    "BroadcastConnectedStreams",
+    "BroadcastProcessFunction",
+    "BroadcastState",
+    "BroadcastStream",
     "BusyError",
     "ClosedError",
+    "CoProcessFunction",
     "Column",
     "Config",
     "ConfigError",
+    "ConnectedStreams",
     "Context",
     "EngineError",
     "KeyTypeError",
@@ -99,6 +109,8 @@ __all__ = [
     "ValueState",
     "__version__",
     "apply_process_function",
+    "broadcast_stream",
+    "connect_streams",
     "errors",
     "stream",
 ]

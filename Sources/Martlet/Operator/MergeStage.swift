@@ -122,7 +122,8 @@ final class MergeStage {
 
   private func fill() {
     while rowCount < MergeStage.chunkRows, markCount < 2 * MergeStage.chunkRows {
-      if left.isOver { finish(.left) }
+      // Where the left side is not waited for, when it ends must not tell.
+      if left.isOver, order != .rightFirst || right.isOver { finish(.left) }
       if right.isOver { finish(.right) }
       let (leftHead, rightHead) = (left.head, right.head)
       guard fits(leftHead, leftBatch), fits(rightHead, rightBatch) else { return }

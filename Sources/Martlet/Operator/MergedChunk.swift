@@ -35,6 +35,7 @@ enum InputSide: Int {
 }
 
 /// What kind of function an operator runs.
+@usableFromInline
 package enum OperatorKind: Int32, Sendable {
   /// One input.
   case process = 0

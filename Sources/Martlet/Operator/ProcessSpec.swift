@@ -4,9 +4,9 @@ package struct ProcessSpec {
   var name: String
   /// Of the only, or left, input. Empty for a broadcast whose main stream has no key.
   var keyColumns: [String]
-  package var kind = OperatorKind.process
+  @usableFromInline package var kind = OperatorKind.process
   /// Of the right input of a connect.
-  package var rightKeyColumns: [String] = []
+  @usableFromInline package var rightKeyColumns: [String] = []
   var states: [StateDescriptor]
   var outputSchema: Schema?
   /// Side outputs with a declared schema, by tag.
@@ -25,6 +25,20 @@ package struct ProcessSpec {
     try self.init(
       name: name ?? String(describing: Function.self), keyColumns: keyColumns, handles: handles,
       outputSchema: outputSchema, calls: FunctionCalls(function))
+  }
+
+  /// The same for a function of two inputs. `broadcastStates` are those that its broadcast side may write, none for all it has: each is
+  /// a stored property of the function, recognised by its name, or a state of its own.
+  @inlinable
+  init<Function: TwoInputFunction>(
+    twoInputs function: Function, name: String?, keyColumns: [String], states: [AnyState],
+    broadcastStates: [AnyState] = [], outputSchema: Schema?
+  ) throws(EngineError) {
+    let name = name ?? String(describing: Function.self)
+    let handles = try FunctionHandles(of: function, states).adding(broadcastStates, name)
+    try self.init(
+      name: name, keyColumns: keyColumns, handles: handles, outputSchema: outputSchema,
+      calls: FunctionCalls(twoInputs: function))
   }
 
   @usableFromInline
@@ -107,7 +121,7 @@ extension ProcessSpec {
 /// The states and typed columns among the stored properties of a Swift function.
 @usableFromInline
 struct FunctionHandles {
-  let states: [AnyState]
+  private(set) var states: [AnyState]
   let inputs: [AnyInputColumn]
   let outputs: [AnyOutputColumn]
   let sides: [SideOutput]
@@ -152,10 +166,47 @@ struct FunctionHandles {
   func shared(with other: FunctionHandles) -> String? {
     for state in states where other.states.contains(where: { $0 === state }) { return "the state '\(state.name)'" }
     for column in inputs where other.inputs.contains(where: { $0 === column }) { return "the column '\(column.name)'" }
-    for column in outputs where other.outputs.contains(where: { $0 === column }) { return "the column '\(column.name)'" }
+    for column in outputs where other.outputs.contains(where: { $0 === column }) {
+      return "the column '\(column.name)'"
+    }
     for side in sides where other.sides.contains(where: { $0 === side }) { return "the side output '\(side.tag)'" }
     if let object, object === other.object { return "one function object" }
     return nil
+  }
+
+  /// With broadcast states that were given apart from the function.
+  @usableFromInline
+  func adding(_ broadcastStates: [AnyState], _ name: String) throws(EngineError) -> FunctionHandles {
+    guard !broadcastStates.isEmpty else { return self }
+    var all = self
+    for state in broadcastStates {
+      let given = try state.descriptor()
+      guard given.kind.isBroadcast else {
+        throw EngineError(
+          .invalidArgument,
+          "operator '\(name)': '\(state.name)' is a \(given.kind.noun), and only a BroadcastState can be broadcast")
+      }
+      guard let mine = states.first(where: { $0.name == state.name }) else {
+        all.states.append(state)
+        continue
+      }
+      let declared = try mine.descriptor()
+      guard declared.kind == given.kind, declared.type == given.type else {
+        throw EngineError(
+          .invalidArgument,
+          "operator '\(name)': the broadcast state '\(state.name)' has other types in the function than in broadcast(…); declare both alike"
+        )
+      }
+    }
+    for state in states where try state.descriptor().kind.isBroadcast {
+      guard broadcastStates.contains(where: { $0.name == state.name }) else {
+        throw EngineError(
+          .invalidArgument,
+          "operator '\(name)': the broadcast state '\(state.name)' is not among those given to broadcast(…), so nothing could write it; "
+            + "add it there")
+      }
+    }
+    return all
   }
 
   func bind(_ table: StateTable, _ context: Context, _ output: OutputBuilder) {

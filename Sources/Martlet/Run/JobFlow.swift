@@ -34,6 +34,9 @@ extension Job {
     }
   }
 
+  /// The operators that operator `index` feeds.
+  func followers(of index: Int) -> [Int] { routes[index].flatMap { $0.followers.map(\.process) } }
+
   /// Opens an operator when the schema of its input is known, which may only be inferred later for those further down.
   func open(_ index: Int, _ schema: Schema?) throws {
     guard !opened.contains(index) else { return }

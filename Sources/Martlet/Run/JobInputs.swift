@@ -23,6 +23,7 @@ extension Job {
       endedOperators = operators.map { _ in false }
       firstRecords = inputs.map { $0.map { _ in 0 } }
       findOrigins()
+      try makeParallel()
       merges = operators.indices.map { inputs[$0].count == 2 ? MergeStage(operators[$0].kind, order(of: $0)) : nil }
       try makeParallel()
       try makeRoutes()
@@ -84,6 +85,14 @@ extension Job {
       // The clock may have passed some while the source was asked.
       try tick()
       try end(source: number)
+    }
+  }
+
+  /// While parallel instances are at work the source is only asked for what is there.
+  func nextChunk(_ source: SourceStage, within wait: Int64?) throws -> SourceStage.Arrival {
+    do { return try source.nextChunk(within: hasWorkUnderWay ? 0 : wait) } catch {
+      try collectAll()
+      throw error
     }
   }
 

@@ -37,13 +37,16 @@ final class PumpGate: @unchecked Sendable {
   func wait(within milliseconds: Int64, until condition: () -> Bool) {
     pthread_mutex_lock(lock)
     defer { pthread_mutex_unlock(lock) }
-    var deadline = PumpGate.monotonicTime(after: milliseconds)
+    var deadline = MonotonicTime.after(milliseconds: milliseconds)
     while !condition() {
       if pthread_cond_timedwait(changed, lock, &deadline) == ETIMEDOUT { return }
     }
   }
+}
 
-  static func monotonicTime(after milliseconds: Int64) -> timespec {
+/// A time to wait until, for condition variables that use the monotonic clock (on Darwin there are none, and it is the wall clock).
+enum MonotonicTime {
+  static func after(milliseconds: Int64) -> timespec {
     var time = timespec()
     #if canImport(Darwin)
       clock_gettime(CLOCK_REALTIME, &time)

@@ -43,7 +43,8 @@ extension Job {
         try fronts[process].instance(place, policies, clock)
       }
     self.transport = transport
-    for (process, front) in fronts.enumerated() {
+    // Those of two inputs are one instance on the job's thread.
+    for (process, front) in fronts.enumerated() where front.kind == .process {
       var links: [any InstanceLink] = []
       func place(_ instance: Int) -> InstancePlace {
         InstancePlace(
