@@ -59,7 +59,7 @@ final class SourcePump: @unchecked Sendable {
       state = .asked
       pthread_cond_broadcast(changed)
     }
-    var deadline = PumpGate.monotonicTime(after: milliseconds)
+    var deadline = MonotonicTime.after(milliseconds: milliseconds)
     while true {
       if case .arrived(let result) = state {
         state = .idle

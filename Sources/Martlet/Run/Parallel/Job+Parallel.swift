@@ -79,8 +79,6 @@ extension Job {
     }
   }
 
-  private func followers(of index: Int) -> [Int] { routes[index].flatMap { $0.followers.map(\.process) } }
-
   /// Waits for all work under way.
   func collectAll() throws { for index in operators.indices { try settle(index) } }
 

@@ -71,9 +71,6 @@ final class ParallelOperator: Operator {
     try sendToAll(.open(InstanceOpening(left: left, right: right, lanes: uses)), as: .other)
     if watermark > EventTime.min { try sendToAll(.watermarks([watermark]), as: .other) }
     try collectAll()
-    if front.context.watermark > EventTime.min {
-      try finish([WatermarkMark(position: 0, watermark: front.context.watermark)])
-    }
   }
 
   private var inputSchemaAtOpen: Schema?

@@ -121,7 +121,7 @@ final class InstanceThread: @unchecked Sendable {
   func wait(for tasks: InstanceTasks, within milliseconds: Int64?) -> InstanceResult? {
     pthread_mutex_lock(lock)
     defer { pthread_mutex_unlock(lock) }
-    var deadline = milliseconds.map { PumpGate.monotonicTime(after: $0) }
+    var deadline = milliseconds.map { MonotonicTime.after(milliseconds: $0) }
     while tasks.results.isEmpty {
       if deadline != nil {
         if milliseconds == 0 { return nil }
