@@ -115,7 +115,9 @@ def _global_state(module: str, attribute: str) -> Any:
 
 def describe_exception(error: BaseException) -> bytes:
     """An exception for another process: itself, if it can be pickled, and in words in any case."""
-    lines = "".join(traceback.format_exception(error))
+    told = traceback.TracebackException.from_exception(error)
+    told.__notes__ = None  # they go with the exception
+    lines = "".join(told.format())
     data, why = None, ""
     try:
         data = _pickled(error)

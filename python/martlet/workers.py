@@ -11,20 +11,42 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError, WorkerDiedError
 from .sending import WorkerJob, pickle_job, revive_exception
 
 if TYPE_CHECKING:
     from ._engine import Job
+    from .config import Config
+    from .graph import Plan
 
-__all__ = ["Workers"]
+__all__ = ["Workers", "start_workers"]
 
 # How long a worker may take to end after it was told to, before it is killed: for the user's atexit functions.
 _GRACE_SECONDS = 2.0
 _READY, _FAILED = b"R", b"E"
+
+
+def start_workers(run: Any, job: Job, name: str, plan: Plan, config: Config) -> Workers | None:
+    """The workers of a job that has been built; None if it needs none. They end with the job's close(), with `run`, which is
+    any object, and with this interpreter, whichever comes first."""
+    if config.parallelism == 1 or not plan.operators:
+        return None
+    workers = Workers()
+    what = WorkerJob(name, [source.name for source in plan.sources], plan.operators, config)
+    workers.start(job, what, config.parallelism, config.max_parallelism)
+    weakref.finalize(run, _end, job, workers)
+    return workers
+
+
+def _end(job: Job, workers: Workers) -> None:
+    with contextlib.suppress(Exception):
+        job.close()
+    workers.close()
 
 
 class Workers:
@@ -36,11 +58,10 @@ class Workers:
     killed.
     """
 
-    __slots__ = ("_processes", "_statuses")
+    __slots__ = ("_processes",)
 
     def __init__(self) -> None:
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._statuses: dict[int, int] = {}
 
     def start(self, job: Job, what: WorkerJob, parallelism: int, max_parallelism: int) -> None:
         """Starts the processes and gives their sockets to the job. ConfigError if the functions cannot be sent; what a
@@ -106,7 +127,7 @@ class Workers:
                 time.sleep(0.005)
         words = "; ".join(f"worker process {number} {self.status(number)}" for number in ended)
         if words:
-            error.args = (f"{str(error).partition(';')[0]}: {words}",)
+            error.args = (f"a worker process ended before its work was done: {words}",)
 
     def status(self, instance: int) -> str:
         """How a process has ended, in words."""
@@ -164,7 +185,7 @@ def _environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _shared_file(*parts: bytes):  # type: ignore[no-untyped-def]
+def _shared_file(*parts: bytes) -> Iterator[int]:
     """The descriptor of a file without a name that has these parts, each behind its length (8 bytes)."""
     with contextlib.ExitStack() as stack:
         if hasattr(os, "memfd_create"):
