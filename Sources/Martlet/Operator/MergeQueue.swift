@@ -59,12 +59,16 @@ struct MergeQueue {
   private var first = 0
   /// Whether nothing more comes.
   var hasEnded = false
+  /// Why nothing more comes, if that is an error: it is the last element.
+  var failure: (any Error)?
   /// Rows that wait.
   private(set) var rowCount = 0
 
   var isEmpty: Bool { first == segments.count }
   /// Whether everything has come and gone.
-  var isOver: Bool { hasEnded && isEmpty }
+  var isOver: Bool { hasEnded && isEmpty && failure == nil }
+  /// Whether the error is next.
+  var hasFailed: Bool { isEmpty && failure != nil }
 
   var head: Segment? { isEmpty ? nil : segments[first] }
 

@@ -80,6 +80,14 @@ final class MergeStage {
     }
   }
 
+  /// What gives that side has failed: an element like others, so that what goes on before it does not depend on chunks either.
+  func fail(_ side: InputSide, _ error: any Error) {
+    switch side {
+    case .left: (left.hasEnded, left.failure) = (true, error)
+    case .right: (right.hasEnded, right.failure) = (true, error)
+    }
+  }
+
   func hasEnded(_ side: InputSide) -> Bool { side == .left ? left.hasEnded : right.hasEnded }
 
   /// A side has given nothing for long, or something again; what that makes of the combined watermark.
@@ -106,13 +114,19 @@ final class MergeStage {
 
   // MARK: - Output
 
-  /// What can go on now: records of at most one batch of each side; nil if something has to come first.
-  func next() -> Work? {
+  /// What can go on now: records of at most one batch of each side; nil if something has to come first. Throws the error of a
+  /// side when everything before it has gone on.
+  func next() throws -> Work? {
     (rowCount, markCount, hasTimes) = (0, 0, false)
     (leftBatch, rightBatch) = (nil, nil)
     fill()
     let marks = UnsafeBufferPointer(start: UnsafePointer(marks), count: markCount)
-    guard rowCount > 0 else { return markCount > 0 ? .watermarks(marks) : nil }
+    if rowCount == 0, markCount == 0 {
+      if let failure = right.hasFailed ? right.failure : nil { throw failure }
+      if let failure = left.hasFailed && (order != .rightFirst || right.isOver) ? left.failure : nil { throw failure }
+      return nil
+    }
+    guard rowCount > 0 else { return .watermarks(marks) }
     return .records(
       MergedChunk(
         left: leftBatch?.batch, right: rightBatch?.batch, rows: UnsafeBufferPointer(start: rows, count: rowCount),
@@ -125,6 +139,7 @@ final class MergeStage {
       // Where the left side is not waited for, when it ends must not tell.
       if left.isOver, order != .rightFirst || right.isOver { finish(.left) }
       if right.isOver { finish(.right) }
+      if right.hasFailed || left.hasFailed && (order != .rightFirst || right.isOver) { return }
       let (leftHead, rightHead) = (left.head, right.head)
       guard fits(leftHead, leftBatch), fits(rightHead, rightBatch) else { return }
       switch (leftHead, rightHead) {

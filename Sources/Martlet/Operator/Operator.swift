@@ -36,7 +36,13 @@ protocol Operator: AnyObject {
 }
 
 extension Operator {
-  func finish(_ marks: UnsafeBufferPointer<WatermarkMark>) throws { for mark in marks { try finish(watermark: mark.watermark) } }
+  func finish(_ marks: UnsafeBufferPointer<WatermarkMark>) throws {
+    for mark in marks { try finish(watermark: mark.watermark) }
+  }
+
+  // For operators of one input.
+  func open(left: Schema?, right: Schema?) throws { preconditionFailure("operator '\(name)' has one input") }
+  func process(_ merged: MergedChunk) throws { preconditionFailure("operator '\(name)' has one input") }
   var hasWorkUnderWay: Bool { false }
   func collectOldest() throws {}
   func collectAll() throws {}

@@ -53,8 +53,8 @@ extension Harness {
   /// the function. Throws `.closed` after an error, which leaves a record half done, and after `close`.
   public func snapshot() throws(EngineError) -> [UInt8] {
     switch phase {
-    case .open, .ended: return process.snapshot(records: input.records, kept)
-    case .waiting: return process.emptySnapshot(watermark: watermark, kept)
+    case .open, .ended: return process.snapshot(records: input.records, kept, secondSnapshot)
+    case .waiting: return process.emptySnapshot(watermark: watermark, kept, secondSnapshot)
     case .failed, .closed:
       try requireInput()
       return []
@@ -77,7 +77,15 @@ extension Harness {
     }
     try running {
       let reader = try SnapshotReader(snapshot)
-      if phase == .waiting, let schema = reader.header.schema { try begin(schema) }
+      if let second = reader.header.second {
+        try process.checkKind(reader.header)
+        if phase == .waiting, reader.header.schema != nil || second.schema != nil {
+          self.second?.schemas = (reader.header.schema, second.schema)
+          try beginTwo()
+        }
+      } else if phase == .waiting, self.second == nil, let schema = reader.header.schema {
+        try begin(schema)
+      }
       kept = try process.restore(reader, RestoreOptions(groups: groups, forgetting: Set(forgetting)))
       resume(reader.header)
       if let clock = process.context.clock as? ManualClock, clock.now() < reader.header.processingTime {

@@ -120,6 +120,15 @@ extension Harness {
     return side == .left ? known.leftSchema : known.rightSchema
   }
 
+  /// What a snapshot says of both inputs.
+  var secondSnapshot: SecondSnapshot? {
+    second.map {
+      SecondSnapshot(
+        kind: process.kind, keyColumns: process.rightKeyColumns, schema: inputSchema(of: .right), records: $0.input.records,
+        $0.valve)
+    }
+  }
+
   // MARK: - Shared
 
   func beginTwo() throws {

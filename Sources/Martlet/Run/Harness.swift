@@ -170,6 +170,10 @@ public final class Harness {
   /// Takes up where a snapshot left off.
   func resume(_ header: SnapshotHeader) {
     input.records = header.records
+    if let saved = header.second {
+      second?.input.records = saved.records
+      second?.valve = saved.valve(header.watermark)
+    }
     firstWatermark = header.watermark
   }
 

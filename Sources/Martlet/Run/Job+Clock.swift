@@ -13,7 +13,7 @@ extension Job {
 
   /// Fires the processing-time timers that are due, of every operator, and passes on what they emit.
   func tick() throws {
-    for index in operators.indices {
+    for index in operators.indices where !endedOperators[index] {
       do {
         guard try operators[index].tick() else { continue }
       } catch {
@@ -28,7 +28,7 @@ extension Job {
   var timeToNextTick: Int64? {
     guard clock.runsByItself else { return nil }
     var wait: Int64?
-    for one in operators {
+    for (index, one) in operators.enumerated() where !endedOperators[index] {
       guard let time = one.timeToNextTick else { continue }
       wait = min(wait ?? time, time)
     }

@@ -47,6 +47,8 @@ public final class Job {
   var opened: [Int] = []
   /// Per operator: whether it knows of the end of its input.
   var endedOperators: [Bool] = []
+  /// Operators whose error waits in a merge for its turn.
+  var failedOperators: Set<Int> = []
   /// Per operator and side: the number of the first record to come.
   var firstRecords: [[Int64]] = []
   /// Several sources of which one is live.

@@ -58,24 +58,57 @@ extension Job {
 
   /// Runs a chunk through an operator and what it emits through those after it.
   func push(_ chunk: Chunk, into feed: Feed) throws {
-    if let merge = merges[feed.process] {
-      merge.add(chunk, feed.side)
-      return try drain(merge, feed.process)
-    }
     let index = feed.process
+    guard !failedOperators.contains(index) else { return }
+    if let merge = merges[index] {
+      merge.add(chunk, feed.side)
+      return try drain(merge, index)
+    }
     try open(index, chunk.batch.schema)
     do {
       try operators[index].process(chunk)
     } catch {
       try failed(index)
-      throw error
+      return try deferFailure(of: index, error)
     }
     try flush(index)
   }
 
+  /// An operator has failed whose every output goes into a merge: the error waits there for its turn, as the records before it do.
+  /// Otherwise it is thrown.
+  func deferFailure(of index: Int, _ error: any Error) throws {
+    let followers = routes[index].flatMap(\.followers)
+    let isFatal = (error as? EngineError)?.kind == .callbackFatal
+    guard !isFatal, !followers.isEmpty, routes[index].allSatisfy({ $0.output == nil }), takesTurns(followers) else {
+      throw error
+    }
+    failedOperators.insert(index)
+    endedOperators[index] = true
+    try fail(followers, error)
+  }
+
+  /// The same for a source.
+  func deferFailure(ofSource number: Int, _ error: any Error) throws {
+    guard takesTurns(feeds[number]) else { throw error }
+    sources[number].hasEnded = true
+    try fail(feeds[number], error)
+  }
+
+  private func takesTurns(_ feeds: [Feed]) -> Bool {
+    feeds.allSatisfy { feed in merges[feed.process].map { $0.order != .arrival } ?? false }
+  }
+
+  private func fail(_ feeds: [Feed], _ error: any Error) throws {
+    for feed in feeds {
+      guard let merge = merges[feed.process], !failedOperators.contains(feed.process) else { continue }
+      merge.fail(feed.side, error)
+      try drain(merge, feed.process)
+    }
+  }
+
   /// Runs what can go on of two inputs through their operator.
   func drain(_ merge: MergeStage, _ index: Int) throws {
-    while let work = merge.next() {
+    while let work = try merge.next() {
       switch work {
       case .records(let merged):
         try open(index, left: merged.left, right: merged.right)
@@ -83,7 +116,7 @@ extension Job {
           try operators[index].process(merged)
         } catch {
           try failed(index)
-          throw error
+          return try deferFailure(of: index, error)
         }
         try flush(index)
       case .watermarks(let marks):
@@ -156,6 +189,7 @@ extension Job {
 
   /// Watermarks without records.
   func pushMarks(_ marks: UnsafeBufferPointer<WatermarkMark>, into feed: Feed) throws {
+    guard !failedOperators.contains(feed.process) else { return }
     if let merge = merges[feed.process] {
       merge.add(marks, feed.side)
       return try drain(merge, feed.process)
@@ -169,7 +203,7 @@ extension Job {
       try operators[index].finish(marks)
     } catch {
       try failed(index)
-      throw error
+      return try deferFailure(of: index, error)
     }
     try flush(index)
   }

@@ -78,7 +78,11 @@ extension Job {
     try tick()
     if live != nil { return try stepLive() }
     let number = sources.count == 1 ? 0 : nextSource()
-    switch try nextChunk(of: number, within: hasWorkUnderWay ? 0 : timeToNextTick) {
+    let arrival: SourceStage.Arrival
+    do { arrival = try nextChunk(sources[number], within: timeToNextTick) } catch {
+      return try deferFailure(ofSource: number, error)
+    }
+    switch arrival {
     case .notYet: if try !collectSome() { try poll() }
     case .chunk(let chunk): try pushFromSource(chunk, number)
     case .end:
@@ -123,17 +127,17 @@ extension Job {
   func end(source number: Int) throws {
     sources[number].hasEnded = true
     for index in operators.indices where !endedOperators[index] {
-      for (position, input) in inputs[index].enumerated() where hasEnded(input) {
+      for (position, input) in inputs[index].enumerated() where hasEnded(input) && !endedOperators[index] {
         guard let merge = merges[index], let side = InputSide(rawValue: position), !merge.hasEnded(side) else {
           continue
         }
         merge.end(side)
         try drain(merge, index)
       }
-      guard inputs[index].allSatisfy(hasEnded) else { continue }
+      guard inputs[index].allSatisfy(hasEnded), !endedOperators[index] else { continue }
       try endOperator(index)
     }
-    if sources.allSatisfy(\.hasEnded) { state = .ended }
+    if sources.allSatisfy(\.hasEnded), endedOperators.allSatisfy({ $0 }) { state = .ended }
   }
 
   private func hasEnded(_ input: JobInput) -> Bool {
@@ -153,7 +157,7 @@ extension Job {
       try operators[index].endInput(atEnd)
     } catch {
       try failed(index)
-      throw error
+      return try deferFailure(of: index, error)
     }
     try flush(index)
     endedOperators[index] = true

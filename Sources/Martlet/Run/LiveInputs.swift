@@ -28,7 +28,7 @@ extension Job {
     for offset in sources.indices {
       let number = (live.turn + offset) % sources.count
       guard wanted.contains(number) else { continue }
-      switch try nextChunk(of: number, within: 0) {
+      switch try nextChunk(sources[number], within: 0) {
       case .notYet: waiting.append(number)
       case .chunk(let chunk):
         live.turn = (number + 1) % sources.count

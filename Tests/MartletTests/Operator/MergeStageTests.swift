@@ -127,7 +127,7 @@ import Testing
   }
 
   private func drain(_ stage: MergeStage, _ batches: [[RecordBatch]], into merged: inout [Merged]) {
-    while let work = stage.next() {
+    while let work = try? stage.next() {
       switch work {
       case .watermarks(let marks): merged += marks.map { .watermark($0.watermark) }
       case .records(let chunk):

@@ -68,7 +68,8 @@ final class InstanceRunner {
     switch work {
     case .open: true
     case .close: isOpen
-    case .chunk, .merged, .watermarks, .tick, .declare, .endTimers, .endKeys: !hasFailed && !skips.load(ordering: .relaxed)
+    case .chunk, .merged, .watermarks, .tick, .declare, .endTimers, .endKeys:
+      !hasFailed && !skips.load(ordering: .relaxed)
     }
   }
 

@@ -43,8 +43,7 @@ extension Job {
         try fronts[process].instance(place, policies, clock)
       }
     self.transport = transport
-    // Those of two inputs are one instance on the job's thread.
-    for (process, front) in fronts.enumerated() where front.kind == .process {
+    for (process, front) in fronts.enumerated() {
       var links: [any InstanceLink] = []
       func place(_ instance: Int) -> InstancePlace {
         InstancePlace(
@@ -64,19 +63,12 @@ extension Job {
     for index in operators.indices where operators[index].hasWorkUnderWay {
       do { try operators[index].collectOldest() } catch {
         try failed(index)
-        throw error
+        try deferFailure(of: index, error)
+        continue
       }
       try flush(index)
     }
     return true
-  }
-
-  /// What a source gives; where that is an error, what came before is waited for.
-  func nextChunk(of number: Int, within wait: Int64?) throws -> SourceStage.Arrival {
-    do { return try sources[number].nextChunk(within: wait) } catch {
-      try collectAll()
-      throw error
-    }
   }
 
   /// Waits for all work under way.
@@ -93,7 +85,7 @@ extension Job {
     guard hasWorkUnderWay else { return }
     do { try operators[index].collectAll() } catch {
       try failed(index)
-      throw error
+      return try deferFailure(of: index, error)
     }
     try flush(index)
     for follower in followers(of: index) { try settle(follower) }

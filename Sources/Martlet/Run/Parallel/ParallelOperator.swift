@@ -200,7 +200,9 @@ final class ParallelOperator: Operator {
     pending.append(PendingWork(kind, links.count))
   }
 
-  var hasWorkUnderWay: Bool { !pending.isEmpty }
+  var hasWorkUnderWay: Bool { !pending.isEmpty && !hasFailed }
+  /// What is under way after a failure is never merged.
+  private var hasFailed = false
 
   /// Until the main output has its schema, instances do not run ahead, so that what decides it is known before most of them emit.
   private var mayRunAhead: Bool {
@@ -210,22 +212,22 @@ final class ParallelOperator: Operator {
   /// Takes what has come, and waits where too much is under way.
   private func collectFinished() throws {
     let depth = mayRunAhead ? ParallelOperator.depth : 0
-    while pending.count > depth { try collectOldest() }
+    while hasWorkUnderWay, pending.count > depth { try collectOldest() }
     while try gatherOldest(within: 0) { try mergeOldest() }
   }
 
   /// Waits for the oldest work under way and merges what came of it.
   func collectOldest() throws {
-    guard !pending.isEmpty else { return }
+    guard hasWorkUnderWay else { return }
     while try !gatherOldest(within: SourceStage.longestWait) { try poll() }
     try mergeOldest()
   }
 
-  func collectAll() throws { while !pending.isEmpty { try collectOldest() } }
+  func collectAll() throws { while hasWorkUnderWay { try collectOldest() } }
 
   /// Takes the results of the oldest work as far as they have come; whether all have.
   private func gatherOldest(within wait: Int64) throws -> Bool {
-    guard !pending.isEmpty else { return false }
+    guard hasWorkUnderWay else { return false }
     for instance in links.indices where pending[0].results[instance] == nil {
       guard let result = try links[instance].receive(within: wait) else { return false }
       pending[0].results[instance] = result
@@ -252,7 +254,10 @@ final class ParallelOperator: Operator {
     try located { () throws(EngineError) in
       for merger in mergers { try merger.merge(results, passedMarks, upTo: failed) }
     }
-    if let failed { throw failed.failure.error }
+    if let failed {
+      hasFailed = true
+      throw failed.failure.error
+    }
     try tellSchemas(results)
   }
 
