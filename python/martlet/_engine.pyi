@@ -256,7 +256,8 @@ class Job:
         at_end: int = 0,
         on_error: int = 0,
         late: int = 0,
-        on_failure: Callable[[BaseException, str, int | None, Any], tuple[bytes, bytes, bytes] | None] | None = None,
+        on_failure: Callable[[BaseException, str, int | None, Any, str], tuple[bytes, bytes, bytes] | None]
+        | None = None,
         on_tick: Callable[[dict[str, int]], None] | None = None,
     ) -> Job: ...
     def add_source(

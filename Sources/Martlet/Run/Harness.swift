@@ -58,6 +58,9 @@ public final class Harness {
     nullTimestamps = job.policies.nullTimestamps
     input = HarnessInput(timestamp, maxOutOfOrderness)
     if process.kind != .process { second = SecondHarnessInput(HarnessInput(rightTimestamp, maxOutOfOrderness)) }
+    // What a source would tell the operator: its input has event times.
+    process.rejectsNullTimestamps = nullTimestamps == .deadLetter && timestamp != nil
+    process.rejectsNullRight = nullTimestamps == .deadLetter && rightTimestamp != nil
     process.output.recordsTimestamps = true
     process.sides.keepEverything()
   }
