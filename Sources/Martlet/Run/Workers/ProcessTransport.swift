@@ -46,6 +46,7 @@ final class ProcessTransport: InstanceTransport {
   /// Why nothing can be sent or received any more.
   private var failure: (any Error)?
   private var isShutDown = false
+  private var lastPoll = monotonicMilliseconds()
 
   /// Takes the sockets, one for each worker in the order of the instances, also when it throws.
   init(moving sockets: [Int32]) throws(EngineError) {
@@ -86,6 +87,8 @@ final class ProcessTransport: InstanceTransport {
     worker.inbox.giveBack()
     worker.channel.send(WorkerMessage.work.rawValue, payload)
     try guarding { try flush(index) }
+    // A job that never waits is interrupted here.
+    if monotonicMilliseconds() - lastPoll >= Self.pollMilliseconds { try askWhetherToGoOn() }
     while worker.channel.pendingBytes > Self.mostPendingBytes { try waitAndRead(Self.pollMilliseconds) }
   }
 
@@ -135,8 +138,13 @@ final class ProcessTransport: InstanceTransport {
         try flush(index)
         try read(index)
       }
-      if monotonicMilliseconds() - begin >= milliseconds { try poll() }
     }
+    if monotonicMilliseconds() - begin >= milliseconds { try askWhetherToGoOn() }
+  }
+
+  private func askWhetherToGoOn() throws {
+    lastPoll = monotonicMilliseconds()
+    try guarding { try poll() }
   }
 
   /// What `body` throws ends it all.
