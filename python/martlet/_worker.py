@@ -6,6 +6,7 @@ of it, and does what comes over the socket until the job ends.
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import signal
@@ -45,6 +46,16 @@ def main(arguments: list[str]) -> None:
     finally:
         if monitor.failures is not None:
             monitor.failures.summarize()
+    _exit_quickly()
+
+
+def _exit_quickly() -> None:
+    """Ends the process as the interpreter does, but for taking all modules apart, which the job would wait for."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(0)
 
 
 def _build(what: Any) -> tuple[Any, Any]:
