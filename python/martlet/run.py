@@ -82,7 +82,18 @@ class Run:
     Closed when all outputs have ended, on an error that no output is left to hear of, or when it is dropped.
     """
 
-    __slots__ = ("__weakref__", "_job", "_monitor", "_numbers", "_open", "_started", "_workers", "failure", "is_running", "report")
+    __slots__ = (
+        "__weakref__",
+        "_job",
+        "_monitor",
+        "_numbers",
+        "_open",
+        "_started",
+        "_workers",
+        "failure",
+        "is_running",
+        "report",
+    )
 
     def __init__(self, plan: Plan, config: Config) -> None:
         name = config.name or " + ".join(source.name for source in plan.sources)

@@ -31,7 +31,8 @@ class WorkerJob:
         self.source_names = tuple(source_names)
         self.operators = tuple(operators)
         self.settings = {
-            setting: getattr(config, setting) for setting in ("on_error", "late", "null_keys", "null_timestamps", "at_end")
+            setting: getattr(config, setting)
+            for setting in ("on_error", "late", "null_keys", "null_timestamps", "at_end")
         }
         self.clock_start = config.clock.now if config.clock is not None else None
 

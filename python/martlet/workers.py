@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import re
 import signal
 import socket
 import subprocess
@@ -112,22 +113,21 @@ class Workers:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._processes[instance].wait(_GRACE_SECONDS)
         raise WorkerDiedError(
-            f"worker process {instance} of {len(self._processes)} ended before it was ready: {self.status(instance)}"
+            f"worker process {instance} of {len(self._processes)} ended before it was ready: it {self.status(instance)}"
         )
 
     # ---- the end -------------------------------------------------------------------------------------
 
     def explain(self, error: WorkerDiedError) -> None:
-        """Adds to an error of the engine how the workers have ended that have."""
-        deadline = time.monotonic() + _GRACE_SECONDS
-        ended: list[int] = []
-        while not ended and time.monotonic() < deadline:
-            ended = [number for number, process in enumerate(self._processes) if process.poll() is not None]
-            if not ended:
-                time.sleep(0.005)
-        words = "; ".join(f"worker process {number} {self.status(number)}" for number in ended)
-        if words:
-            error.args = (f"a worker process ended before its work was done: {words}",)
+        """Adds to the engine's error about a worker how that process has ended."""
+        number = re.match(r"worker process (\d+) of", str(error))
+        if number is None or int(number[1]) >= len(self._processes):
+            return
+        # The end of its socket is seen a moment before that of the process.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._processes[int(number[1])].wait(_GRACE_SECONDS)
+        status = self.status(int(number[1]))
+        error.args = (f"{number[0]} {len(self._processes)} ended before its work was done: it {status}",)
 
     def status(self, instance: int) -> str:
         """How a process has ended, in words."""

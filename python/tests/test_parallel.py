@@ -34,9 +34,7 @@ def same(make: Any, *, workers: tuple[int, ...] = (2, 3), **options: Any) -> Any
 
 # What a row has first may be null, and does not tell a type.
 MAIN = {"k": int, "v": int, "t": int, "do": int, "n": int, "late": bool, "old": int}
-OTHER = pa.schema(
-    [("key", pa.string()), ("total", pa.int64()), ("text", pa.string()), ("seen", pa.list_(pa.int64()))]
-)
+OTHER = pa.schema([("key", pa.string()), ("total", pa.int64()), ("text", pa.string()), ("seen", pa.list_(pa.int64()))])
 RECORD = st.fixed_dictionaries(
     {
         "k": st.one_of(st.integers(-3, 6), st.integers(-(2**60), 2**60)),
@@ -135,7 +133,9 @@ EVERYTHING = pa.table(
 def test_every_type_there_and_back():
     def emit(key, batch, row, ctx):
         ctx.emit(batch)
-        ctx.emit_to("cells", key=key, s=batch["s"], d=batch["d"], l=[*(batch["l"] or []), 1], st=batch["st"], vu=batch["vu"])
+        ctx.emit_to(
+            "cells", key=key, s=batch["s"], d=batch["d"], l=[*(batch["l"] or []), 1], st=batch["st"], vu=batch["vu"]
+        )
 
     def run(config):
         table = EVERYTHING.slice(3)
@@ -206,7 +206,7 @@ def test_slices():
             ctx.emit(k=key, first=batch["v"][0], total=sum(batch["v"].to_pylist()))
 
     def run(config):
-        stream = mt.stream([mt.RecordBatch(rows)], timestamp="t")
+        stream = mt.stream(pa.Table.from_pylist(rows), timestamp="t")
         return mt.apply_process_function(stream, "k", Slices(), config=config).to_pylist()
 
     assert len(same(run)) == 100
@@ -296,7 +296,9 @@ def test_a_state_of_a_function_that_travels_by_value():
         ctx.emit(k=key, n=count.get())
 
     def run(config):
-        return mt.apply_process_function(mt.stream([{"k": i % 3} for i in range(9)]), "k", add, count, config=config).to_pylist()
+        return mt.apply_process_function(
+            mt.stream([{"k": i % 3} for i in range(9)]), "k", add, count, config=config
+        ).to_pylist()
 
     same(run, workers=(2,))
 
@@ -328,7 +330,7 @@ def test_connected_streams():
 
         def on_left(self, key, batch, row, ctx):
             self.left.add(batch["v"])
-            ctx.emit(side=ctx.side, k=key, v=batch["v"], other=self.right.get())
+            ctx.emit(side=ctx.side, k=key, v=batch["v"], other=self.right.get() or 0)
             ctx.register_event_time_timer(ctx.timestamp + 7)
 
         def on_right(self, key, batch, row, ctx):

@@ -38,7 +38,8 @@ extension BlockLease {
     _: Element.Type, at position: Int, _ count: Int
   ) throws(SocketChannel.Failure) -> UnsafeBufferPointer<Element> {
     let stride = MemoryLayout<Element>.stride
-    guard position >= 0, count >= 0, position % 64 == 0, position <= block.size, count <= (block.size - position) / stride
+    guard position >= 0, count >= 0, position % 64 == 0, position <= block.size,
+      count <= (block.size - position) / stride
     else { throw .broken("\(count) values at \(position) of a block of \(block.size) bytes") }
     return UnsafeBufferPointer(
       start: (block.base + position).assumingMemoryBound(to: Element.self), count: count)

@@ -42,7 +42,8 @@ extension Job {
       run: { process, work, now in
         guard runners.indices.contains(process) else {
           throw EngineError(
-            .internalError, "work for operator \(process) of a job with \(runners.count); build the job as the coordinator does")
+            .internalError,
+            "work for operator \(process) of a job with \(runners.count); build the job as the coordinator does")
         }
         return runners[process].run(work, now: now)
       }, cause: cause)

@@ -56,7 +56,9 @@ final class ProcessTransport: InstanceTransport {
       do { channels.append(try SocketChannel(moving: socket)) } catch { problem = problem ?? error }
     }
     if let problem { throw problem }
-    guard !channels.isEmpty else { throw EngineError(.invalidArgument, "there are no workers; give at least one socket") }
+    guard !channels.isEmpty else {
+      throw EngineError(.invalidArgument, "there are no workers; give at least one socket")
+    }
     workers = channels.map { Worker($0) }
     outbox = FrameOutbox(channels)
     writer = WorkWriter(outbox)
@@ -72,7 +74,8 @@ final class ProcessTransport: InstanceTransport {
     guard workers.indices.contains(Int(place.instance)), workers.count == Int(place.parallelism) else {
       throw EngineError(
         .invalidArgument,
-        "the job has \(workers.count) workers and a parallelism of \(place.parallelism); give it as many sockets as instances")
+        "the job has \(workers.count) workers and a parallelism of \(place.parallelism); give it as many sockets as instances"
+      )
     }
     return ProcessLink(self, worker: Int(place.instance), process: process)
   }
@@ -196,7 +199,8 @@ final class ProcessTransport: InstanceTransport {
     switch failure {
     case .ended:
       return EngineError(
-        .workerDied, "\(which) ended before its work was done; what it wrote to standard error, or its exit status, tells why")
+        .workerDied,
+        "\(which) ended before its work was done; what it wrote to standard error, or its exit status, tells why")
     case .broken(let what):
       return EngineError(.internalError, "the connection to \(which) is broken: \(what)")
     }

@@ -72,7 +72,8 @@ struct ResultReader {
     let keyCount = try reader.count()
     let keys = Array(try block.array(UInt8.self, at: try reader.count(), keyCount))
     for detail in details {
-      guard Int(detail.firstRow) + Int(detail.rowCount) <= count, Int(detail.keyStart) + Int(detail.keyCount) <= keyCount
+      guard Int(detail.firstRow) + Int(detail.rowCount) <= count,
+        Int(detail.keyStart) + Int(detail.keyCount) <= keyCount
       else { throw ByteReader.Malformed() }
     }
     return InstanceLane(

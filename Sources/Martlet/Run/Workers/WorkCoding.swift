@@ -102,7 +102,8 @@ final class WorkWriter {
 
   private func frame(_ batch: RecordBatch, _ span: Range<Int>) throws(EngineError) -> (WrittenFrame, firstRow: Int) {
     let known = recent.first {
-      $0.batch === batch && (span.isEmpty || ($0.span.lowerBound <= span.lowerBound && span.upperBound <= $0.span.upperBound))
+      $0.batch === batch
+        && (span.isEmpty || ($0.span.lowerBound <= span.lowerBound && span.upperBound <= $0.span.upperBound))
         && outbox.canIntroduce($0.frame)
     }
     if let known { return (known.frame, known.span.lowerBound) }

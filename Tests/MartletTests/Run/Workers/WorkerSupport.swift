@@ -77,7 +77,8 @@ final class TestWorkers: @unchecked Sendable {
 }
 
 /// A chunk of all or some rows of a batch.
-func chunk(_ batch: RecordBatch, _ rows: [Int32], span: Range<Int>? = nil, marks: [WatermarkMark] = []) -> InstanceChunk {
+func chunk(_ batch: RecordBatch, _ rows: [Int32], span: Range<Int>? = nil, marks: [WatermarkMark] = []) -> InstanceChunk
+{
   final class Arrays {
     let rows: UnsafeMutableBufferPointer<Int32>
     let positions: UnsafeMutableBufferPointer<UInt32>

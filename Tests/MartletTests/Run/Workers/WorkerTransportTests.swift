@@ -20,7 +20,8 @@ import Testing
     result.lanes = [lane(chunk.batch, rows: rows)]
     let own = BatchFrame(chunk.batch, rows: 0..<chunk.batch.numRows)
     let memory = FrameMemory(own)
-    result.lanes.append(lane(try memory.received.batch(chunk.batch.schema), rows: rows.filter { $0 % 2 == 0 }, tag: "own"))
+    result.lanes.append(
+      lane(try memory.received.batch(chunk.batch.schema), rows: rows.filter { $0 % 2 == 0 }, tag: "own"))
     result.counters.late = Int64(chunk.recordCount)
     result.counters.watermark = chunk.marks.last?.watermark ?? 0
     result.nextWake = chunk.firstRecord
