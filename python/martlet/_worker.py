@@ -1,7 +1,7 @@
 """The main program of a worker process: `python -m martlet._worker SOCKET PAYLOAD INSTANCE PARALLELISM`.
 
-Started by martlet.workers and by nobody else. It reads the job from the payload (a file without a name), builds its part
-of it, and does what comes over the socket until the job ends.
+Started by martlet.workers and by nobody else. It reads the job from the payload (a file without a name), builds its
+part of it, and does what comes over the socket until the job ends.
 """
 
 from __future__ import annotations

@@ -18,13 +18,13 @@ __all__ = [
     "SchemaError",
     "SnapshotError",
     "SnapshotMismatchError",
-    "WorkerDiedError",
-    "WorkerFailedError",
     "SourceError",
     "StateAccessError",
     "StateTypeError",
     "TimerError",
     "ValueRangeError",
+    "WorkerDiedError",
+    "WorkerFailedError",
 ]
 
 
@@ -125,7 +125,7 @@ class WorkerDiedError(MartletError, RuntimeError):
 
 
 class WorkerFailedError(MartletError, RuntimeError):
-    """A function failed in a worker process with an exception that cannot be sent: its type and text are in the message."""
+    """A function failed in a worker process with an exception that cannot be sent; the message has its type and text."""
 
 
 class EngineError(MartletError, RuntimeError):

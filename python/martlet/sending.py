@@ -61,8 +61,8 @@ def pickle_job(job: WorkerJob) -> bytes:
         except Exception as error:
             raise ConfigError(
                 f"operator {planned.operator.name!r}: {type(planned.operator.fn).__name__} cannot be sent to worker "
-                f"processes ({type(error).__name__}: {error}); make connections, locks and files in open(ctx) instead of "
-                "__init__, or run it with parallelism=1"
+                f"processes ({type(error).__name__}: {error}); make connections, locks and files in open(ctx) instead "
+                "of __init__, or run it with parallelism=1"
             ) from error
     raise ConfigError(
         f"the job cannot be sent to worker processes ({type(failure).__name__}: {failure}); run it with parallelism=1"
@@ -79,7 +79,7 @@ def _dumps(value: Any, operators: Sequence[PlannedOperator]) -> bytes:
         ) from error
     globals_of_modules = _global_states(operators)
 
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc, name-defined]
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, obj: Any) -> Any:
             place = globals_of_modules.get(id(obj))
             return super().reducer_override(obj) if place is None else (_global_state, place)

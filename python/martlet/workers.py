@@ -33,8 +33,10 @@ _READY, _FAILED = b"R", b"E"
 
 
 def start_workers(run: Any, job: Job, name: str, plan: Plan, config: Config) -> Workers | None:
-    """The workers of a job that has been built; None if it needs none. They end with the job's close(), with `run`, which is
-    any object, and with this interpreter, whichever comes first."""
+    """The workers of a job that has been built; None if it needs none.
+
+    They end with the job's close(), with `run`, which is any object, and with this interpreter, whichever comes first.
+    """
     if config.parallelism == 1 or not plan.operators:
         return None
     workers = Workers()
@@ -187,11 +189,8 @@ def _environment() -> dict[str, str]:
 @contextlib.contextmanager
 def _shared_file(*parts: bytes) -> Iterator[int]:
     """The descriptor of a file without a name that has these parts, each behind its length (8 bytes)."""
-    with contextlib.ExitStack() as stack:
-        if hasattr(os, "memfd_create"):
-            file = stack.enter_context(os.fdopen(os.memfd_create("martlet-job"), "wb"))
-        else:
-            file = stack.enter_context(tempfile.TemporaryFile())
+    has_memory = hasattr(os, "memfd_create")
+    with os.fdopen(os.memfd_create("martlet-job"), "wb") if has_memory else tempfile.TemporaryFile() as file:
         for part in parts:
             file.write(len(part).to_bytes(8, "little"))
             file.write(part)

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from parallel_programs import SEEN, Program, counting
 
 import martlet as mt
-from parallel_programs import SEEN, Program, counting
 
 pytest.importorskip("cloudpickle")
 
@@ -121,7 +121,7 @@ EVERYTHING = pa.table(
         "d": pa.array([f"value {i % 3}" for i in range(200)]).dictionary_encode(),
         "big": pa.array([f"entry {i} {'y' * 200}" for i in range(200)]).dictionary_encode(),
         "ts": pa.array([datetime.datetime(2026, 1, 1) + datetime.timedelta(seconds=i) for i in range(200)]),
-        "dec": pa.array([i for i in range(200)], pa.decimal128(12, 2)),
+        "dec": pa.array(list(range(200)), pa.decimal128(12, 2)),
         "l": pa.array([list(range(i % 4)) if i % 5 else None for i in range(200)]),
         "st": pa.array([{"a": i, "b": [str(i)]} for i in range(200)]),
         "m": pa.array([[("x", i)] for i in range(200)], pa.map_(pa.string(), pa.int32())),

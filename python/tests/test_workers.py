@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from parallel_programs import NotInWorkers, Passing
 
 import martlet as mt
-from parallel_programs import NotInWorkers, Passing
 
 pytest.importorskip("cloudpickle")
 
@@ -40,7 +40,7 @@ def workers() -> set[int]:
 
 
 def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def mappings() -> int:
@@ -138,18 +138,18 @@ def test_an_error_ends_the_workers():
     assert "in a worker process" in caught.value.__notes__[1] and "in on_event" in caught.value.__notes__[1]
 
 
-class Stubborn(Exception):
+class StubbornError(Exception):
     def __init__(self, first: int, second: int) -> None:
         super().__init__(f"{first} and {second}")
 
 
 def test_an_exception_that_cannot_be_sent_is_told_in_words():
     def fail(key, batch, row, ctx):
-        raise Stubborn(1, 2)
+        raise StubbornError(1, 2)
 
-    with pytest.raises(mt.WorkerFailedError, match=r"Stubborn: 1 and 2 \(the exception itself") as caught:
+    with pytest.raises(mt.WorkerFailedError, match=r"StubbornError: 1 and 2 \(the exception itself") as caught:
         mt.apply_process_function(mt.stream(ROWS), "k", fail, config=TWO).to_pylist()
-    assert "raise Stubborn(1, 2)" in caught.value.__notes__[-1]
+    assert "raise StubbornError(1, 2)" in caught.value.__notes__[-1]
 
 
 def test_errors_of_the_engine_are_those_of_a_serial_run():
@@ -254,19 +254,20 @@ ENDLESS = """
     LONG = len(sys.argv) > 1
     rows = ({"k": i % 9, "v": i} for i in range(10**9))
     out = iter(mt.apply_process_function(mt.stream(rows), "k", Slow(), config=mt.Config(parallelism=2)))
-    pids = set()
-    job = []
     import threading
     def tell():
         from pathlib import Path
-        while True:
+        found = []
+        while len(found) < 2:
+            time.sleep(0.01)
             found = []
             for path in Path("/proc").glob("[0-9]*/stat"):
-                try: fields = path.read_text().rpartition(")")[2].split()
-                except OSError: continue
-                if int(fields[1]) == os.getpid() and "_worker" in (path.parent / "cmdline").read_text(): found.append(path.parent.name)
-            if len(found) == 2: break
-            time.sleep(0.01)
+                try:
+                    is_mine = int(path.read_text().rpartition(")")[2].split()[1]) == os.getpid()
+                    if is_mine and "_worker" in (path.parent / "cmdline").read_text():
+                        found.append(path.parent.name)
+                except OSError:
+                    continue
         time.sleep(0.5)
         print(*found, flush=True)
     threading.Thread(target=tell, daemon=True).start()
@@ -309,7 +310,6 @@ def test_prints_and_logs_of_workers_appear(tmp_path):
             def close(self): print("closed", file=sys.stderr)
         rows = [{"k": i, "v": i} for i in range(10)]
         out = mt.apply_process_function(mt.stream(rows), "k", Loud(), config=mt.Config(parallelism=2, on_error="skip"))
-        report = out.run(lambda batch: None) if False else None
         print(len(out.to_pylist()))
         """)
     )
