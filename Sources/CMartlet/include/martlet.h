@@ -250,6 +250,10 @@ typedef struct martlet_process_function {
   /* The records of the right input of a MARTLET_CONNECT (NULL: on_event gets those too) and of the broadcast side of a
    * MARTLET_BROADCAST, where it must be set and no key is current. The batch of batch_begin is then that of one side, or NULL. */
   int32_t (*on_right)(void *context, martlet_context *call, martlet_error *error);
+  /* Makes the function of a further parallel instance, 1 and up (instance 0 has the one that was added): fills `function`, which is zeroed but
+   * for its struct_size, and whose context is moved. Called on the job's thread when the job begins. NULL: a parallelism above 1 is
+   * MARTLET_INVALID_ARGUMENT. */
+  int32_t (*instantiate)(void *context, int32_t instance, struct martlet_process_function *function, martlet_error *error);
 } martlet_process_function;
 
 /* The job's clock now. */
@@ -417,6 +421,11 @@ typedef struct martlet_job_options {
   void *poll_context;      /* borrowed until the job is freed */
   int32_t on_error;        /* martlet_error_policy */
   int32_t late;            /* martlet_late_policy */
+  /* Instances of every function, each with its own share of the keys (martlet_key_group); the output is that of one, in the same
+   * order. 0: 1. With more, every instance is called on a thread of its own, one call at a time; open, close and destroy included but for
+   * destroy, which comes on the thread that frees the job. */
+  int32_t parallelism;
+  int32_t max_parallelism; /* key groups, from `parallelism` to 32768; 0: 128 */
 } martlet_job_options;
 
 typedef struct martlet_report {

@@ -14,8 +14,13 @@ public final class OutputBuilder {
   }
   /// The place of every row in the order of a serial run; only in a parallel instance. Set before the first row.
   @exclusivity(unchecked) var orderLog: OrderLog? {
-    didSet { notesRows = recordsTimestamps || orderLog != nil }
+    didSet {
+      notesRows = recordsTimestamps || orderLog != nil
+      fastLog = orderLog.map { .passUnretained($0) }
+    }
   }
+  /// The same, not counted: for every row.
+  @exclusivity(unchecked) private var fastLog: Unmanaged<OrderLog>?
   /// Whether anything is noted for every row.
   @exclusivity(unchecked) @usableFromInline private(set) var notesRows: Bool
 
@@ -84,7 +89,14 @@ public final class OutputBuilder {
   /// Emits row `row` of `batch` by reference. Errors: `.schemaMismatch` if the batch does not fit the output's schema.
   @inlinable @inline(__always)
   public func emitRow(_ batch: RecordBatch, _ row: Int, timestamp: Int64) throws(EngineError) {
-    guard Unmanaged.passUnretained(batch).toOpaque() == fastSource, UInt(bitPattern: row) < sourceRows,
+    try emitRow(Unmanaged.passUnretained(batch), row, timestamp: timestamp)
+  }
+
+  /// The same without counting a reference, also where there is more to note than the row: parallel instances that count
+  /// references to one input batch wait for each other's caches.
+  @inlinable @inline(__always)
+  package func emitRow(_ batch: Unmanaged<RecordBatch>, _ row: Int, timestamp: Int64) throws(EngineError) {
+    guard batch.toOpaque() == fastSource, UInt(bitPattern: row) < sourceRows,
       pendingRows < rowCapacity, !notesRows
     else { return try emitSlowly(batch, row, timestamp) }
     rows[pendingRows] = Int32(truncatingIfNeeded: row)
@@ -92,9 +104,9 @@ public final class OutputBuilder {
   }
 
   @usableFromInline @inline(never)
-  func emitSlowly(_ batch: RecordBatch, _ row: Int, _ timestamp: Int64) throws(EngineError) {
-    if Unmanaged.passUnretained(batch).toOpaque() != fastSource || UInt(bitPattern: row) >= sourceRows {
-      try prepare(batch, row)
+  func emitSlowly(_ batch: Unmanaged<RecordBatch>, _ row: Int, _ timestamp: Int64) throws(EngineError) {
+    if batch.toOpaque() != fastSource || UInt(bitPattern: row) >= sourceRows {
+      try prepare(batch.takeUnretainedValue(), row)
     }
     if pendingRows == rowCapacity { growRows(1) }
     rows[pendingRows] = Int32(truncatingIfNeeded: row)
@@ -248,8 +260,8 @@ public final class OutputBuilder {
 
   @inline(__always)
   func note(_ timestamp: Int64, _ count: Int) {
-    if let orderLog {
-      orderLog.note(count)
+    if let fastLog {
+      fastLog._withUnsafeGuaranteedRef { $0.note(count) }
       if !recordsTimestamps { return }
     }
     times.reserve((timeCount + count) * 8, used: timeCount * 8)

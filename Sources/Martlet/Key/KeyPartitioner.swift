@@ -71,10 +71,35 @@ struct KeyPartitioner {
       scratch.removeAll(keepingCapacity: true)
       KeyEncoding.append(integer: key.integer, schema.parts[0].keyClass, to: &scratch)
     case .bytes:
-      scratch.removeAll(keepingCapacity: true)
       let bytes = UnsafeRawBufferPointer(start: key.bytes, count: key.count)
-      KeyEncoding.append(bytes: bytes, schema.parts[0].keyClass, to: &scratch)
+      return plainHash(bytes) ?? escapedHash(bytes)
     }
+    return scratch.withUnsafeBytes { StableHash.hash($0) }
+  }
+}
+
+extension KeyPartitioner {
+  /// Of bytes without a zero, which are their own encoding between a tag and the end; nil if there is one, or too many bytes.
+  @inline(__always)
+  private func plainHash(_ bytes: UnsafeRawBufferPointer) -> UInt64? {
+    let most = 61
+    guard bytes.count <= most, let start = bytes.baseAddress else { return nil }
+    return withUnsafeTemporaryAllocation(byteCount: 64, alignment: 8) { block -> UInt64? in
+      for index in 0..<bytes.count {
+        let byte = start.load(fromByteOffset: index, as: UInt8.self)
+        if byte == 0 { return nil }
+        block[index &+ 1] = byte
+      }
+      block[0] = schema.parts[0].keyClass == .utf8 ? KeyEncoding.Tag.utf8 : KeyEncoding.Tag.binary
+      block[bytes.count &+ 1] = 0
+      block[bytes.count &+ 2] = KeyEncoding.end
+      return StableHash.hash(UnsafeRawBufferPointer(rebasing: block[0..<(bytes.count &+ 3)]))
+    }
+  }
+
+  private mutating func escapedHash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+    scratch.removeAll(keepingCapacity: true)
+    KeyEncoding.append(bytes: bytes, schema.parts[0].keyClass, to: &scratch)
     return scratch.withUnsafeBytes { StableHash.hash($0) }
   }
 }

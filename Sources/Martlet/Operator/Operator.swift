@@ -29,7 +29,7 @@ protocol Operator: AnyObject {
   func close() throws
 
   /// Several watermarks without records.
-  func finish(_ marks: [WatermarkMark]) throws
+  func finish(_ marks: UnsafeBufferPointer<WatermarkMark>) throws
   /// Whether work was taken whose results are not in the outputs yet. Only with parallel instances.
   var hasWorkUnderWay: Bool { get }
   /// Waits for the results of the work that was taken first, of all work that was taken.
@@ -38,11 +38,13 @@ protocol Operator: AnyObject {
 }
 
 extension Operator {
+  func finish(_ marks: UnsafeBufferPointer<WatermarkMark>) throws {
+    for mark in marks { try finish(watermark: mark.watermark) }
+  }
+
   // For operators of one input.
   func open(left: Schema?, right: Schema?) throws { preconditionFailure("operator '\(name)' has one input") }
   func process(_ merged: MergedChunk) throws { preconditionFailure("operator '\(name)' has one input") }
-
-  func finish(_ marks: [WatermarkMark]) throws { for mark in marks { try finish(watermark: mark.watermark) } }
   var hasWorkUnderWay: Bool { false }
   func collectOldest() throws {}
   func collectAll() throws {}

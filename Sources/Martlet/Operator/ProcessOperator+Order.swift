@@ -24,6 +24,8 @@ extension ProcessOperator {
   /// Makes this the operator of an instance; before `open`.
   func becomeInstance(_ instance: Int32, of parallelism: Int32) {
     orders = OrderCursor()
+    context.orders = orders
+    repeatsBroadcast = kind == .broadcast && instance > 0
     context.raw.pointee.instance = instance
     context.raw.pointee.parallelism = parallelism
   }
@@ -116,6 +118,14 @@ extension ProcessOperator {
     try enclosed(nil) { try endKeys(parts, onEnd) }
     orders?.endPhase()
     parts.keys.reclaim()
+  }
+}
+
+extension MergedLoop {
+  /// Passes the marks before record `index`, in an instance or not.
+  @inlinable @inline(__always)
+  func passMarks(at index: Int) throws {
+    if positions == nil { try owner.passMarks(at: index) } else { try owner.passOrderedMarks(at: index) }
   }
 }
 

@@ -10,9 +10,9 @@ final class ProcessOperator: Operator {
   @usableFromInline let context: Context
 
   let calls: FunctionCalls
-  let kind: OperatorKind
   /// What this was made of, and further instances can be made of.
   let spec: ProcessSpec
+  let kind: OperatorKind
   let keyColumns: [String]
   let rightKeyColumns: [String]
   let descriptors: [StateDescriptor]
@@ -44,6 +44,8 @@ final class ProcessOperator: Operator {
   /// Only in a parallel instance: see `ProcessOperator+Order.swift`.
   @exclusivity(unchecked) var orders: OrderCursor?
   @exclusivity(unchecked) var orderedChunk: OrderedChunk?
+  /// Whether another instance, which sees the same broadcast records, counts and reports them.
+  @exclusivity(unchecked) @usableFromInline var repeatsBroadcast = false
 
   /// What depends on the input's schema and exists from `open` to `close`.
   final class Parts {
@@ -69,8 +71,8 @@ final class ProcessOperator: Operator {
     try StateTable.checkNames(spec.states)
     try spec.checkStates()
     name = spec.name
-    kind = spec.kind
     self.spec = spec
+    kind = spec.kind
     keyColumns = spec.keyColumns
     rightKeyColumns = spec.rightKeyColumns
     descriptors = spec.states
@@ -377,13 +379,20 @@ final class ProcessOperator: Operator {
 
   var counters: OperatorCounters {
     guard let parts else { return count }
+    var counters = quickCounters
+    counters.stateEntries = parts.states.entryCount
+    counters.stateBytes = parts.keys.memoryBytes + parts.states.memoryBytes + parts.timers.memoryBytes
+    return counters
+  }
+
+  /// Without the sizes of states, which take a look at every key.
+  var quickCounters: OperatorCounters {
+    guard let parts else { return count }
     var counters = count
     counters.sideDropped = sides.lanes.reduce(0) { $0 + $1.dropped }
     counters.timersPending = parts.timers.count
-    counters.stateEntries = parts.states.entryCount
     counters.processingTimersPending = parts.timers.processing.count
     counters.keys = parts.keys.slots.keyCount
-    counters.stateBytes = parts.keys.memoryBytes + parts.states.memoryBytes + parts.timers.memoryBytes
     counters.watermark = context.watermark
     return counters
   }

@@ -25,6 +25,7 @@ extension Job {
       findOrigins()
       try makeParallel()
       merges = operators.indices.map { inputs[$0].count == 2 ? MergeStage(operators[$0].kind, order(of: $0)) : nil }
+      try makeParallel()
       try makeRoutes()
       if sources.count > 1, sources.contains(where: \.isLive) { live = LiveInputs(sources, clock) }
       try openWhatIsKnown()
