@@ -63,11 +63,11 @@ class ConfigError(MartletError, ValueError):
 
 
 class SchemaError(MartletError):
-    """A column is missing or a type does not fit: fix the input or the declared output."""
+    """A type does not fit, or a column is missing: fix the input or the declared output."""
 
 
 class MissingColumnError(SchemaError, KeyError):
-    """There is no column of this name. The message lists those there are."""
+    """There is no key, timestamp or record column of this name. The message lists those there are."""
 
     __str__ = MartletError.__str__
 
@@ -125,7 +125,7 @@ class WorkerDiedError(MartletError, RuntimeError):
 
 
 class WorkerFailedError(MartletError, RuntimeError):
-    """A function failed in a worker process with an exception that cannot be sent; the message has its type and text."""
+    """A function failed in a worker process with an exception that cannot be sent; the message tells of it."""
 
 
 class EngineError(MartletError, RuntimeError):

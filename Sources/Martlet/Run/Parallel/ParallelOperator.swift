@@ -20,6 +20,8 @@ final class ParallelOperator: Operator {
   private var spare: [ChunkPartition] = []
   private var latest: [InstanceResult]
   private var tickIsUnderWay = false
+  /// See FirstRecords.swift.
+  var firstRecords = 0
   private var watermark = EventTime.min
   /// Of the work that is merged; kept for its memory.
   private var passedMarks: [PassedMark] = []
@@ -108,6 +110,15 @@ final class ParallelOperator: Operator {
     if let schema = inputSchemaAtOpen, let misfit = schema.misfit(of: chunk.batch.schema) {
       throw front.context.located(misfit)
     }
+    guard awaitsFirstRow else { return try deal(chunk) }
+    let count = chunk.selection.count
+    try inParts(count) { part in
+      let marks = ParallelOperator.marks(chunk.marks, of: part, total: count)
+      try marks.withUnsafeBufferPointer { try deal(chunk.part(part, $0)) }
+    }
+  }
+
+  private func deal(_ chunk: Chunk) throws {
     let partition = spare.popLast() ?? ChunkPartition(parallelism: links.count)
     partition.deal(chunk, by: &partitioner!)
     var work = PendingWork(.chunk(partition), links.count)
@@ -124,6 +135,15 @@ final class ParallelOperator: Operator {
   }
 
   func process(_ merged: MergedChunk) throws {
+    guard awaitsFirstRow else { return try deal(merged) }
+    let count = merged.rows.count
+    try inParts(count) { part in
+      let marks = ParallelOperator.marks(merged.marks, of: part, total: count)
+      try marks.withUnsafeBufferPointer { try deal(merged.part(part, $0)) }
+    }
+  }
+
+  private func deal(_ merged: MergedChunk) throws {
     let partition = spare.popLast() ?? ChunkPartition(parallelism: links.count)
     try located { () throws(EngineError) in try twoInputs?.deal(merged, to: partition) }
     for (instance, link) in links.enumerated() { try link.send(.merged(partition.mergedShare(of: instance)), now: now) }
@@ -162,6 +182,9 @@ final class ParallelOperator: Operator {
     try collectFinished()
     return true
   }
+
+  /// Instances sweep with their work: every chunk and every tick.
+  func sweepExpired() {}
 
   private var nextWake: Int64? { latest.lazy.compactMap(\.nextWake).min() }
 
