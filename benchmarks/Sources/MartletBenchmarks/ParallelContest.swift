@@ -8,7 +8,14 @@ func reportParallel(records: Int) throws {
   let keys = IntegerKeys(count: records, cardinality: 100_000)
   let integers = try integerBatch(keys.values)
   let strings = try stringBatch(StringKeys(count: records, cardinality: 100_000))
-  try compare("two map operations and a row", records, integers) {
+  let few = try integerBatch(IntegerKeys(count: records, cardinality: 1000).values)
+  try compare("100 steps of arithmetic and a row, 1 k keys", records, few) {
+    try rows(applyProcessFunction($0, "user_id", Arithmetic(), config: $1))
+  }
+  try compare("two map operations and a row, 1 k keys", records, few) {
+    try rows(applyProcessFunction($0, "user_id", MapCounter(), config: $1))
+  }
+  try compare("two map operations and a row, 100 k keys", records, integers) {
     try rows(applyProcessFunction($0, "user_id", MapCounter(), config: $1))
   }
   try compare("counter, two fields", records, integers) {
@@ -37,6 +44,22 @@ struct MapCounter: ProcessFunction {
     map.put(entry, next)
     user.set(key.int64)
     n.set(next)
+    try context.emit()
+  }
+}
+
+/// A function whose own code takes a while.
+struct Arithmetic: ProcessFunction {
+  let state = ValueState<Int64>("state")
+  let user = OutputColumn<Int64>("user_id")
+  let n = OutputColumn<Int64>("n")
+
+  func onEvent(key: Key, batch: Record, row: Int, context: Context) throws {
+    var value = state.get() ?? key.int64
+    for _ in 0..<100 { value = value &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407 }
+    state.set(value)
+    user.set(key.int64)
+    n.set(value)
     try context.emit()
   }
 }

@@ -71,7 +71,10 @@ func table(_ text: String, _ number: Field, _ rows: [(String, Double, Int64)]) t
 
 let payments = try table(
   "user", Field("amount", .float64),
-  [("ann", 10, 5), ("bob", 20, 12), ("ann", 30, 20), ("ann", 40, 31), ("bob", 50, 40), ("ann", 60, 130), ("bob", 70, 140)])
+  [
+    ("ann", 10, 5), ("bob", 20, 12), ("ann", 30, 20), ("ann", 40, 31), ("bob", 50, 40), ("ann", 60, 130),
+    ("bob", 70, 140),
+  ])
 let signIns = try table(
   "account", Field("attempt", .int64), [("ann", 1, 10), ("ann", 2, 30), ("bob", 1, 35), ("bob", 2, 120)])
 let limits = try table("rule", Field("limit", .int64), [("limit", 1, 0), ("limit", 2, 38)])
