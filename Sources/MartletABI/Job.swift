@@ -146,9 +146,9 @@ public func martletJobNext(
   _ job: OpaquePointer, _ minRows: Int64, _ out: UnsafeMutablePointer<OpaquePointer?>?,
   _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  running(error: error) {
+  runningJob(job, error: error) { job in
     guard let out else { throw missing("out") }
-    out.pointee = try Handle.object(job, as: Job.self).next(minRows: Int(clamping: minRows)).map { Handle.new($0) }
+    out.pointee = try job.next(minRows: Int(clamping: minRows)).map { Handle.new($0) }
   }
 }
 

@@ -20,6 +20,7 @@ static const char *const status_class_names[MARTLET_STATUS_COUNT] = {
   [MARTLET_SNAPSHOT_INVALID] = "SnapshotError",
   [MARTLET_SNAPSHOT_MISMATCH] = "SnapshotMismatchError",
   [MARTLET_MISSING_COLUMN] = "MissingColumnError",
+  [MARTLET_WORKER_DIED] = "WorkerDiedError",
 };
 
 int errors_init(engine_state *st) {

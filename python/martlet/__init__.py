@@ -54,6 +54,8 @@ from .errors import (
     StateTypeError,
     TimerError,
     ValueRangeError,
+    WorkerDiedError,
+    WorkerFailedError,
 )
 from .functions import BroadcastProcessFunction, CoProcessFunction, ProcessFunction
 from .keyed import BroadcastConnectedStreams, BroadcastStream, ConnectedStreams, KeyedStream
@@ -107,6 +109,8 @@ __all__ = [
     "TimerError",
     "ValueRangeError",
     "ValueState",
+    "WorkerDiedError",
+    "WorkerFailedError",
     "__version__",
     "apply_process_function",
     "broadcast_stream",

@@ -23,6 +23,8 @@ __all__ = [
     "StateTypeError",
     "TimerError",
     "ValueRangeError",
+    "WorkerDiedError",
+    "WorkerFailedError",
 ]
 
 
@@ -116,6 +118,14 @@ class SnapshotError(MartletError, ValueError):
 
 class SnapshotMismatchError(SnapshotError):
     """A snapshot of a function with other keys or states. Declare what the message names as it was."""
+
+
+class WorkerDiedError(MartletError, RuntimeError):
+    """A worker process ended while its job still needed it; the message says how."""
+
+
+class WorkerFailedError(MartletError, RuntimeError):
+    """A function failed in a worker process with an exception that cannot be sent; the message tells of it."""
 
 
 class EngineError(MartletError, RuntimeError):

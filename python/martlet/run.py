@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from ._engine import Job, ManualClock, RecordBatch, Schema, export_stream
 from .config import Config
-from .errors import ClosedError
+from .errors import ClosedError, WorkerDiedError
 from .instances import Instance, instantiate
 from .metrics import watermark_lag_ms
 from .monitor import Monitor
 from .report import RunReport
+from .workers import start_workers
 
 if TYPE_CHECKING:
     from .graph import Plan, PlannedOperator, SourceNode
@@ -81,7 +82,18 @@ class Run:
     Closed when all outputs have ended, on an error that no output is left to hear of, or when it is dropped.
     """
 
-    __slots__ = ("_job", "_monitor", "_numbers", "_open", "_started", "failure", "is_running", "report")
+    __slots__ = (
+        "__weakref__",
+        "_job",
+        "_monitor",
+        "_numbers",
+        "_open",
+        "_started",
+        "_workers",
+        "failure",
+        "is_running",
+        "report",
+    )
 
     def __init__(self, plan: Plan, config: Config) -> None:
         name = config.name or " + ".join(source.name for source in plan.sources)
@@ -97,6 +109,7 @@ class Run:
         # A source on its own is the job's only output.
         self._numbers = [self._job.add_output(one.process, one.tag) if one.process else 0 for one in plan.outputs]
         self._open = len(plan.outputs)
+        self._workers = start_workers(self, self._job, name, plan, config)
 
     def outputs(self) -> list[Output]:
         """Those of the plan, to be asked for once. The run does not hold them: it lives as long as one of them."""
@@ -113,6 +126,8 @@ class Run:
             if self.failure is not None:
                 raise self.failure from None
             self.failure = error
+            if self._workers is not None and isinstance(error, WorkerDiedError):
+                self._workers.explain(error)
             raise
         finally:
             self.is_running = False
@@ -144,6 +159,8 @@ class Run:
         self._monitor.close(counters, f"failed: {self.failure!r}" if failed else f"ended: {self.report}")
         with contextlib.suppress(Exception):
             self._job.close()
+        if self._workers is not None:
+            self._workers.close()
 
 
 class Output:

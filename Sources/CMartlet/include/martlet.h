@@ -68,7 +68,8 @@ typedef enum martlet_status {
   MARTLET_CALLBACK_FATAL = 15,  /* returned by a callback only: as MARTLET_CALLBACK_FAILED, and no error policy may swallow it */
   MARTLET_SNAPSHOT_INVALID = 16,/* bytes that are no whole, sound snapshot of a format this version reads */
   MARTLET_SNAPSHOT_MISMATCH = 17,/* the snapshot of a function with other keys or states: declare them as they were */
-  MARTLET_MISSING_COLUMN = 18   /* there is no column of that name; the message lists those there are */
+  MARTLET_MISSING_COLUMN = 18,  /* there is no column of that name; the message lists those there are */
+  MARTLET_WORKER_DIED = 19      /* a worker process ended while it was needed: look for what killed it */
 } martlet_status;
 
 #define MARTLET_NO_RECORD (-1)
@@ -490,5 +491,6 @@ int32_t martlet_key_group(uint64_t hash, int32_t max_parallelism);
 #endif
 
 #include "martlet_harness.h"
+#include "martlet_workers.h"
 
 #endif /* MARTLET_H */

@@ -100,8 +100,8 @@ public final class OutputBuilder {
   package func emitRow(
     _ batch: Unmanaged<RecordBatch>, _ row: Int, timestamp: @autoclosure () -> Int64
   ) throws(EngineError) {
-    guard _fastPath(batch.toOpaque() == fastSource), _fastPath(UInt(bitPattern: row) < sourceRows),
-      _fastPath(pendingRows < rowCapacity), _fastPath(!notesRows)
+    guard _fastPath(batch.toOpaque() == fastSource),
+      _fastPath(UInt(bitPattern: row) < sourceRows), _fastPath(pendingRows < rowCapacity), _fastPath(!notesRows)
     else { return try emitSlowly(batch, row, timestamp()) }
     rows[pendingRows] = Int32(truncatingIfNeeded: row)
     pendingRows &+= 1

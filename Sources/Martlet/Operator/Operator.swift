@@ -51,7 +51,7 @@ extension Operator {
 }
 
 /// What an operator counts.
-struct OperatorCounters {
+struct OperatorCounters: BitwiseCopyable {
   var nullKeys: Int64 = 0
   var late: Int64 = 0
   var lateDropped: Int64 = 0

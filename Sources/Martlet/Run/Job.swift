@@ -28,6 +28,8 @@ public final class Job {
   public var parallelism = Parallelism.serial
   /// Where they run; nil: in threads of this process.
   var transport: (any InstanceTransport)?
+  /// What a worker process said about the cause of the last failure.
+  package var failureCause: [UInt8]?
   /// Per operator: what feeds it, one or two.
   var inputs: [[JobInput]] = []
   /// What the next operator is applied to.

@@ -40,6 +40,8 @@ public struct EngineError: Error, Sendable {
     case snapshotMismatch = 17
     /// There is no column of that name: name one of those the message lists. (A `.schemaMismatch` of its own.)
     case missingColumn = 18
+    /// A worker process ended while it was needed: look for what killed it.
+    case workerDied = 19
   }
 
   public var kind: Kind
@@ -50,6 +52,8 @@ public struct EngineError: Error, Sendable {
   public var record: Int64?
   /// The current key, as text.
   public var key: String?
+  /// Of a callback that failed in a worker process: what the binding there gave about the cause, for the binding here.
+  public var cause: [UInt8]?
 
   public init(_ kind: Kind, _ message: String) {
     self.kind = kind

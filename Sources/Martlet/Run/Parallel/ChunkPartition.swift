@@ -20,6 +20,8 @@ final class ChunkPartition: @unchecked Sendable {
   private var firstRight: Int64 = 0
   private var firstRecord: Int64 = 0
   private var hasTimestamps = false
+  private var span = 0..<0
+  private var rightSpan = 0..<0
   private(set) var recordCount = 0
 
   init(parallelism: Int) { starts = Array(repeating: 0, count: parallelism + 1) }
@@ -40,6 +42,7 @@ final class ChunkPartition: @unchecked Sendable {
     batch = chunk.batch
     firstRecord = chunk.firstRecord
     recordCount = count
+    span = count == 0 ? 0..<0 : chunk.selection[0]..<(chunk.selection[count - 1] + 1)
     hasTimestamps = chunk.timestamps != nil
     copy(chunk.marks)
     partitioner.assign(chunk.batch, chunk.selection, to: owners)
@@ -81,6 +84,7 @@ final class ChunkPartition: @unchecked Sendable {
     (firstRecord, firstRight) = (merged.firstLeft, merged.firstRight)
     recordCount = count
     hasTimestamps = merged.timestamps != nil
+    (span, rightSpan) = merged.spans
     copy(merged.marks)
     findStarts(count)
     var next = starts
@@ -111,7 +115,7 @@ final class ChunkPartition: @unchecked Sendable {
       rows: UnsafeBufferPointer(start: rows, count: count),
       positions: UnsafeBufferPointer(start: positions + start, count: count),
       timestamps: hasTimestamps ? UnsafePointer(timestamps + start) : nil, marks: marks, recordCount: recordCount,
-      owner: self)
+      owner: self, leftSpan: span, rightSpan: rightSpan)
   }
 
   /// What instance `instance` gets; nil if there is nothing for it, but for a look at the clock if `looksAtClock`.
@@ -122,7 +126,7 @@ final class ChunkPartition: @unchecked Sendable {
       batch: batch, firstRecord: firstRecord, rows: UnsafeBufferPointer(start: rows + start, count: count),
       positions: UnsafeBufferPointer(start: positions + start, count: count),
       timestamps: hasTimestamps ? UnsafePointer(timestamps + start) : nil, marks: marks, recordCount: recordCount,
-      owner: self)
+      owner: self, span: span)
   }
 
   /// Every instance has answered: lets the batch go.
@@ -158,5 +162,23 @@ final class ChunkPartition: @unchecked Sendable {
       }
       for instance in 1..<starts.count { starts[instance] += starts[instance - 1] }
     }
+  }
+}
+
+extension MergedChunk {
+  /// Which rows of the left batch and of the right one the records are in.
+  fileprivate var spans: (left: Range<Int>, right: Range<Int>) {
+    var spans = (left: 0..<0, right: 0..<0)
+    for tagged in rows {
+      let row = Int(tagged & 0x7FFF_FFFF)
+      if tagged >> 31 == 0 { spans.left.include(row) } else { spans.right.include(row) }
+    }
+    return spans
+  }
+}
+
+extension Range where Bound == Int {
+  fileprivate mutating func include(_ row: Int) {
+    self = isEmpty ? row..<(row + 1) : Swift.min(lowerBound, row)..<Swift.max(upperBound, row + 1)
   }
 }

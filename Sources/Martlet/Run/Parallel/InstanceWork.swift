@@ -83,6 +83,9 @@ struct InstanceChunk: @unchecked Sendable {
   /// How many records the whole chunk has.
   let recordCount: Int
   let owner: AnyObject
+  /// The rows of the batch from the chunk's first record to its last, of all instances: what worker processes are sent. Nil: from the
+  /// first to the last of `rows`.
+  var span: Range<Int>?
 }
 
 /// The same for two inputs. Broadcast records are in the chunk of every instance.
@@ -101,6 +104,9 @@ struct InstanceMergedChunk: @unchecked Sendable {
   let marks: UnsafeBufferPointer<WatermarkMark>
   let recordCount: Int
   let owner: AnyObject
+  /// As `InstanceChunk.span`, of either side.
+  let leftSpan: Range<Int>
+  let rightSpan: Range<Int>
 }
 
 /// What came of one piece of work.
