@@ -152,9 +152,9 @@ def test_what_does_not_fit() -> None:
     class Other(Rules):
         limits = mt.BroadcastState("limits", str, str)
 
-    with pytest.raises(mt.SnapshotMismatchError, match="broadcast side.*one input"):
+    with pytest.raises(mt.SnapshotMismatchError, match=r"broadcast side.*one input"):
         Harness.restore(golden(), one, mt.ListState("seen", str), key="k", forget=["limits", "names"])
-    with Harness(one, key="k") as h, pytest.raises(mt.SnapshotMismatchError, match="one input.*two connected inputs"):
+    with Harness(one, key="k") as h, pytest.raises(mt.SnapshotMismatchError, match=r"one input.*two connected inputs"):
         Harness.restore(h.snapshot(), Both(), key="k")
     with pytest.raises(mt.SnapshotMismatchError, match="'limits'"):
         Harness.restore(golden(), Other(), key="k")
