@@ -79,8 +79,7 @@ int operator_read_key(operator_object *self, const martlet_context *call) {
 
 /* ---- failures ---------------------------------------------------------------------------------------- */
 
-/* Records count per input, so with two of them a number alone would not say which record it is. */
-static const char *side_word(const operator_object *self, const martlet_context *call) {
+const char *operator_side_word(const operator_object *self, const martlet_context *call) {
   if (call->side == MARTLET_RIGHT) return self->kind == MARTLET_BROADCAST ? "broadcast " : "right ";
   return call->side == MARTLET_LEFT && self->kind == MARTLET_CONNECT ? "left " : "";
 }
@@ -93,13 +92,13 @@ static PyObject *place_note(operator_object *self, const martlet_context *call, 
       note = PyUnicode_FromFormat("in operator '%U', timer at %lld, key %V", self->name, (long long)call->fire_time,
                                   key, "?");
     else if (call->rows > 1)
-      note = PyUnicode_FromFormat("in operator '%U', %srecords %lld to %lld, key %V", self->name, side_word(self, call),
+      note = PyUnicode_FromFormat("in operator '%U', %srecords %lld to %lld, key %V", self->name, operator_side_word(self, call),
                                   (long long)call->record, (long long)(call->record + call->rows - 1), key, "?");
     else if (call->record >= 0 && !has_key)
-      note = PyUnicode_FromFormat("in operator '%U', %srecord %lld", self->name, side_word(self, call),
+      note = PyUnicode_FromFormat("in operator '%U', %srecord %lld", self->name, operator_side_word(self, call),
                                   (long long)call->record);
     else if (call->record >= 0)
-      note = PyUnicode_FromFormat("in operator '%U', %srecord %lld, key %V", self->name, side_word(self, call),
+      note = PyUnicode_FromFormat("in operator '%U', %srecord %lld, key %V", self->name, operator_side_word(self, call),
                                   (long long)call->record, key, "?");
     else note = PyUnicode_FromFormat("in operator '%U', on_end(), key %V", self->name, key, "?");
   } else note = PyUnicode_FromFormat("in operator '%U', %s()", self->name, method);

@@ -55,6 +55,8 @@ static inline operator_input *operator_input_of(operator_object *self, const mar
 }
 /* Makes `self->key` the key of this call. 0 or -1. */
 int operator_read_key(operator_object *self, const martlet_context *call);
+/* "left ", "right ", "broadcast " or "": records count per input, so with two of them a number would not say which record it is. */
+const char *operator_side_word(const operator_object *self, const martlet_context *call);
 /* Hands the current exception to the job; `method`: NULL for a callback with a key. The status for the engine. */
 int32_t operator_fail(operator_object *self, const martlet_context *call, const char *method, martlet_error *error);
 /* Gives the current MartletError the operator's name and the record and key of the running call. `self` may be NULL. */

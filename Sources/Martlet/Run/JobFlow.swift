@@ -95,7 +95,7 @@ extension Job {
   }
 
   private func takesTurns(_ feeds: [Feed]) -> Bool {
-    feeds.allSatisfy { feed in merges[feed.process].map { $0.order != .arrival } ?? false }
+    !feeds.isEmpty && feeds.allSatisfy { feed in merges[feed.process].map { $0.order != .arrival } ?? false }
   }
 
   private func fail(_ feeds: [Feed], _ error: any Error) throws {

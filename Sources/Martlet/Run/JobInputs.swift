@@ -82,7 +82,9 @@ extension Job {
       return try deferFailure(ofSource: number, error)
     }
     switch arrival {
-    case .notYet: if try !collectSome() { try poll() }
+    case .notYet:
+      for one in operators { one.sweepExpired() }
+      if try !collectSome() { try poll() }
     case .chunk(let chunk): try pushFromSource(chunk, number)
     case .end:
       // The clock may have passed some while the source was asked.

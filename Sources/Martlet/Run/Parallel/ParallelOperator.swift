@@ -132,6 +132,9 @@ final class ParallelOperator: Operator {
     return true
   }
 
+  /// Instances sweep with their work: every chunk and every tick.
+  func sweepExpired() {}
+
   private var nextWake: Int64? { latest.lazy.compactMap(\.nextWake).min() }
 
   var timeToNextTick: Int64? {
