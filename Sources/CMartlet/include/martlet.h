@@ -67,7 +67,10 @@ typedef enum martlet_status {
   MARTLET_INTERNAL = 14,        /* a broken invariant: report a bug */
   MARTLET_CALLBACK_FATAL = 15,  /* returned by a callback only: as MARTLET_CALLBACK_FAILED, and no error policy may swallow it */
   MARTLET_SNAPSHOT_INVALID = 16,/* bytes that are no whole, sound snapshot of a format this version reads */
-  MARTLET_SNAPSHOT_MISMATCH = 17/* the snapshot of a function with other keys or states: declare them as they were */
+  MARTLET_SNAPSHOT_MISMATCH = 17,/* the snapshot of a function with other keys or states: declare them as they were */
+  MARTLET_STORAGE_FAILED = 18,  /* files could not be read or written: see to the disk, then open again */
+  MARTLET_STORAGE_IN_USE = 19,  /* another job has the directory open: stop it or choose another directory */
+  MARTLET_STORAGE_CORRUPT = 20  /* what is on disk is damaged or incomplete: restore from a checkpoint */
 } martlet_status;
 
 #define MARTLET_NO_RECORD (-1)

@@ -38,6 +38,12 @@ public struct EngineError: Error, Sendable {
     case snapshotInvalid = 16
     /// A snapshot of a function with other keys or states: declare them as they were.
     case snapshotMismatch = 17
+    /// Reading or writing files failed (disk full, read-only, no permission): see to that, then open the store again.
+    case storageFailed = 18
+    /// Another job has the directory open: stop it, or choose another directory.
+    case storageInUse = 19
+    /// What is on disk is damaged or incomplete: restore from a checkpoint.
+    case storageCorrupt = 20
   }
 
   public var kind: Kind
