@@ -86,6 +86,7 @@ typedef struct martlet_error {
 
 uint32_t martlet_abi_version(void);
 const char *martlet_version(void); /* "0.1.0": static */
+const char *martlet_rocksdb_version(void); /* of the library that state on disk is kept with, "7.8.3": static */
 
 /* ---- batches ----------------------------------------------------------------------------------- */
 

@@ -105,10 +105,7 @@ import Testing
   @Test(arguments: StoreKind.allCases)
   func valuesMayBeHuge(kind: StoreKind) throws {
     let rig = try StoreRig(kind)
-    let value = [UInt8](unsafeUninitializedCapacity: 40 << 20) { buffer, count in
-      for index in buffer.indices { buffer[index] = UInt8(truncatingIfNeeded: index &* 31 ^ index >> 9) }
-      count = 40 << 20
-    }
+    let value = noise(40 << 20, 1)
     let key = [UInt8](repeating: 7, count: 100_000)
     try rig.store.write { batch in
       try batch.put(key, value, in: StoreRig.a)

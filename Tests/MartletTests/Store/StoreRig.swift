@@ -91,3 +91,15 @@ func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 
 /// Big-endian, so that numbers and their bytes have one order.
 func bytes(_ number: Int) -> [UInt8] { withUnsafeBytes(of: UInt64(number).bigEndian) { Array($0) } }
+
+/// Bytes that no compression makes smaller, the same for the same seed.
+func noise(_ count: Int, _ seed: Int) -> [UInt8] {
+  var random = SeededGenerator(UInt64(seed))
+  return [UInt8](unsafeUninitializedCapacity: count + 8) { buffer, filled in
+    let raw = UnsafeMutableRawBufferPointer(buffer)
+    for offset in stride(from: 0, to: count, by: 8) {
+      raw.storeBytes(of: random.next(), toByteOffset: offset, as: UInt64.self)
+    }
+    filled = count
+  }
+}
