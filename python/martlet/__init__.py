@@ -32,6 +32,7 @@ from ._engine import (
     Timer,
     ValueState,
 )
+from ._engine import rocksdb_version as _rocksdb_version
 from ._engine import version as __version__
 from .config import Config
 from .errors import (
@@ -103,8 +104,12 @@ __all__ = [
     "TimerError",
     "ValueRangeError",
     "ValueState",
+    "__features__",
     "__version__",
     "apply_process_function",
     "errors",
     "stream",
 ]
+
+#: What this build of martlet works with, name → version: `{"rocksdb": "7.8.3"}`. For bug reports.
+__features__: dict[str, str] = {"rocksdb": _rocksdb_version}

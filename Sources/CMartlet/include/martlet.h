@@ -52,7 +52,7 @@ extern "C" {
 typedef enum martlet_status {
   MARTLET_OK = 0,
   MARTLET_INVALID_ARGUMENT = 1, /* a setting or argument is wrong: fix the call */
-  MARTLET_SCHEMA_MISMATCH = 2,  /* a column is missing or its type does not fit: fix the input or output */
+  MARTLET_SCHEMA_MISMATCH = 2,  /* a column's type does not fit, or batches differ: fix the input or output */
   MARTLET_KEY_TYPE = 3,         /* a column of this type cannot be a key */
   MARTLET_NULL_KEY = 4,         /* a record has a null key and the policy is to raise */
   MARTLET_NULL_TIMESTAMP = 5,   /* a record has a null timestamp and the policy is to raise */
@@ -68,9 +68,10 @@ typedef enum martlet_status {
   MARTLET_CALLBACK_FATAL = 15,  /* returned by a callback only: as MARTLET_CALLBACK_FAILED, and no error policy may swallow it */
   MARTLET_SNAPSHOT_INVALID = 16,/* bytes that are no whole, sound snapshot of a format this version reads */
   MARTLET_SNAPSHOT_MISMATCH = 17,/* the snapshot of a function with other keys or states: declare them as they were */
-  MARTLET_STORAGE_FAILED = 18,  /* files could not be read or written: see to the disk, then open again */
-  MARTLET_STORAGE_IN_USE = 19,  /* another job has the directory open: stop it or choose another directory */
-  MARTLET_STORAGE_CORRUPT = 20  /* what is on disk is damaged or incomplete: restore from a checkpoint */
+  MARTLET_MISSING_COLUMN = 18,  /* there is no column of that name; the message lists those there are */
+  MARTLET_STORAGE_FAILED = 19,  /* files could not be read or written: see to the disk, then open again */
+  MARTLET_STORAGE_IN_USE = 20,  /* another job has the directory open: stop it or choose another directory */
+  MARTLET_STORAGE_CORRUPT = 21  /* what is on disk is damaged or incomplete: restore from a checkpoint */
 } martlet_status;
 
 #define MARTLET_NO_RECORD (-1)
@@ -268,6 +269,10 @@ typedef struct martlet_timer {
  * them to `timers`, and how many there are to `*count`. */
 int32_t martlet_timers(martlet_context *call, martlet_timer *timers, int64_t capacity, int64_t *count, martlet_error *error);
 
+/* The current key's pending timer of that name. `*found` is 1 and `*domain` (martlet_timer_domain) and `*time_ms` say when it fires, or
+ * `*found` is 0 and the two are left alone. `domain` may be NULL. */
+int32_t martlet_named_timer(martlet_context *call, const char *name, size_t length, int32_t *domain, int64_t *time_ms, int32_t *found, martlet_error *error);
+
 /* ---- state: martlet_state.h ---------------------------------------------------------------------- */
 
 #include "martlet_state.h"
@@ -394,7 +399,7 @@ typedef struct martlet_report {
   int64_t timers_fired;
   int64_t timers_pending;
   int64_t keys;             /* keys that hold state or timers now */
-  int64_t state_bytes;      /* memory of keys, state and timers */
+  int64_t state_bytes;      /* memory of keys, state and timers; beyond 65,536 keys partly as last measured */
   int64_t watermark;        /* of the last operator */
   int64_t processing_timers_fired;   /* those of timers_fired … */
   int64_t processing_timers_pending; /* … and of timers_pending that wait for processing time */
@@ -402,7 +407,7 @@ typedef struct martlet_report {
   int64_t errors;           /* records and timers whose calls failed and were taken back */
   int64_t side_records;     /* rows of side outputs that were taken, or wait to be */
   int64_t side_dropped;     /* rows of outputs that nobody asked for */
-  int64_t state_entries;    /* values that states hold now */
+  int64_t state_entries;    /* values, list elements and map entries that states hold now */
   int64_t input_watermark;  /* of the input: the last before its end */
 } martlet_report;
 

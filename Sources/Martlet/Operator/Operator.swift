@@ -14,6 +14,8 @@ protocol Operator: AnyObject {
   func finish(watermark: Int64) throws
   /// Fires the processing-time timers that the clock has passed; false if there are none.
   func tick() throws -> Bool
+  /// While the input is idle: frees some of the state that has expired.
+  func sweepExpired()
   /// Milliseconds until `tick` may have something to do, at least; nil if no processing-time timer is pending.
   var timeToNextTick: Int64? { get }
   /// The input has ended: fires what is left and ends the keys. The last watermark is not passed on: every operator of a chain

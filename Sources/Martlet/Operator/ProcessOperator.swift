@@ -144,6 +144,7 @@ final class ProcessOperator: Operator {
     } else {
       try advance(to: watermark)
     }
+    parts.states.sweep(afterRows: 0)
     parts.keys.reclaim()
   }
 
@@ -269,8 +270,14 @@ final class ProcessOperator: Operator {
     parts.timers.processing.advance(to: now)
     guard parts.timers.processing.isDue(at: now) else { return false }
     try enclosed(nil) { try fireProcessingTimers(parts, at: now) }
+    parts.states.sweep(afterRows: 0)
     parts.keys.reclaim()
     return true
+  }
+
+  func sweepExpired() {
+    parts?.states.sweepWhileIdle()
+    parts?.keys.reclaim()
   }
 
   var timeToNextTick: Int64? { parts?.timers.timeToNextProcessingTimer }

@@ -321,6 +321,7 @@ public final class Job {
     try tick()
     switch try source.nextChunk(within: timeToNextTick) {
     case .notYet:
+      for one in operators { one.sweepExpired() }
       try poll()
     case .chunk(let chunk):
       if operators.isEmpty {
