@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import Path
 
 import martlet as mt
 from martlet import ProcessFunction, ValueState, apply_process_function
@@ -91,7 +92,13 @@ def main() -> None:
     else:
         raise AssertionError("a float key was accepted")
 
-    print(f"martlet {mt.__version__} on Python {sys.version.split()[0]}: smoke test passed")
+    rocksdb = mt.__features__["rocksdb"]
+    assert rocksdb.count(".") == 2, rocksdb
+    assert any("martlet.libs" in line and "librocksdb" in line for line in Path("/proc/self/maps").open()), (
+        "RocksDB was not loaded from the wheel"
+    )
+
+    print(f"martlet {mt.__version__} with RocksDB {rocksdb} on Python {sys.version.split()[0]}: smoke test passed")
 
 
 if __name__ == "__main__":
