@@ -64,11 +64,11 @@ class ConfigError(MartletError, ValueError):
 
 
 class SchemaError(MartletError):
-    """A column is missing or a type does not fit: fix the input or the declared output."""
+    """A type does not fit, or a column is missing: fix the input or the declared output."""
 
 
 class MissingColumnError(SchemaError, KeyError):
-    """There is no column of this name. The message lists those there are."""
+    """There is no key, timestamp or record column of this name. The message lists those there are."""
 
     __str__ = MartletError.__str__
 

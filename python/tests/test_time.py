@@ -163,7 +163,7 @@ def test_null_timestamps() -> None:
 
 
 def test_bad_timestamp_columns() -> None:
-    with pytest.raises(mt.MissingColumnError, match=r"stream 'clicks': there is no timestamp column 'nope'; .*'k'") as caught:
+    with pytest.raises(mt.MissingColumnError, match=r"'clicks': there is no timestamp column 'nope'; .*'k'") as caught:
         run(at(1), watch, timestamp="nope", name="clicks")
     assert isinstance(caught.value, (mt.SchemaError, KeyError))
     with pytest.raises(mt.MissingColumnError, match=r"'T' \(did you mean 't'\?\)"):

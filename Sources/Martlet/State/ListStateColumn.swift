@@ -261,7 +261,9 @@ final class ListStateColumn: StateColumn {
       + blockBytes.total(slots: usedSlots) { slot in
         guard let block = lists[slot] else { return 0 }
         var bytes = ListStateColumn.headerSize + storedCapacity(block) * stride
-        if form.isBytes { for position in 0..<storedCount(block) { bytes += form.blockBytes(element(block, position)) } }
+        if form.isBytes {
+          for position in 0..<storedCount(block) { bytes += form.blockBytes(element(block, position)) }
+        }
         return bytes
       }
   }

@@ -23,7 +23,9 @@ private func editDistance(_ a: [Unicode.Scalar], _ b: [Unicode.Scalar]) -> Int {
     var current = [row + 1]
     for (column, other) in b.enumerated() {
       var least = min(above[column] + (letter == other ? 0 : 1), above[column + 1] + 1, current[column] + 1)
-      if row > 0, column > 0, letter == b[column - 1], a[row - 1] == other { least = min(least, before[column - 1] + 1) }
+      if row > 0, column > 0, letter == b[column - 1], a[row - 1] == other {
+        least = min(least, before[column - 1] + 1)
+      }
       current.append(least)
     }
     before = above

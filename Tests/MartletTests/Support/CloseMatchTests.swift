@@ -24,7 +24,8 @@ import Testing
     let error = schema.missing("userid", as: "key column")
     #expect(
       error.kind == .missingColumn
-        && error.message == "there is no key column 'userid' (did you mean 'user_id'?); the columns are 'user_id', 'ts'")
+        && error.message == "there is no key column 'userid' (did you mean 'user_id'?); the columns are 'user_id', 'ts'"
+    )
     #expect(schema.missing("x").message == "there is no column 'x'; the columns are 'user_id', 'ts'")
     #expect(Schema([]).missing("x").message == "there is no column 'x'; there are no columns")
     let wide = Schema((0..<150).map { Field("c\($0)", .int64) })
