@@ -50,7 +50,7 @@ def find_swift() -> str:
 
 
 def check_rocksdb(swift: str) -> None:
-    """An explained error when RocksDB with its headers is not there; the compiler's own would be about a Swift module."""
+    """An explained error when RocksDB or its headers are missing; the compiler's own would be about a Swift module."""
     clang = Path(os.path.realpath(swift)).parent / "clang"
     command = [str(clang) if clang.exists() else "cc", "-x", "c", "-", "-lrocksdb", "-o", os.devnull]
     program = "#include <rocksdb/c.h>\nint main(void) { rocksdb_free(0); return 0; }\n"

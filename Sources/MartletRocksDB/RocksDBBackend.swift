@@ -34,7 +34,8 @@ package struct RocksDBBackend: StoreBackend {
     if let left = names.first(where: { $0.hasSuffix(".sst") || $0.hasSuffix(".log") }) {
       throw EngineError(
         .storageCorrupt,
-        "cannot open the store at '\(options.path)': its file CURRENT is missing, and '\(left)' is there; restore from a checkpoint")
+        "cannot open the store at '\(options.path)': its file CURRENT is missing, and '\(left)' is there; restore from a checkpoint"
+      )
     }
     guard case .create = options.access else {
       throw EngineError(.invalidArgument, "cannot open the store at '\(options.path)': there is none")
@@ -53,10 +54,12 @@ package struct RocksDBBackend: StoreBackend {
   package func clone(_ copy: String, to path: String) throws(EngineError) {
     guard try fileSystem.info(FilePath.join(copy, "CURRENT")) != nil else {
       throw EngineError(
-        .storageCorrupt, "there is no copy of a store at '\(copy)': its file CURRENT is missing; restore from another checkpoint")
+        .storageCorrupt,
+        "there is no copy of a store at '\(copy)': its file CURRENT is missing; restore from another checkpoint")
     }
     if try fileSystem.info(path) != nil {
-      throw EngineError(.invalidArgument, "cannot clone a store to '\(path)': there is something already; choose a new name")
+      throw EngineError(
+        .invalidArgument, "cannot clone a store to '\(path)': there is something already; choose a new name")
     }
     let fresh = path + ".new"
     try fileSystem.removeTree(fresh)

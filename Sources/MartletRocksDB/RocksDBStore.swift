@@ -81,7 +81,8 @@ package final class RocksDBStore: KeyValueStore {
         .invalidArgument, "cannot copy the store at '\(self.path)': it was opened for reading only; clone it instead")
     }
     if try fileSystem.info(path) != nil {
-      throw EngineError(.invalidArgument, "cannot copy a store to '\(path)': there is something already; choose a new name")
+      throw EngineError(
+        .invalidArgument, "cannot copy a store to '\(path)': there is something already; choose a new name")
     }
     try remembering { () throws(EngineError) in
       try FaultPoint.storeBeforeCopy.reach()
@@ -146,7 +147,8 @@ package final class RocksDBStore: KeyValueStore {
     if let failure {
       throw EngineError(
         .storageFailed,
-        "cannot \(operation) the store at '\(path)': it failed before, so what it holds is not known; open it again (\(failure))")
+        "cannot \(operation) the store at '\(path)': it failed before, so what it holds is not known; open it again (\(failure))"
+      )
     }
     return database
   }

@@ -19,7 +19,5 @@ def test_storage_errors_are_those_of_the_system_too(error):
     assert isinstance(raised, mt.MartletError)
     assert isinstance(raised, OSError)
     assert isinstance(raised, mt.StorageError)
-    assert str(raised) == (
-        "cannot write '/data/x': No space left on device (errno 28) (operator 'count', record 7)"
-    )
+    assert str(raised) == ("cannot write '/data/x': No space left on device (errno 28) (operator 'count', record 7)")
     assert (raised.operator, raised.record, raised.key) == ("count", 7, None)

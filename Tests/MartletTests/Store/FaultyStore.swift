@@ -37,7 +37,8 @@ private final class FaultyStore: KeyValueStore {
   var path: String { base.path }
   var families: [String] { base.families }
 
-  private func run<Result>(_ operation: String, _ body: () throws(EngineError) -> Result) throws(EngineError) -> Result {
+  private func run<Result>(_ operation: String, _ body: () throws(EngineError) -> Result) throws(EngineError) -> Result
+  {
     if hasFailed.load(ordering: .relaxed) {
       throw EngineError(.storageFailed, "cannot \(operation) the store at '\(path)': it failed before; open it again")
     }

@@ -21,7 +21,7 @@ import Testing
     }
   }
 
-  @Test(arguments: StoreKind.allCases, 1...3)
+  @Test(arguments: StoreKind.allCases, 1...2)
   func randomPrograms(kind: StoreKind, seed: Int) throws {
     var random = SeededGenerator(UInt64(seed))
     let rig = try StoreRig(kind)
@@ -51,7 +51,7 @@ import Testing
       }
     }
 
-    for step in 0..<150 {
+    for step in 0..<120 {
       switch Int.random(in: 0..<20, using: &random) {
       case 0 where kind != .memory && kind != .faultyMemory: try rig.reopen()
       case 1 where copies.count < 4:

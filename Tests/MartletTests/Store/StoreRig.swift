@@ -73,8 +73,9 @@ extension KeyValueStore {
     return values
   }
 
-  func scan(_ range: KeyRange = KeyRange(), in family: StoreFamily = StoreRig.a) throws -> [(key: [UInt8], value: [UInt8])]
-  {
+  func scan(_ range: KeyRange = KeyRange(), in family: StoreFamily = StoreRig.a) throws -> [(
+    key: [UInt8], value: [UInt8]
+  )] {
     let cursor = try cursor(family, range)
     var entries: [(key: [UInt8], value: [UInt8])] = []
     while try cursor.next() { entries.append((Array(cursor.key), Array(cursor.value))) }

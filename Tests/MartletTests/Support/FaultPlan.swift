@@ -56,7 +56,8 @@ final class FaultPlan: Sendable {
       state.calls += 1
       state.log.append("\(operation) \(path)")
       if state.isDead { return (.before, state.calls) }
-      let hit = state.failAt > 0 && (state.effect == .forGood ? state.calls >= state.failAt : state.calls == state.failAt)
+      let hit =
+        state.failAt > 0 && (state.effect == .forGood ? state.calls >= state.failAt : state.calls == state.failAt)
       if hit, state.effect == .crash { state.isDead = true }
       return (hit ? state.moment : nil, state.calls)
     }

@@ -73,7 +73,8 @@ package struct PosixFileSystem: FileSystem {
   package func freeBytes(_ path: String) throws(EngineError) -> Int64 {
     var status = statvfs()
     guard statvfs(path, &status) == 0 else { throw SystemError.last("look at the free space of", path) }
-    return Int64(clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue)
+    return Int64(
+      clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue)
   }
 
   package func lock(_ path: String) throws(EngineError) -> any FileLock {

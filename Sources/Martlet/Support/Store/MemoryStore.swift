@@ -21,8 +21,9 @@ package final class MemoryStore: KeyValueStore {
     var isClosed = false
   }
 
-  fileprivate init(_ options: StoreOptions, _ content: [(name: String, table: MemoryTable)], _ fileSystem: any FileSystem)
-  {
+  fileprivate init(
+    _ options: StoreOptions, _ content: [(name: String, table: MemoryTable)], _ fileSystem: any FileSystem
+  ) {
     path = options.path
     families = options.families
     access = options.access
@@ -37,7 +38,11 @@ package final class MemoryStore: KeyValueStore {
   {
     let table = try snapshot("read", family)
     for index in 0..<keys.count {
-      if let value = table.value(keys[index]) { value.withUnsafeBytes { receive(index, $0) } } else { receive(index, nil) }
+      if let value = table.value(keys[index]) {
+        value.withUnsafeBytes { receive(index, $0) }
+      } else {
+        receive(index, nil)
+      }
     }
   }
 
@@ -88,7 +93,9 @@ package final class MemoryStore: KeyValueStore {
       }
       return state.openCursors
     }
-    if open > 0 { throw EngineError(.busy, "cannot close the store at '\(path)': \(open) cursors are open; close them first") }
+    if open > 0 {
+      throw EngineError(.busy, "cannot close the store at '\(path)': \(open) cursors are open; close them first")
+    }
   }
 
   fileprivate func cursorClosed() { state.withLock { $0.openCursors -= 1 } }

@@ -30,7 +30,8 @@ enum MemoryStoreFile {
     writer.integer(writer.bytes.withUnsafeBytes { StableHash.hash($0) })
 
     if try fileSystem.info(path) != nil {
-      throw EngineError(.invalidArgument, "cannot copy a store to '\(path)': there is something already; choose a new name")
+      throw EngineError(
+        .invalidArgument, "cannot copy a store to '\(path)': there is something already; choose a new name")
     }
     let fresh = path + ".new"
     try fileSystem.removeTree(fresh)

@@ -61,7 +61,9 @@ package final class WriteBatch: @unchecked Sendable {
   }
 
   /// Removes the keys from `lower` on, up to but not including `upper`; none if `upper` is not above `lower`.
-  package func removeRange(from lower: UnsafeRawBufferPointer, upTo upper: UnsafeRawBufferPointer, in family: StoreFamily)
+  package func removeRange(
+    from lower: UnsafeRawBufferPointer, upTo upper: UnsafeRawBufferPointer, in family: StoreFamily
+  )
     throws(EngineError)
   {
     if upper.count > WriteBatch.longestKey { throw tooLong("key", upper.count, WriteBatch.longestKey) }
@@ -81,7 +83,8 @@ package final class WriteBatch: @unchecked Sendable {
   package func remove(_ range: KeyRange, in family: StoreFamily) throws(EngineError) {
     guard let upper = range.upper else {
       throw EngineError(
-        .invalidArgument, "a range of keys without an end cannot be removed; give it an upper key, or begin keys with a prefix")
+        .invalidArgument,
+        "a range of keys without an end cannot be removed; give it an upper key, or begin keys with a prefix")
     }
     try withBytes(range.lower, upper) { (lower, upper) throws(EngineError) in
       try removeRange(from: lower, upTo: upper, in: family)
@@ -113,7 +116,8 @@ package final class WriteBatch: @unchecked Sendable {
 
   private func tooLong(_ what: String, _ length: Int, _ limit: Int) -> EngineError {
     EngineError(
-      .valueRange, "a \(what) of \(length) bytes is longer than a store can hold (\(limit)); split it over several keys")
+      .valueRange, "a \(what) of \(length) bytes is longer than a store can hold (\(limit)); split it over several keys"
+    )
   }
 
   private func withBytes(
