@@ -46,8 +46,10 @@ package struct RocksDBBackend: StoreBackend {
 
   private func familyNames(_ path: String, _ settings: RocksDBSettings) throws(EngineError) -> [String] {
     var count = 0
-    let names = try checked("open", path) { rocksdb_list_column_families(settings.options, path, &count, $0) }
-    defer { rocksdb_list_column_families_destroy(names, count) }
+    var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+    // There is something to free after an error too.
+    defer { if let names { rocksdb_list_column_families_destroy(names, count) } }
+    try checked("open", path) { names = rocksdb_list_column_families(settings.options, path, &count, $0) }
     return (0..<count).compactMap { names?[$0].map { String(cString: $0) } }
   }
 
