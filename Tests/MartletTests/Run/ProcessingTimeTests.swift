@@ -222,7 +222,7 @@ import Testing
     try job.addSource(gate)
     try job.addProcess(ProcessSpec("keeps", by: "k", Keeps()))
     var entries: [Int64] = []
-    job.poll = {
+    job.poll = { [unowned job] in
       guard gate.isWaiting.isSet else { return }
       entries.append(job.report.stateEntries)
       if entries.last == 0 { gate.mayPass.set() }
