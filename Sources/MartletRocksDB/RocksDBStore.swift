@@ -1,6 +1,5 @@
 import CRocksDB
 import Martlet
-import Synchronization
 
 /// A store in RocksDB, through its C interface.
 ///
@@ -11,7 +10,7 @@ package final class RocksDBStore: KeyValueStore {
   package let families: [String]
   let fileSystem: any FileSystem
   private let isReadOnly: Bool
-  private let state: Mutex<State>
+  private let state: Locked<State>
 
   private struct State {
     /// nil once it is closed.
@@ -29,7 +28,7 @@ package final class RocksDBStore: KeyValueStore {
     families = options.families
     isReadOnly = if case .readOnly = options.access { true } else { false }
     self.fileSystem = fileSystem
-    state = Mutex(State(database: database))
+    state = Locked(State(database: database))
   }
 
   package func write(_ batch: WriteBatch, _ durability: Durability) throws(EngineError) {

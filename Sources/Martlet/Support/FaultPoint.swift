@@ -57,9 +57,9 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     var forGood: Bool
   }
 
-  private static let armed = Mutex<[FaultPoint: Armed]>([:])
+  private static let armed = Locked<[FaultPoint: Armed]>([:])
   /// What is wrong with the environment variable, to be said by the first place that is reached.
-  private static let complaint = Mutex<EngineError?>(nil)
+  private static let complaint = Locked<EngineError?>(nil)
   private static let isAnyArmed: Atomic<Bool> = {
     guard let text = getenv("MARTLET_FAULT").map({ String(cString: $0) }), !text.isEmpty else { return Atomic(false) }
     do throws(EngineError) {

@@ -1,5 +1,3 @@
-import Synchronization
-
 @testable import Martlet
 
 /// A file system in memory that knows what would survive the machine: `crash` takes away everything that was not synced, contents
@@ -22,7 +20,7 @@ final class MemoryFileSystem: FileSystem {
     var lives = 0
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   /// The machine stops and starts again. Files that are open, and locks, are of no use afterwards.
   func crash() {

@@ -1,5 +1,3 @@
-import Synchronization
-
 @testable import Martlet
 
 /// At which call something goes wrong. Faulty files and stores ask it; it counts their calls, so that a test finds how many there
@@ -32,7 +30,7 @@ final class FaultPlan: Sendable {
     var log: [String] = []
   }
 
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   /// How many calls there were since it was armed.
   var calls: Int { state.withLock { $0.calls } }

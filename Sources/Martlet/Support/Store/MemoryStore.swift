@@ -1,5 +1,3 @@
-import Synchronization
-
 /// A store in memory: the reference that others are compared with, and what jobs without state on disk can use.
 ///
 /// Each family is a sorted array that is never changed in place while a cursor or a copy reads it: a write makes new arrays and
@@ -11,7 +9,7 @@ package final class MemoryStore: KeyValueStore {
   package let families: [String]
   private let fileSystem: any FileSystem
   private let access: StoreAccess
-  private let state: Mutex<State>
+  private let state: Locked<State>
 
   private struct State {
     var tables: [MemoryTable]
@@ -30,7 +28,7 @@ package final class MemoryStore: KeyValueStore {
     self.fileSystem = fileSystem
     let tables = options.families.map { name in content.first { $0.name == name }?.table ?? MemoryTable() }
     let others = content.filter { !options.families.contains($0.name) }
-    state = Mutex(State(tables: tables, others: others))
+    state = Locked(State(tables: tables, others: others))
   }
 
   package func get(_ keys: KeyList, in family: StoreFamily, _ receive: (Int, UnsafeRawBufferPointer?) -> Void)
