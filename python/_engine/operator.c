@@ -5,6 +5,7 @@
 #include "errors.h"
 #include "failures.h"
 #include "job.h"
+#include "keys.h"
 #include "side.h"
 #include "slices.h"
 #include "temporal.h"
@@ -56,8 +57,14 @@ static bool same_key(const operator_object *self, const martlet_context *call) {
 }
 
 int operator_read_key(operator_object *self, const martlet_context *call) {
-  if (same_key(self, call)) return 0;
   PyObject *key;
+  if (keys_cached(self, call, &key)) {
+    if (!key && !(key = keys_add(self, call, key_part(self->st, call->key)))) return -1;
+    Py_XSETREF(self->key, Py_NewRef(key));
+    self->key_integer = call->key->integer;
+    return 0;
+  }
+  if (same_key(self, call)) return 0;
   if (call->key_parts == 1) key = key_part(self->st, call->key);
   else {
     key = PyTuple_New((Py_ssize_t)call->key_parts);
@@ -157,6 +164,7 @@ static int32_t on_close(void *context, martlet_context *call, martlet_error *err
   Py_CLEAR(self->slice);
   Py_CLEAR(self->failure);
   Py_CLEAR(self->key);
+  keys_forget(self);
   job_leave(self->job);
   return status;
 }
@@ -365,6 +373,7 @@ static void operator_dealloc(operator_object *self) {
   Py_XDECREF(self->names);
   Py_XDECREF(self->index);
   Py_XDECREF(self->key);
+  keys_forget(self);
   Py_XDECREF(self->target);
   Py_XDECREF(self->name);
   free_object((PyObject *)self);

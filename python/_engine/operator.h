@@ -34,6 +34,8 @@ typedef struct operator_object {
   struct batch_object *slice; /* on_batch: reused like `record` */
   PyObject *failure;          /* the texts of the last failure that was swallowed */
   int entered; /* between a batch_begin that succeeded and its batch_end */
+  struct cached_key *keys; /* the key objects of the first slots; NULL until one is made */
+  uint32_t n_keys;
 } operator_object;
 
 int operator_init(PyObject *module, engine_state *st);

@@ -35,8 +35,10 @@ public final class OutputBuilder {
 
   var gathered: BatchBuilder?
   var built: BatchBuilder?
-  /// `built` while a row of it can take the short way: in a run of built rows.
+  /// `built` while a row of it can take the short way: in a run of built rows without nested columns and timestamps.
   @exclusivity(unchecked) @usableFromInline var fastBuilder: Unmanaged<BatchBuilder>?
+  /// `built` in any run of built rows.
+  @exclusivity(unchecked) private var openBuilder: Unmanaged<BatchBuilder>?
   @exclusivity(unchecked) private var times = GrowableBytes()
   @exclusivity(unchecked) private var timeCount = 0
   /// Which rows came from which rows of the current slice, see `SliceRows`. Kept only with timestamps.
@@ -74,10 +76,10 @@ public final class OutputBuilder {
 
   /// Emits row `row` of `batch` by reference. Errors: `.schemaMismatch` if the batch does not fit the output's schema.
   @inlinable @inline(__always)
-  public func emitRow(_ batch: RecordBatch, _ row: Int, timestamp: Int64) throws(EngineError) {
-    guard Unmanaged.passUnretained(batch).toOpaque() == fastSource, UInt(bitPattern: row) < sourceRows,
-      pendingRows < rowCapacity, !recordsTimestamps
-    else { return try emitSlowly(batch, row, timestamp) }
+  public func emitRow(_ batch: RecordBatch, _ row: Int, timestamp: @autoclosure () -> Int64) throws(EngineError) {
+    guard _fastPath(Unmanaged.passUnretained(batch).toOpaque() == fastSource),
+      _fastPath(UInt(bitPattern: row) < sourceRows), _fastPath(pendingRows < rowCapacity), _fastPath(!recordsTimestamps)
+    else { return try emitSlowly(batch, row, timestamp()) }
     rows[pendingRows] = Int32(truncatingIfNeeded: row)
     pendingRows &+= 1
   }
@@ -198,16 +200,17 @@ public final class OutputBuilder {
 
   /// Completes the row whose cells were appended to `builder`. Errors: as `BatchBuilder.endRow`.
   @inlinable @inline(__always)
-  public func endBuiltRow(timestamp: Int64) throws(EngineError) {
-    if let fastBuilder, !recordsTimestamps, fastBuilder._withUnsafeGuaranteedRef({ $0.endCompleteRow() }) { return }
-    try endAnyRow(timestamp)
+  public func endBuiltRow(timestamp: @autoclosure () -> Int64) throws(EngineError) {
+    if let fastBuilder, _fastPath(fastBuilder._withUnsafeGuaranteedRef({ $0.endCompleteRow() })) { return }
+    try endAnyRow(timestamp())
   }
 
   /// What the short way leaves out.
   @usableFromInline @inline(never)
   func endAnyRow(_ timestamp: Int64) throws(EngineError) {
-    if let fastBuilder {
-      let failure: EngineError? = fastBuilder._withUnsafeGuaranteedRef { builder in
+    if let openBuilder {
+      let failure: EngineError? = openBuilder._withUnsafeGuaranteedRef { builder in
+        if !builder.hasNested, builder.endCompleteRow() { return nil }
         do throws(EngineError) {
           try builder.endRow()
           return nil
@@ -221,7 +224,8 @@ public final class OutputBuilder {
       let builder = try builder
       try builder.endRow()
       runs.append(Run(kind: .built, start: start))
-      fastBuilder = .passUnretained(builder)
+      openBuilder = .passUnretained(builder)
+      fastBuilder = builder.hasNested || recordsTimestamps ? nil : openBuilder
       fastSource = nil
     }
     if recordsTimestamps { note(timestamp, 1) }
@@ -251,9 +255,9 @@ public final class OutputBuilder {
   func beginRun(_ kind: Kind) {
     guard runs.last?.kind != kind else { return }
     runs.append(Run(kind: kind, start: numRows))
-    fastBuilder = nil
+    (fastBuilder, openBuilder) = (nil, nil)
   }
 
   /// After a change of `runs`: the next row finds its way by itself.
-  func leaveShortWays() { (fastSource, fastBuilder) = (nil, nil) }
+  func leaveShortWays() { (fastSource, fastBuilder, openBuilder) = (nil, nil, nil) }
 }

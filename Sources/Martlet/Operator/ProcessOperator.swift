@@ -199,9 +199,11 @@ final class ProcessOperator: Operator {
   private func advance(to watermark: Int64) throws {
     guard watermark > context.raw.pointee.watermark else { return }
     context.raw.pointee.watermark = watermark
-    if timers?.event._withUnsafeGuaranteedRef({ $0.mayBeDue(at: watermark) }) ?? false, let parts {
-      parts.timers.event.advance(to: watermark)
-      try fireTimers(parts, .event, at: watermark)
+    if let timers, timers.event._withUnsafeGuaranteedRef({ $0.mayBeDue(at: watermark) }) {
+      timers.event._withUnsafeGuaranteedRef { $0.advance(to: watermark) }
+      if timers.event._withUnsafeGuaranteedRef({ $0.isDue(at: watermark) }), let parts {
+        try fireTimers(parts, .event, at: watermark)
+      }
     }
     lane.note(watermark)
     if sides.forward { for side in sides.lanes { side.note(watermark) } }
@@ -209,11 +211,12 @@ final class ProcessOperator: Operator {
 
   private func fireTimers(_ parts: Parts, _ domain: TimerDomain, at time: Int64) throws {
     let raw = context.raw
-    let queue = parts.timers.queue(domain)
+    // Not counted for each timer: `parts` owns it.
+    let queue = Unmanaged.passUnretained(parts.timers.queue(domain))
     context.clearCall()
     raw.pointee.timer_domain = domain.rawValue
     let key = Key(parts.keys.parts, parts.keys.partCount)
-    while let due = queue.popDue(at: time) {
+    while let due = queue._withUnsafeGuaranteedRef({ $0.popDue(at: time) }) {
       raw.pointee.slot = due.slot
       raw.pointee.timestamp = domain == .event ? due.time : EventTime.none
       raw.pointee.fire_time = due.time
