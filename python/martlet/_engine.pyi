@@ -7,6 +7,7 @@ from .ttl import TTL
 _Ttl: TypeAlias = TTL | int | str | timedelta | None
 
 version: str
+rocksdb_version: str
 
 @final
 class Schema:

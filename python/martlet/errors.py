@@ -21,6 +21,9 @@ __all__ = [
     "SourceError",
     "StateAccessError",
     "StateTypeError",
+    "StorageCorruptError",
+    "StorageError",
+    "StorageInUseError",
     "TimerError",
     "ValueRangeError",
     "WorkerDiedError",
@@ -126,6 +129,20 @@ class WorkerDiedError(MartletError, RuntimeError):
 
 class WorkerFailedError(MartletError, RuntimeError):
     """A function failed in a worker process with an exception that cannot be sent; the message tells of it."""
+
+
+class StorageError(MartletError, OSError):
+    """Files could not be read or written: disk full, read-only, no permission. See to that, then start again."""
+
+    __str__ = MartletError.__str__
+
+
+class StorageInUseError(StorageError):
+    """Another job has the directory open: stop it, or choose another directory."""
+
+
+class StorageCorruptError(StorageError):
+    """What is on disk is damaged or incomplete: restore from a checkpoint."""
 
 
 class EngineError(MartletError, RuntimeError):

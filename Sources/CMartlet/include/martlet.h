@@ -69,7 +69,10 @@ typedef enum martlet_status {
   MARTLET_SNAPSHOT_INVALID = 16,/* bytes that are no whole, sound snapshot of a format this version reads */
   MARTLET_SNAPSHOT_MISMATCH = 17,/* the snapshot of a function with other keys or states: declare them as they were */
   MARTLET_MISSING_COLUMN = 18,  /* there is no column of that name; the message lists those there are */
-  MARTLET_WORKER_DIED = 19      /* a worker process ended while it was needed: look for what killed it */
+  MARTLET_STORAGE_FAILED = 19,  /* files could not be read or written: see to the disk, then open again */
+  MARTLET_STORAGE_IN_USE = 20,  /* another job has the directory open: stop it or choose another directory */
+  MARTLET_STORAGE_CORRUPT = 21, /* what is on disk is damaged or incomplete: restore from a checkpoint */
+  MARTLET_WORKER_DIED = 22      /* a worker process ended while it was needed: look for what killed it */
 } martlet_status;
 
 #define MARTLET_NO_RECORD (-1)
@@ -85,6 +88,7 @@ typedef struct martlet_error {
 
 uint32_t martlet_abi_version(void);
 const char *martlet_version(void); /* "0.1.0": static */
+const char *martlet_rocksdb_version(void); /* of the library that state on disk is kept with, "7.8.3": static */
 
 /* ---- batches ----------------------------------------------------------------------------------- */
 
