@@ -50,7 +50,9 @@ struct KeyPartitioner {
           owners[index] = table[group(hash)]
         }
       } else {
-        for index in 0..<count where !mayBeNull || slots[index] != Slot.none { owners[index] = table[group(hash(keys[index]))] }
+        for index in 0..<count where !mayBeNull || slots[index] != Slot.none {
+          owners[index] = table[group(hash(keys[index]))]
+        }
       }
       if mayBeNull { for index in 0..<count where slots[index] == Slot.none { owners[index] = 0 } }
     }
