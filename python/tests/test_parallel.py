@@ -207,7 +207,8 @@ def test_slices():
 
     def run(config):
         stream = mt.stream(pa.Table.from_pylist(rows), timestamp="t")
-        return mt.apply_process_function(stream, "k", Slices(), config=config).to_pylist()
+        output = {"k": int, "first": int, "total": int}
+        return mt.apply_process_function(stream, "k", Slices(), output=output, config=config).to_pylist()
 
     assert len(same(run)) == 100
 
