@@ -1,6 +1,9 @@
 /// Tells which instance owns each record's key: `group = stableHash(canonical bytes) % maxParallelism`, see `KeyGroup`.
 struct KeyPartitioner {
-  private let schema: KeySchema
+  // Beside the schema, whose arrays would be counted for every record.
+  private let form: KeySchema.Form
+  /// Of the only part, if the form is not the encoded one.
+  private let keyClass: KeyClass
   private var reader: KeyReader
   /// By key group.
   private let instances: [UInt16]
@@ -13,7 +16,8 @@ struct KeyPartitioner {
   private var scratch: [UInt8] = []
 
   init(_ schema: KeySchema, parallelism: Int32, maxParallelism: Int32) {
-    self.schema = schema
+    form = schema.form
+    keyClass = schema.parts.first?.keyClass ?? .null
     reader = KeyReader(schema)
     instances = (0..<maxParallelism).map {
       UInt16(KeyGroup(rawValue: $0).instance(parallelism: parallelism, maxParallelism: maxParallelism))
@@ -41,8 +45,8 @@ struct KeyPartitioner {
     let mayBeNull = reader.read(batch, selection, into: keys, slots)
     instances.withUnsafeBufferPointer { instances in
       let table = instances.baseAddress.unsafelyUnwrapped
-      if schema.form == .integer, schema.parts[0].keyClass == .signed || schema.parts[0].keyClass == .unsigned {
-        let flip = schema.parts[0].keyClass == .unsigned ? Int64.min : 0
+      if form == .integer, keyClass == .signed || keyClass == .unsigned {
+        let flip = keyClass == .unsigned ? Int64.min : 0
         let isUnsigned = flip != 0
         for index in 0..<count {
           let value = keys[index].integer ^ flip
@@ -50,7 +54,9 @@ struct KeyPartitioner {
           owners[index] = table[group(hash)]
         }
       } else {
-        for index in 0..<count where !mayBeNull || slots[index] != Slot.none { owners[index] = table[group(hash(keys[index]))] }
+        for index in 0..<count where !mayBeNull || slots[index] != Slot.none {
+          owners[index] = table[group(hash(keys[index]))]
+        }
       }
       if mayBeNull { for index in 0..<count where slots[index] == Slot.none { owners[index] = 0 } }
     }
@@ -64,12 +70,12 @@ struct KeyPartitioner {
 
   /// The stable hash of the key's canonical bytes.
   private mutating func hash(_ key: KeyRef) -> UInt64 {
-    switch schema.form {
+    switch form {
     case .encoded:
       return StableHash.hash(UnsafeRawBufferPointer(start: key.bytes, count: key.count))
     case .integer:
       scratch.removeAll(keepingCapacity: true)
-      KeyEncoding.append(integer: key.integer, schema.parts[0].keyClass, to: &scratch)
+      KeyEncoding.append(integer: key.integer, keyClass, to: &scratch)
     case .bytes:
       let bytes = UnsafeRawBufferPointer(start: key.bytes, count: key.count)
       return plainHash(bytes) ?? escapedHash(bytes)
@@ -90,7 +96,7 @@ extension KeyPartitioner {
         if byte == 0 { return nil }
         block[index &+ 1] = byte
       }
-      block[0] = schema.parts[0].keyClass == .utf8 ? KeyEncoding.Tag.utf8 : KeyEncoding.Tag.binary
+      block[0] = keyClass == .utf8 ? KeyEncoding.Tag.utf8 : KeyEncoding.Tag.binary
       block[bytes.count &+ 1] = 0
       block[bytes.count &+ 2] = KeyEncoding.end
       return StableHash.hash(UnsafeRawBufferPointer(rebasing: block[0..<(bytes.count &+ 3)]))
@@ -99,7 +105,7 @@ extension KeyPartitioner {
 
   private mutating func escapedHash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
     scratch.removeAll(keepingCapacity: true)
-    KeyEncoding.append(bytes: bytes, schema.parts[0].keyClass, to: &scratch)
+    KeyEncoding.append(bytes: bytes, keyClass, to: &scratch)
     return scratch.withUnsafeBytes { StableHash.hash($0) }
   }
 }

@@ -56,7 +56,7 @@ struct Arithmetic: ProcessFunction {
 
   func onEvent(key: Key, batch: Record, row: Int, context: Context) throws {
     var value = state.get() ?? key.int64
-    for _ in 0..<100 { value = value &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407 }
+    for _ in 0..<100 { value = (value ^ (value >> 29)) &* 6_364_136_223_846_793_005 }
     state.set(value)
     user.set(key.int64)
     n.set(value)
