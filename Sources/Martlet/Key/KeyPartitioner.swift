@@ -38,7 +38,7 @@ struct KeyPartitioner {
       keys.growBlocks(to: capacity)
       slots.growBlocks(to: capacity)
     }
-    reader.read(batch, selection, into: keys, slots)
+    let mayBeNull = reader.read(batch, selection, into: keys, slots)
     instances.withUnsafeBufferPointer { instances in
       let table = instances.baseAddress.unsafelyUnwrapped
       if schema.form == .integer, schema.parts[0].keyClass == .signed || schema.parts[0].keyClass == .unsigned {
@@ -50,9 +50,9 @@ struct KeyPartitioner {
           owners[index] = table[group(hash)]
         }
       } else {
-        for index in 0..<count where slots[index] != Slot.none { owners[index] = table[group(hash(keys[index]))] }
+        for index in 0..<count where !mayBeNull || slots[index] != Slot.none { owners[index] = table[group(hash(keys[index]))] }
       }
-      for index in 0..<count where slots[index] == Slot.none { owners[index] = 0 }
+      if mayBeNull { for index in 0..<count where slots[index] == Slot.none { owners[index] = 0 } }
     }
   }
 
