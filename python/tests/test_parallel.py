@@ -207,8 +207,7 @@ def test_slices():
 
     def run(config):
         stream = mt.stream(pa.Table.from_pylist(rows), timestamp="t")
-        # Declared: else the first record, which decides the schema, is a slice of its own.
-        output = {"k": "int64", "first": "int64", "total": "int64"}
+        output = {"k": int, "first": int, "total": int}
         return mt.apply_process_function(stream, "k", Slices(), output=output, config=config).to_pylist()
 
     assert len(same(run)) == 100
