@@ -105,7 +105,8 @@ import Testing
     let n = Field("n", .int64)
     #expect(try convert([n], [.int(5)], [Field("n", .float64)]) == [.double(5)])
     #expect(try convert([Field("n", .null)], [.null], [n]) == [.null])
-    #expect(try convert([Field("s", .utf8), n], [.text("a"), .int(1)], [n, Field("s", .utf8)]) == [.int(1), .text("a")])
+    #expect(
+      try convert([Field("s", .utf8), n], [.text("a"), .int(1)], [n, Field("s", .utf8)]) == [.int(1), .text("a")])
     #expect(try convert([n], [.int(5)], [n, Field("s", .utf8)]) == [.int(5), .null])
     for (from, row) in [([Field("n", .float64)], Value.double(1)), ([Field("n", .utf8)], .text("a"))] {
       let error = #expect(throws: EngineError.self) { try convert(from, [row], [n]) }
