@@ -21,7 +21,8 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
-            stream.reconfigure(line_buffering=True)
+            # Whole lines, also under PYTHONUNBUFFERED: the workers share the terminal.
+            stream.reconfigure(line_buffering=True, write_through=False)
     end = socket.socket(fileno=number)
     end.set_inheritable(False)
     start, data = _read(payload)
