@@ -78,7 +78,7 @@ test-python: build-python ## The Python tests
 	$(PY) -m pytest -q
 
 test-examples: build-python ## The examples in Python and Swift (those in C belong to test-c)
-	@for example in $(wildcard examples/python/*.py examples/python/recipes/[a-z]*.py); do echo "--- $$example"; $(PY) "$$example"; done
+	@for example in $(wildcard examples/python/*.py examples/python/recipes/[a-z]*.py examples/python/nexmark/q*.py); do echo "--- $$example"; $(PY) "$$example"; done
 	@tools/run_swift_examples.sh $(PY) examples/swift .build-examples
 
 # One build folder per sanitizer, so that neither they nor the plain build compile the others' files again. XCTest is left

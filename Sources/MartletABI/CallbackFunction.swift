@@ -2,13 +2,14 @@ import CMartlet
 import Martlet
 
 /// A process function behind function pointers. The record loop is specialised for it, so a record costs one indirect call.
-struct CallbackFunction: EndOfInputFunction {
+struct CallbackFunction: EndOfInputFunction, TwoInputFunction {
   private let table: martlet_process_function
   private typealias Callback =
     @convention(c) (
       UnsafeMutableRawPointer?, UnsafeMutablePointer<martlet_context>?, UnsafeMutablePointer<martlet_error>?
     ) -> Int32
   private let onEventPointer: Callback
+  private let onRightPointer: Callback
   private let onBatchPointer: Callback?
   private let error: UnsafeMutablePointer<martlet_error>
   /// Destroys the callback's context with the last copy of this struct.
@@ -27,6 +28,7 @@ struct CallbackFunction: EndOfInputFunction {
     }
     self.table = table
     onEventPointer = onEvent
+    onRightPointer = table.on_right ?? onEvent
     onBatchPointer = table.on_batch
     error = lifetime.error
   }
@@ -43,6 +45,31 @@ struct CallbackFunction: EndOfInputFunction {
     let status = onEventPointer(table.context, context.raw, error)
     if status != 0 { throw lifetime.failure(status) }
   }
+
+  @inline(__always)
+  func onLeft(key: Key, batch: Record, row: Int, context: Context) throws {
+    try onEvent(key: key, batch: batch, row: row, context: context)
+  }
+
+  @inline(__always)
+  func onRight(key: Key, batch: Record, row: Int, context: Context) throws {
+    let status = onRightPointer(table.context, context.raw, error)
+    if status != 0 { throw lifetime.failure(status) }
+  }
+
+  /// The function of another parallel instance; nil if there can be none.
+  var makeInstance: ((Int32) throws(EngineError) -> CallbackFunction)? {
+    guard let instantiate = table.instantiate else { return nil }
+    return { instance throws(EngineError) in
+      var made = martlet_process_function()
+      made.struct_size = UInt32(MemoryLayout<martlet_process_function>.size)
+      let status = instantiate(table.context, instance, &made, error)
+      guard status == 0 else { throw lifetime.failure(status) }
+      return try CallbackFunction(moving: made)
+    }
+  }
+
+  var hasOnRight: Bool { table.on_right != nil }
 
   var takesSlices: Bool { onBatchPointer != nil }
 

@@ -27,7 +27,7 @@ public func martletHarnessCreate(
     let bound = options?.pointee.max_out_of_orderness ?? -1
     let harness = try Harness(
       Handle.object(job, as: Job.self), timestamp: text(options?.pointee.timestamp),
-      maxOutOfOrderness: bound == -1 ? nil : bound)
+      rightTimestamp: text(options?.pointee.right_timestamp), maxOutOfOrderness: bound == -1 ? nil : bound)
     out.pointee = Handle.new(HarnessHandle(harness))
   }
 }
@@ -52,12 +52,84 @@ public func martletHarnessPush(
 ) -> Int32 {
   running(error: error) {
     guard let batch else { throw missing("batch") }
-    guard time == 0 || time == 1 else {
-      throw EngineError(.invalidArgument, "time \(time) is not a martlet_record_time")
-    }
-    let given = timestamp == EventTime.none ? RecordTime.none : .at(timestamp)
     try handle(harness).harness.push(
-      Handle.object(batch, as: RecordBatch.self), row: Int(row), timestamp: time == 0 ? .column : given)
+      Handle.object(batch, as: RecordBatch.self), row: Int(row), timestamp: try recordTime(time, timestamp))
+  }
+}
+
+private func recordTime(_ time: Int32, _ timestamp: Int64) throws(EngineError) -> RecordTime {
+  guard time == 0 || time == 1 else {
+    throw EngineError(.invalidArgument, "time \(time) is not a martlet_record_time")
+  }
+  if time == 0 { return .column }
+  return timestamp == EventTime.none ? .none : .at(timestamp)
+}
+
+// MARK: - Two inputs
+
+private func side(_ number: Int32) throws(EngineError) -> Side {
+  guard let side = Side(rawValue: number) else {
+    throw EngineError(.invalidArgument, "side \(number) is neither MARTLET_LEFT nor MARTLET_RIGHT")
+  }
+  return side
+}
+
+@_cdecl("martlet_harness_open_input")
+public func martletHarnessOpenInput(
+  _ harness: OpaquePointer, _ number: Int32, _ schema: UnsafeMutablePointer<ArrowSchema>?,
+  _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  running(error: error) {
+    guard let schema else { throw missing("schema") }
+    let schemaValue = try takeSchema(schema)
+    try handle(harness).harness.open(try side(number), schemaValue)
+  }
+}
+
+@_cdecl("martlet_harness_push_to")
+public func martletHarnessPushTo(
+  _ harness: OpaquePointer, _ number: Int32, _ batch: OpaquePointer?, _ row: Int64, _ time: Int32, _ timestamp: Int64,
+  _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  running(error: error) {
+    guard let batch else { throw missing("batch") }
+    try handle(harness).harness.push(
+      try side(number), Handle.object(batch, as: RecordBatch.self), row: Int(row),
+      timestamp: try recordTime(time, timestamp))
+  }
+}
+
+@_cdecl("martlet_harness_advance_input")
+public func martletHarnessAdvanceInput(
+  _ harness: OpaquePointer, _ number: Int32, _ time: Int64, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  running(error: error) { try handle(harness).harness.advanceWatermark(try side(number), to: time) }
+}
+
+@_cdecl("martlet_harness_set_idle")
+public func martletHarnessSetIdle(
+  _ harness: OpaquePointer, _ number: Int32, _ idle: Int32, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  running(error: error) { try handle(harness).harness.setIdle(try side(number), idle != 0) }
+}
+
+@_cdecl("martlet_harness_end_input")
+public func martletHarnessEndInput(
+  _ harness: OpaquePointer, _ number: Int32, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  running(error: error) { try handle(harness).harness.end(try side(number)) }
+}
+
+@_cdecl("martlet_harness_schema_of")
+public func martletHarnessSchemaOf(
+  _ harness: OpaquePointer, _ number: Int32, _ out: UnsafeMutablePointer<ArrowSchema>?,
+  _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  boundary(error: error) { () throws(EngineError) in
+    guard let out else { throw missing("out") }
+    let schema = handle(harness).harness.inputSchema(of: try side(number))
+    out.pointee = ArrowSchema()
+    schema?.export(into: out)
   }
 }
 

@@ -31,6 +31,9 @@ public func martletJobCreate(
     let job = Job(
       name: text(options.pointee.name) ?? "job", policies,
       clock: options.pointee.clock.map { Handle.object($0, as: ManualClock.self) } ?? Clock.system, atEnd: atEnd)
+    job.parallelism = try Parallelism(
+      options.pointee.parallelism == 0 ? 1 : Int(options.pointee.parallelism),
+      of: options.pointee.max_parallelism == 0 ? 128 : Int(options.pointee.max_parallelism))
     if let poll = options.pointee.poll {
       let lifetime = CallbackLifetime(options.pointee.poll_context, nil)
       job.poll = { if poll(lifetime.context, lifetime.error) != 0 { throw lifetime.failure() } }
@@ -69,11 +72,16 @@ private func addSource(
   _ source: any Source, to job: OpaquePointer, _ options: UnsafePointer<martlet_stream_options>?
 ) throws(EngineError) {
   let job = Handle.object(job, as: Job.self)
-  guard let options else { return try job.addSource(source) }
+  guard let options else {
+    try job.addSource(source)
+    return
+  }
   try checkSize(options.pointee.struct_size, of: martlet_stream_options.self)
-  try job.addSource(
-    source, name: text(options.pointee.name) ?? "stream", timestamp: text(options.pointee.timestamp),
-    maxOutOfOrderness: options.pointee.max_out_of_orderness)
+  var how = SourceOptions(
+    timestamp: text(options.pointee.timestamp), maxOutOfOrderness: options.pointee.max_out_of_orderness)
+  how.idleTimeout = options.pointee.idle_timeout
+  how.isLive = options.pointee.live != 0
+  try job.addSource(source, name: text(options.pointee.name) ?? "stream", how)
 }
 
 @_cdecl("martlet_job_add_process")
@@ -101,20 +109,25 @@ public func martletJobAddProcess(
     for spec in try array(options.pointee.states, options.pointee.n_states, "martlet_process_options.states") {
       states.append(try stateDescriptor(spec))
     }
-    var keys: [String] = []
-    for name in try array(
+    let keys = try keyColumns(
       options.pointee.key_columns, options.pointee.n_key_columns, "martlet_process_options.key_columns")
-    {
-      guard let name = text(name) else { throw missing("a key column's name") }
-      keys.append(name)
-    }
     let job = Handle.object(job, as: Job.self)
-    try selectInput(of: options.pointee, in: job)
-    var spec = ProcessSpec(
-      name: text(options.pointee.name) ?? "process", keyColumns: keys, states: states, outputSchema: output,
-      calls: FunctionCalls(callback))
+    let (kind, inputs) = try operatorInputs(options.pointee, callback)
+    if inputs.isEmpty { try selectInput(of: options.pointee, in: job) }
+    let name = text(options.pointee.name) ?? "process"
+    func specOf(_ callback: CallbackFunction) -> ProcessSpec {
+      ProcessSpec(
+        name: name, keyColumns: keys, states: states, outputSchema: output,
+        calls: kind == .process ? FunctionCalls(callback) : FunctionCalls(twoInputs: callback))
+    }
+    var spec = specOf(callback)
+    if let makeInstance = callback.makeInstance { spec.makeInstance = { specOf(try makeInstance($0)) } }
+    spec.kind = kind
+    spec.rightKeyColumns = try keyColumns(
+      options.pointee.right_key_columns, options.pointee.n_right_key_columns,
+      "martlet_process_options.right_key_columns")
     spec.sideSchemas = try sideSchemas(sideSpecs)
-    try job.addProcess(spec)
+    try job.addProcess(spec, inputs)
   }
 }
 
@@ -133,9 +146,9 @@ public func martletJobNext(
   _ job: OpaquePointer, _ minRows: Int64, _ out: UnsafeMutablePointer<OpaquePointer?>?,
   _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  running(error: error) {
+  runningJob(job, error: error) { job in
     guard let out else { throw missing("out") }
-    out.pointee = try Handle.object(job, as: Job.self).next(minRows: Int(clamping: minRows)).map { Handle.new($0) }
+    out.pointee = try job.next(minRows: Int(clamping: minRows)).map { Handle.new($0) }
   }
 }
 

@@ -15,6 +15,7 @@ private func stateKind(_ spec: martlet_state_spec, _ name: String) throws(Engine
   case Int32(MARTLET_STATE_VALUE.rawValue): return .value
   case Int32(MARTLET_STATE_LIST.rawValue): return .list
   case Int32(MARTLET_STATE_MAP.rawValue): return .map(try stateType(spec.key_format, name))
+  case Int32(MARTLET_STATE_BROADCAST.rawValue): return .broadcast(try stateType(spec.key_format, name))
   case Int32(MARTLET_STATE_REDUCING.rawValue):
     guard let reducer = Reducer(rawValue: spec.reducer) else {
       throw EngineError(.invalidArgument, "state '\(name)': reducer \(spec.reducer) is not a martlet_reducer")

@@ -45,8 +45,8 @@ fail:
   return -1;
 }
 
-/* Bytes of Arrow's metadata encoding: a count, then length-prefixed keys and values. */
-static size_t metadata_size(const char *metadata) {
+/* A count, then length-prefixed keys and values. */
+size_t arrow_metadata_size(const char *metadata) {
   const char *at = metadata + 4;
   int32_t n, length;
   memcpy(&n, metadata, 4);
@@ -66,7 +66,7 @@ int arrow_schema_copy(const struct ArrowSchema *from, struct ArrowSchema *out) {
     if (arrow_schema_copy(from->dictionary, out->dictionary) < 0) goto fail;
   }
   if (from->metadata) {
-    size_t size = metadata_size(from->metadata);
+    size_t size = arrow_metadata_size(from->metadata);
     char *copy = malloc(size);
     if (!copy) goto no_memory;
     out->metadata = memcpy(copy, from->metadata, size);

@@ -7,6 +7,8 @@
 
 /* An allocated schema node with `n_children` zeroed children. 0, or -1 with MemoryError. */
 int arrow_schema_init(struct ArrowSchema *out, const char *format, const char *name, int64_t flags, int64_t n_children);
+/* Bytes of Arrow's encoding of metadata, which is not NULL. */
+size_t arrow_metadata_size(const char *metadata);
 int arrow_schema_copy(const struct ArrowSchema *from, struct ArrowSchema *out);
 static inline void arrow_schema_release(struct ArrowSchema *schema) {
   if (schema->release) schema->release(schema);

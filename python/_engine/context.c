@@ -2,6 +2,7 @@
 
 #include "emit.h"
 #include "errors.h"
+#include "keyed_state.h"
 #include "operator.h"
 #include "side.h"
 #include "timers.h"
@@ -106,6 +107,17 @@ static PyObject *context_timer_name(context_object *self, void *unused) {
   return call->timer_name ? PyUnicode_FromString(call->timer_name) : Py_NewRef(Py_None);
 }
 
+static PyObject *context_side(context_object *self, void *unused) {
+  (void)unused;
+  martlet_context *call = call_of(self);
+  if (!call) return NULL;
+  switch (call->side) {
+    case MARTLET_LEFT: return Py_NewRef(state_of((PyObject *)self)->left_str);
+    case MARTLET_RIGHT: return Py_NewRef(state_of((PyObject *)self)->right_str);
+    default: return Py_NewRef(Py_None);
+  }
+}
+
 static PyObject *context_instance(context_object *self, void *unused) {
   (void)unused;
   martlet_context *call = call_of(self);
@@ -154,6 +166,9 @@ static PyGetSetDef context_getset[] = {
    "In on_timer 'event' or 'processing'; otherwise None (Flink: OnTimerContext.timeDomain).", NULL},
   {"timer_name", (getter)context_timer_name, NULL,
    "In on_timer the name the timer was registered with, None for one without; otherwise None.", NULL},
+  {"side", (getter)context_side, NULL,
+   "With two inputs: which one the record comes from, 'left' or 'right'; of a broadcast, 'left' is the main stream and 'right' the "
+   "broadcast. None with one input, in on_timer and on_end.", NULL},
   {"instance", (getter)context_instance, NULL, "Number of this parallel instance, from 0.", NULL},
   {"parallelism", (getter)context_parallelism, NULL, "Number of parallel instances.", NULL},
   {"operator", (getter)context_operator_name, NULL, "The operator's name.", NULL},
@@ -170,6 +185,11 @@ static PyMethodDef context_methods[] = {
    "inferred from the first row. Its rows are read from stream.side_output(tag); rows of a tag that nobody asked for are "
    "counted and dropped."},
   TIMER_METHODS,
+  {"apply_to_keyed_state", (PyCFunction)(void (*)(void))context_apply_to_keyed_state, METH_FASTCALL,
+   "apply_to_keyed_state(state, f)\n\n"
+   "In on_broadcast only: calls f(key, state) for every key of this instance for which the keyed state holds something, in the "
+   "order of key bytes, with that key current: its states can be read and written, and records emitted; timers cannot be used. "
+   "`state` is the descriptor or its name; f is given the handle (Flink: Context.applyToKeyedState)."},
   {"state", (PyCFunction)context_state, METH_O, "The operator's state of this name."},
   {NULL, NULL, 0, NULL}};
 

@@ -16,7 +16,7 @@
 
 #include "martlet.h"
 
-#define MARTLET_STATUS_COUNT 19
+#define MARTLET_STATUS_COUNT 23
 
 typedef struct engine_state {
   /* Exception classes of martlet.errors: by martlet_status, then those without a status of their own. */
@@ -54,6 +54,8 @@ typedef struct engine_state {
   PyObject *operator_str;
   PyObject *record_str;
   PyObject *key_str;
+  PyObject *left_str; /* "left" and "right": ctx.side */
+  PyObject *right_str;
 } engine_state;
 
 static inline engine_state *state_of(PyObject *object) {

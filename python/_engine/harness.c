@@ -30,14 +30,14 @@ static PyObject *finished(harness_object *self, int32_t status, const martlet_er
 }
 
 static PyObject *harness_create(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-  static const char *const keywords[] = {"job", "timestamp", "max_out_of_orderness", NULL};
+  static const char *const keywords[] = {"job", "timestamp", "max_out_of_orderness", "right_timestamp", NULL};
   engine_state *st = PyType_GetModuleState(type);
   job_object *job;
   long long bound;
   martlet_harness_options options = {.struct_size = sizeof options};
   martlet_error error;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!zL", (char **)(void *)keywords, st->job_type, &job,
-                                   &options.timestamp, &bound) ||
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!zL|z", (char **)(void *)keywords, st->job_type, &job,
+                                   &options.timestamp, &bound, &options.right_timestamp) ||
       job_check_usable(job) < 0)
     return NULL;
   options.max_out_of_orderness = bound;
@@ -58,51 +58,71 @@ static PyObject *harness_create(PyTypeObject *type, PyObject *args, PyObject *kw
 
 /* ---- input ------------------------------------------------------------------------------------------- */
 
-static PyObject *harness_open(harness_object *self, PyObject *schema) {
+/* Everything that is about one input takes a `side`, a martlet_side: MARTLET_NO_SIDE for the one input, or all of them. */
+
+static PyObject *harness_open(harness_object *self, PyObject *args) {
+  PyObject *schema;
+  int side = MARTLET_NO_SIDE;
   struct ArrowSchema moved;
   martlet_error error;
-  if (check_usable(self) < 0 || schema_from_python(state_of((PyObject *)self), schema, &moved) < 0) return NULL;
+  if (check_usable(self) < 0 || !PyArg_ParseTuple(args, "O|i", &schema, &side) ||
+      schema_from_python(state_of((PyObject *)self), schema, &moved) < 0)
+    return NULL;
   self->job->running = 1;
-  return finished(self, martlet_harness_open(self->harness, &moved, &error), &error);
+  int32_t status = side == MARTLET_NO_SIDE ? martlet_harness_open(self->harness, &moved, &error)
+                                           : martlet_harness_open_input(self->harness, side, &moved, &error);
+  return finished(self, status, &error);
 }
 
-/* push(batch, row, has_time, timestamp or None) */
+/* push(batch, row, has_time, timestamp or None, side) */
 static PyObject *harness_push(harness_object *self, PyObject *args) {
   batch_object *batch;
   long long row;
-  int has_time;
+  int has_time, side = MARTLET_NO_SIDE;
   PyObject *timestamp;
   martlet_error error;
   int64_t time_ms = MARTLET_NO_TIMESTAMP;
-  if (check_usable(self) < 0 || !PyArg_ParseTuple(args, "O!LpO", state_of((PyObject *)self)->batch_type, &batch, &row,
-                                                  &has_time, &timestamp))
+  if (check_usable(self) < 0 || !PyArg_ParseTuple(args, "O!LpO|i", state_of((PyObject *)self)->batch_type, &batch, &row,
+                                                  &has_time, &timestamp, &side))
     return NULL;
   if (timestamp != Py_None) {
     time_ms = PyLong_AsLongLong(timestamp);
     if (time_ms == -1 && PyErr_Occurred()) return NULL;
   }
   self->job->running = 1;
-  return finished(self,
-                  martlet_harness_push(self->harness, batch->rows.batch, batch->rows.offset + row,
-                                       has_time ? MARTLET_TIME_GIVEN : MARTLET_TIME_OF_COLUMN, time_ms, &error),
-                  &error);
+  int32_t kind = has_time ? MARTLET_TIME_GIVEN : MARTLET_TIME_OF_COLUMN;
+  int64_t at = batch->rows.offset + row;
+  int32_t status = side == MARTLET_NO_SIDE
+                     ? martlet_harness_push(self->harness, batch->rows.batch, at, kind, time_ms, &error)
+                     : martlet_harness_push_to(self->harness, side, batch->rows.batch, at, kind, time_ms, &error);
+  return finished(self, status, &error);
 }
 
-static PyObject *advance(harness_object *self, PyObject *time,
-                         int32_t (*act)(martlet_harness *, int64_t, martlet_error *)) {
+static PyObject *harness_advance_watermark(harness_object *self, PyObject *args) {
+  long long time_ms;
+  int side = MARTLET_NO_SIDE;
+  martlet_error error;
+  if (!PyArg_ParseTuple(args, "L|i", &time_ms, &side) || check_usable(self) < 0) return NULL;
+  self->job->running = 1;
+  int32_t status = side == MARTLET_NO_SIDE ? martlet_harness_advance_watermark(self->harness, time_ms, &error)
+                                           : martlet_harness_advance_input(self->harness, side, time_ms, &error);
+  return finished(self, status, &error);
+}
+
+static PyObject *harness_advance_processing_time(harness_object *self, PyObject *time) {
   martlet_error error;
   long long time_ms = PyLong_AsLongLong(time);
   if ((time_ms == -1 && PyErr_Occurred()) || check_usable(self) < 0) return NULL;
   self->job->running = 1;
-  return finished(self, act(self->harness, time_ms, &error), &error);
+  return finished(self, martlet_harness_advance_processing_time(self->harness, time_ms, &error), &error);
 }
 
-static PyObject *harness_advance_watermark(harness_object *self, PyObject *time) {
-  return advance(self, time, martlet_harness_advance_watermark);
-}
-
-static PyObject *harness_advance_processing_time(harness_object *self, PyObject *time) {
-  return advance(self, time, martlet_harness_advance_processing_time);
+static PyObject *harness_set_idle(harness_object *self, PyObject *args) {
+  int side, idle;
+  martlet_error error;
+  if (!PyArg_ParseTuple(args, "ip", &side, &idle) || check_usable(self) < 0) return NULL;
+  self->job->running = 1;
+  return finished(self, martlet_harness_set_idle(self->harness, side, idle, &error), &error);
 }
 
 static PyObject *act(harness_object *self, int32_t (*call)(martlet_harness *, martlet_error *)) {
@@ -112,9 +132,14 @@ static PyObject *act(harness_object *self, int32_t (*call)(martlet_harness *, ma
   return finished(self, call(self->harness, &error), &error);
 }
 
-static PyObject *harness_end(harness_object *self, PyObject *unused) {
-  (void)unused;
-  return act(self, martlet_harness_end);
+static PyObject *harness_end(harness_object *self, PyObject *args) {
+  int side = MARTLET_NO_SIDE;
+  martlet_error error;
+  if (!PyArg_ParseTuple(args, "|i", &side)) return NULL;
+  if (side == MARTLET_NO_SIDE) return act(self, martlet_harness_end);
+  if (check_usable(self) < 0) return NULL;
+  self->job->running = 1;
+  return finished(self, martlet_harness_end_input(self->harness, side, &error), &error);
 }
 
 static PyObject *harness_close(harness_object *self, PyObject *unused) {
@@ -147,38 +172,47 @@ static PyObject *harness_take(harness_object *self, PyObject *args) {
   return pair;
 }
 
-static PyObject *schema_of(harness_object *self,
-                           int32_t (*get)(const martlet_harness *, struct ArrowSchema *, martlet_error *)) {
-  struct ArrowSchema schema;
-  martlet_error error;
-  if (check_usable(self) < 0) return NULL;
-  int32_t status = get(self->harness, &schema, &error);
-  if (status != MARTLET_OK) return finished(self, status, &error);
-  return schema.release ? schema_new(state_of((PyObject *)self), &schema) : Py_NewRef(Py_None);
+static PyObject *found_schema(harness_object *self, struct ArrowSchema *schema, int32_t status,
+                              const martlet_error *error) {
+  if (status != MARTLET_OK) return finished(self, status, error);
+  return schema->release ? schema_new(state_of((PyObject *)self), schema) : Py_NewRef(Py_None);
 }
 
-static PyObject *harness_schema(harness_object *self, PyObject *unused) {
-  (void)unused;
-  return schema_of(self, martlet_harness_schema);
+static PyObject *harness_schema(harness_object *self, PyObject *args) {
+  struct ArrowSchema schema;
+  martlet_error error;
+  int side = MARTLET_NO_SIDE;
+  if (!PyArg_ParseTuple(args, "|i", &side) || check_usable(self) < 0) return NULL;
+  int32_t status = side == MARTLET_NO_SIDE ? martlet_harness_schema(self->harness, &schema, &error)
+                                           : martlet_harness_schema_of(self->harness, side, &schema, &error);
+  return found_schema(self, &schema, status, &error);
 }
 
 static PyObject *harness_key_schema(harness_object *self, PyObject *unused) {
+  struct ArrowSchema schema;
+  martlet_error error;
   (void)unused;
-  return schema_of(self, martlet_harness_key_schema);
+  if (check_usable(self) < 0) return NULL;
+  int32_t status = martlet_harness_key_schema(self->harness, &schema, &error);
+  return found_schema(self, &schema, status, &error);
 }
 
-/* inspect(key, body): body(ctx) with that key current; None, without a call, for a key that holds nothing. */
+/* inspect(key, body): body(ctx) with that key current; None, without a call, for a key that holds nothing. With key None no key
+ * is current. */
 static PyObject *harness_inspect(harness_object *self, PyObject *args) {
-  batch_object *key;
-  PyObject *body, *result = NULL;
-  int32_t found = 0;
+  PyObject *key, *body, *result = NULL;
+  int32_t found = 1, status = MARTLET_OK;
   martlet_error error;
-  if (check_usable(self) < 0 ||
-      !PyArg_ParseTuple(args, "O!O", state_of((PyObject *)self)->batch_type, &key, &body))
-    return NULL;
-  int32_t status = martlet_harness_select(self->harness, key->rows.batch, &found, &error);
+  if (check_usable(self) < 0 || !PyArg_ParseTuple(args, "OO", &key, &body)) return NULL;
+  if (key != Py_None) {
+    if (!Py_IS_TYPE(key, state_of((PyObject *)self)->batch_type)) {
+      PyErr_SetString(PyExc_TypeError, "the key is a RecordBatch or None");
+      return NULL;
+    }
+    status = martlet_harness_select(self->harness, ((batch_object *)key)->rows.batch, &found, &error);
+  }
   if (status != MARTLET_OK) return finished(self, status, &error);
-  if (!found) Py_RETURN_NONE;
+  if (!found || !self->operator->context->call) Py_RETURN_NONE; /* it holds nothing, or nothing was opened */
   self->job->running = 1;
   martlet_process_function callbacks = operator_callbacks(self->operator);
   martlet_context *call = self->operator->context->call;
@@ -288,15 +322,16 @@ static PyGetSetDef harness_getset[] = {
   {NULL, NULL, NULL, NULL, NULL}};
 
 static PyMethodDef harness_methods[] = {
-  {"open", (PyCFunction)harness_open, METH_O, "open(schema): the input's schema."},
-  {"push", (PyCFunction)harness_push, METH_VARARGS, "push(batch, row, has_time, timestamp)"},
-  {"advance_watermark", (PyCFunction)harness_advance_watermark, METH_O, "advance_watermark(ms)"},
+  {"open", (PyCFunction)harness_open, METH_VARARGS, "open(schema, side=0): the input's schema."},
+  {"push", (PyCFunction)harness_push, METH_VARARGS, "push(batch, row, has_time, timestamp, side=0)"},
+  {"advance_watermark", (PyCFunction)harness_advance_watermark, METH_VARARGS, "advance_watermark(ms, side=0)"},
+  {"set_idle", (PyCFunction)harness_set_idle, METH_VARARGS, "set_idle(side, idle)"},
   {"advance_processing_time", (PyCFunction)harness_advance_processing_time, METH_O, "advance_processing_time(ms)"},
-  {"end", (PyCFunction)harness_end, METH_NOARGS, "The end of the input."},
+  {"end", (PyCFunction)harness_end, METH_VARARGS, "end(side=0): the end of the input."},
   {"close", (PyCFunction)harness_close, METH_NOARGS, "Calls close() of the function."},
   {"take", (PyCFunction)harness_take, METH_VARARGS,
    "take(tag or None): (batch, timestamps) emitted there since the last call, or None."},
-  {"schema", (PyCFunction)harness_schema, METH_NOARGS, "The input's schema, or None while it is not known."},
+  {"schema", (PyCFunction)harness_schema, METH_VARARGS, "schema(side=0): the input's schema, or None while it is not known."},
   {"key_schema", (PyCFunction)harness_key_schema, METH_NOARGS, "The key columns' schema, or None while it is not known."},
   {"inspect", (PyCFunction)harness_inspect, METH_VARARGS, "inspect(key, body): body(ctx) with that key current."},
   {"snapshot", (PyCFunction)harness_snapshot, METH_NOARGS, "All state, timers and times as bytes."},

@@ -2,13 +2,12 @@
 
 #include <time.h>
 
-#include "arrow.h"
 #include "batch.h"
 #include "clock.h"
 #include "errors.h"
-#include "operator.h"
+#include "job_parts.h"
 #include "schema.h"
-#include "source.h"
+#include "workers.h"
 
 /* ---- the GIL and failures of callbacks --------------------------------------------------------------- */
 
@@ -33,18 +32,28 @@ int32_t job_fail(job_object *self, martlet_error *error) {
 static int32_t job_poll(void *context, martlet_error *error) {
   job_object *self = context;
   job_enter(self);
-  int32_t status = PyErr_CheckSignals() < 0 ? job_fail(self, error) : MARTLET_OK;
+  int32_t status = PyErr_CheckSignals() < 0 || job_tick(self) < 0 ? job_fail(self, error) : MARTLET_OK;
   job_leave(self);
   return status;
 }
 
 int job_raise(job_object *self, int32_t status, const martlet_error *error) {
-  if (self->pending && (status == MARTLET_CALLBACK_FAILED || status == MARTLET_SOURCE_FAILED)) {
-    errors_restore(self->pending);
-    self->pending = NULL;
+  PyObject **cause = self->pending ? &self->pending : &self->source_failure;
+  if (*cause && (status == MARTLET_CALLBACK_FAILED || status == MARTLET_SOURCE_FAILED)) {
+    PyObject *exception = *cause;
+    *cause = NULL;
+    errors_restore(exception);
     return -1;
   }
+  if (status == MARTLET_CALLBACK_FAILED && job_raise_cause(self)) return -1;
   return errors_raise(state_of((PyObject *)self), status, error);
+}
+
+void job_fail_source(job_object *self, martlet_error *error) {
+  errors_describe(error);
+  PyObject *exception = errors_take();
+  if (!self->source_failure) self->source_failure = exception;
+  else Py_XDECREF(exception);
 }
 
 int job_check_usable(job_object *self) {
@@ -89,114 +98,6 @@ static PyObject *job_create(PyTypeObject *type, PyObject *args, PyObject *kwargs
 failed:
   Py_DECREF(self);
   return NULL;
-}
-
-static int stream_options(PyObject *name, PyObject *timestamp, long long bound, martlet_stream_options *out) {
-  *out = (martlet_stream_options){.struct_size = sizeof *out, .max_out_of_orderness = bound};
-  if (!(out->name = PyUnicode_AsUTF8(name))) return -1;
-  return timestamp == Py_None || (out->timestamp = PyUnicode_AsUTF8(timestamp)) ? 0 : -1;
-}
-
-static PyObject *job_add_source(job_object *self, PyObject *args) {
-  engine_state *st = state_of((PyObject *)self);
-  PyObject *name, *timestamp, *items, *declared;
-  long long bound;
-  int all_rows;
-  martlet_stream_options options;
-  martlet_error error;
-  if (job_check_usable(self) < 0 ||
-      !PyArg_ParseTuple(args, "UOLOpO", &name, &timestamp, &bound, &items, &all_rows, &declared) ||
-      stream_options(name, timestamp, bound, &options) < 0)
-    return NULL;
-  source_object *source = source_new(st, self, name, items, all_rows, declared);
-  if (!source) return NULL;
-  int result = PyList_Append(self->parts, (PyObject *)source);
-  Py_DECREF(source);
-  if (result < 0) return NULL;
-  martlet_source callbacks = source_callbacks(source);
-  int32_t status = martlet_job_add_source(self->job, &callbacks, &options, &error);
-  if (status == MARTLET_OK) Py_RETURN_NONE;
-  errors_raise(st, status, &error);
-  return NULL;
-}
-
-static PyObject *job_add_arrow_stream(job_object *self, PyObject *args) {
-  engine_state *st = state_of((PyObject *)self);
-  PyObject *name, *timestamp, *object;
-  long long bound;
-  struct ArrowArrayStream stream;
-  martlet_stream_options options;
-  martlet_error error;
-  if (job_check_usable(self) < 0 || !PyArg_ParseTuple(args, "UOLO", &name, &timestamp, &bound, &object) ||
-      stream_options(name, timestamp, bound, &options) < 0 || arrow_take_stream(st, object, &stream) < 0)
-    return NULL;
-  int32_t status = martlet_job_add_arrow_stream(self->job, &stream, &options, &error);
-  if (status == MARTLET_OK) Py_RETURN_NONE;
-  errors_raise(st, status, &error);
-  return NULL;
-}
-
-typedef struct ArrowSchema side_schema;
-
-/* A pair (tag, schema). The schema stays the caller's to release. 0 or -1. */
-static int read_side(engine_state *st, PyObject *pair, side_schema *schema, martlet_side_output *out) {
-  PyObject *type;
-  if (!PyArg_ParseTuple(pair, "sO", &out->tag, &type) || schema_from_python(st, type, schema) < 0) return -1;
-  out->schema = schema;
-  return 0;
-}
-
-static PyObject *job_add_process(job_object *self, PyObject *args) {
-  engine_state *st = state_of((PyObject *)self);
-  PyObject *name, *target, *methods, *keys, *states, *output, *sides = NULL, *tag = Py_None;
-  long long input = 0;
-  if (job_check_usable(self) < 0 || !PyArg_ParseTuple(args, "UOO!O!O!O|O!LO", &name, &target, &PyTuple_Type, &methods,
-                                                  &PyTuple_Type, &keys, &PyTuple_Type, &states, &output, &PyTuple_Type,
-                                                  &sides, &input, &tag))
-    return NULL;
-  Py_ssize_t n_keys = PyTuple_GET_SIZE(keys), n_states = PyTuple_GET_SIZE(states),
-             n_sides = sides ? PyTuple_GET_SIZE(sides) : 0;
-  martlet_error error;
-  struct ArrowSchema schema = {.release = NULL};
-  martlet_process_options options = {.struct_size = sizeof options, .n_key_columns = n_keys, .n_states = n_states, .input = input};
-  const char **key_columns = PyMem_Calloc((size_t)n_keys + 1, sizeof *key_columns);
-  martlet_state_spec *specs = PyMem_Calloc((size_t)n_states + 1, sizeof *specs);
-  side_schema *side_schemas = PyMem_Calloc((size_t)n_sides + 1, sizeof *side_schemas);
-  martlet_side_output *side_specs = PyMem_Calloc((size_t)n_sides + 1, sizeof *side_specs);
-  int result = -1;
-  operator_object *operator = operator_new(st, self, name, target, methods, states);
-  if (!operator || !key_columns || !specs || !side_schemas || !side_specs) {
-    if (!PyErr_Occurred()) PyErr_NoMemory();
-    goto done;
-  }
-  if (!(options.name = PyUnicode_AsUTF8(name))) goto done;
-  for (Py_ssize_t i = 0; i < n_keys; i++)
-    if (!(key_columns[i] = PyUnicode_AsUTF8(PyTuple_GET_ITEM(keys, i)))) goto done;
-  for (Py_ssize_t i = 0; i < n_states; i++) {
-    if (state_spec(operator->states[i], &specs[i]) < 0) goto done;
-  }
-  if (output != Py_None && schema_from_python(st, output, &schema) < 0) goto done;
-  if (tag != Py_None && !(options.input_tag = PyUnicode_AsUTF8(tag))) goto done;
-  for (Py_ssize_t i = 0; i < n_sides; i++)
-    if (read_side(st, PyTuple_GET_ITEM(sides, i), &side_schemas[i], &side_specs[i]) < 0) goto done;
-  if (PyList_Append(self->parts, (PyObject *)operator) < 0) goto done;
-  options.key_columns = key_columns;
-  options.states = specs;
-  options.side_outputs = side_specs;
-  options.n_side_outputs = n_sides;
-  options.output_schema = schema.release ? &schema : NULL;
-  martlet_process_function callbacks = operator_callbacks(operator);
-  int32_t status = martlet_job_add_process(self->job, &callbacks, &options, &error);
-  result = status == MARTLET_OK ? 0 : errors_raise(st, status, &error);
-done:
-  arrow_schema_release(&schema);
-  PyMem_Free((void *)key_columns);
-  PyMem_Free(specs);
-  for (Py_ssize_t i = 0; side_schemas && i < n_sides; i++) arrow_schema_release(&side_schemas[i]);
-  PyMem_Free(side_schemas);
-  PyMem_Free(side_specs);
-  Py_XDECREF(operator);
-  return result < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- running ------------------------------------------------------------------------------------------ */
@@ -338,8 +239,10 @@ static int job_traverse(job_object *self, visitproc visit, void *arg) {
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(self->parts);
   Py_VISIT(self->pending);
+  Py_VISIT(self->source_failure);
   Py_VISIT(self->on_failure);
   Py_VISIT(self->on_tick);
+  Py_VISIT(self->on_cause);
   return 0;
 }
 
@@ -358,9 +261,12 @@ static int job_clear(job_object *self) {
   free_job(self);
   Py_CLEAR(self->parts);
   Py_CLEAR(self->pending);
+  Py_CLEAR(self->source_failure);
   Py_CLEAR(self->last);
   Py_CLEAR(self->on_failure);
   Py_CLEAR(self->on_tick);
+  Py_CLEAR(self->on_cause);
+  Py_CLEAR(self->cause);
   return 0;
 }
 
@@ -372,14 +278,19 @@ static void job_dealloc(job_object *self) {
 
 static PyMethodDef job_methods[] = {
   {"add_source", (PyCFunction)job_add_source, METH_VARARGS,
-   "add_source(name, timestamp, bound_ms, items, all_rows, schema)"},
+   "add_source(name, timestamp, bound_ms, idle_ms, is_live, items, all_rows, schema)"},
   {"add_arrow_stream", (PyCFunction)job_add_arrow_stream, METH_VARARGS,
-   "add_arrow_stream(name, timestamp, bound_ms, object)"},
+   "add_arrow_stream(name, timestamp, bound_ms, idle_ms, is_live, object)"},
   {"add_process", (PyCFunction)job_add_process, METH_VARARGS,
-   "add_process(name, target, methods, keys, states, output)"},
+   "add_process(name, target, methods, keys, states, output, side_outputs, kind, inputs, aliases)"},
   {"next", (PyCFunction)job_next, METH_VARARGS, "next(min_rows, output=0): the output's next batch, or None at its end."},
   {"add_output", (PyCFunction)job_add_output, METH_VARARGS,
    "add_output(process, tag): asks for an output; its number. process: from 1; tag: None for the main output."},
+  {"use_workers", (PyCFunction)job_use_workers, METH_VARARGS,
+   "use_workers(sockets, max_parallelism, revive): runs instance i of every function behind the i-th socket, which is moved; "
+   "revive makes an exception of what a worker's describe gave."},
+  {"serve", (PyCFunction)job_serve, METH_VARARGS,
+   "serve(socket, instance, parallelism, max_parallelism, describe): works for the job behind the socket until it ends."},
   {"close", (PyCFunction)job_close, METH_NOARGS, "Calls close() of every function and drops the state."},
   {"report", (PyCFunction)job_report, METH_NOARGS, "The counters as a dict."},
   {"output_schema", (PyCFunction)job_output_schema, METH_VARARGS,

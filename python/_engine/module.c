@@ -35,6 +35,7 @@ static int check_version(PyObject *module) {
                  MARTLET_ABI_VERSION, version);
     return -1;
   }
+  if (PyModule_AddStringConstant(module, "rocksdb_version", martlet_rocksdb_version()) < 0) return -1;
   return PyModule_AddStringConstant(module, "version", martlet_version());
 }
 
@@ -45,9 +46,11 @@ static int init_names(engine_state *st) {
   st->operator_str = PyUnicode_InternFromString("operator");
   st->record_str = PyUnicode_InternFromString("record");
   st->key_str = PyUnicode_InternFromString("key");
+  st->left_str = PyUnicode_InternFromString("left");
+  st->right_str = PyUnicode_InternFromString("right");
   st->zero = PyLong_FromLong(0);
   return st->arrow_c_array && st->arrow_c_stream && st->arrow_c_schema && st->operator_str && st->record_str &&
-             st->key_str && st->zero
+             st->key_str && st->left_str && st->right_str && st->zero
            ? 0
            : -1;
 }
@@ -73,7 +76,7 @@ static int module_exec(PyObject *module) {
     DO(context_type) DO(state_type) DO(operator_type) DO(source_type) DO(job_type) DO(harness_type) DO(clock_type) \
       DO(timer_type) DO(decimal) DO(timezone) DO(zone_info) DO(zones) DO(type_spec) DO(as_ttl) DO(json_dumps) \
         DO(json_loads) DO(zero) DO(arrow_c_array)              \
-        DO(arrow_c_stream) DO(arrow_c_schema) DO(operator_str) DO(record_str) DO(key_str)
+        DO(arrow_c_stream) DO(arrow_c_schema) DO(operator_str) DO(record_str) DO(key_str) DO(left_str) DO(right_str)
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {
   engine_state *st = PyModule_GetState(module);

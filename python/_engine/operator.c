@@ -43,7 +43,7 @@ static PyObject *key_part(engine_state *st, const martlet_key_part *part) {
  * meanwhile. */
 static bool same_key(const operator_object *self, const martlet_context *call) {
   const martlet_key_part *part = call->key;
-  if (!self->key || call->key_parts != 1) return false;
+  if (!self->key || self->key == Py_None || call->key_parts != 1) return false;
   switch (part->kind) {
     case MARTLET_KEY_INTEGER:
     case MARTLET_KEY_UNSIGNED: return part->integer == self->key_integer;
@@ -57,6 +57,10 @@ static bool same_key(const operator_object *self, const martlet_context *call) {
 }
 
 int operator_read_key(operator_object *self, const martlet_context *call) {
+  if (call->slot == MARTLET_NO_SLOT) {
+    Py_XSETREF(self->key, Py_NewRef(Py_None));
+    return 0;
+  }
   PyObject *key;
   if (keys_cached(self, call, &key)) {
     if (!key && !(key = keys_add(self, call, key_part(self->st, call->key)))) return -1;
@@ -82,18 +86,27 @@ int operator_read_key(operator_object *self, const martlet_context *call) {
 
 /* ---- failures ---------------------------------------------------------------------------------------- */
 
+const char *operator_side_word(const operator_object *self, const martlet_context *call) {
+  if (call->side == MARTLET_RIGHT) return self->kind == MARTLET_BROADCAST ? "broadcast " : "right ";
+  return call->side == MARTLET_LEFT && self->kind == MARTLET_CONNECT ? "left " : "";
+}
+
 static PyObject *place_note(operator_object *self, const martlet_context *call, const char *method) {
-  PyObject *key = self->key ? errors_preview(self->key) : NULL, *note;
+  bool has_key = self->key && self->key != Py_None;
+  PyObject *key = has_key ? errors_preview(self->key) : NULL, *note;
   if (!method) {
     if (call->timer_domain)
       note = PyUnicode_FromFormat("in operator '%U', timer at %lld, key %V", self->name, (long long)call->fire_time,
                                   key, "?");
     else if (call->rows > 1)
-      note = PyUnicode_FromFormat("in operator '%U', records %lld to %lld, key %V", self->name, (long long)call->record,
-                                  (long long)(call->record + call->rows - 1), key, "?");
+      note = PyUnicode_FromFormat("in operator '%U', %srecords %lld to %lld, key %V", self->name, operator_side_word(self, call),
+                                  (long long)call->record, (long long)(call->record + call->rows - 1), key, "?");
+    else if (call->record >= 0 && !has_key)
+      note = PyUnicode_FromFormat("in operator '%U', %srecord %lld", self->name, operator_side_word(self, call),
+                                  (long long)call->record);
     else if (call->record >= 0)
-      note =
-        PyUnicode_FromFormat("in operator '%U', record %lld, key %V", self->name, (long long)call->record, key, "?");
+      note = PyUnicode_FromFormat("in operator '%U', %srecord %lld, key %V", self->name, operator_side_word(self, call),
+                                  (long long)call->record, key, "?");
     else note = PyUnicode_FromFormat("in operator '%U', on_end(), key %V", self->name, key, "?");
   } else note = PyUnicode_FromFormat("in operator '%U', %s()", self->name, method);
   Py_XDECREF(key);
@@ -106,7 +119,7 @@ void operator_locate_error(operator_object *self) {
   const martlet_context *call = self->context->call;
   bool in_call = call && self->context->in_batch;
   PyObject *record = in_call && call->record >= 0 ? PyLong_FromLongLong(call->record) : NULL;
-  PyObject *key = in_call && self->key ? errors_preview(self->key) : NULL;
+  PyObject *key = in_call && self->key && self->key != Py_None ? errors_preview(self->key) : NULL;
   errors_restore(exception);
   errors_locate(self->st, self->name, record, key);
   Py_XDECREF(record);
@@ -147,7 +160,7 @@ static int32_t on_open(void *context, martlet_context *call, martlet_error *erro
   operator_object *self = context;
   job_enter(self->job);
   for (Py_ssize_t i = 0; i < self->n_states; i++)
-    self->bindings[i] = (state_binding){martlet_context_state(call, i), self};
+    self->bindings[i] = (state_binding){martlet_context_state(call, self->indices[i]), self};
   self->context->emission.output = martlet_context_output(call);
   self->context->call = call;
   int32_t status = call_outside(self, call, &self->open, true, "open", error);
@@ -160,8 +173,10 @@ static int32_t on_close(void *context, martlet_context *call, martlet_error *err
   job_enter(self->job);
   int32_t status = call_outside(self, call, &self->close, false, "close", error);
   context_end(self->context);
-  Py_CLEAR(self->record);
-  Py_CLEAR(self->slice);
+  for (int side = 0; side < 2; side++) {
+    Py_CLEAR(self->inputs[side].record);
+    Py_CLEAR(self->inputs[side].slice);
+  }
   Py_CLEAR(self->failure);
   Py_CLEAR(self->key);
   keys_forget(self);
@@ -204,37 +219,49 @@ static void on_batch_end(void *context, martlet_context *call) {
 }
 
 /* The view for this call: the one of the last call moved on, if the user did not keep it. */
-static record_object *record_for(operator_object *self, const martlet_context *call) {
-  record_object *record = self->record;
+static record_object *record_for(operator_object *self, operator_input *input, const martlet_context *call) {
+  record_object *record = input->record;
   if (record && record->rows.batch == call->batch) {
     record->rows.offset = call->row;
     return record;
   }
-  Py_CLEAR(self->record);
-  record = record_new(self->st, call->batch, call->row, self->names, self->index);
+  Py_CLEAR(input->record);
+  record = record_new(self->st, call->batch, call->row, input->names, input->index);
   if (!record) return NULL;
-  Py_XSETREF(self->names, Py_NewRef(record->rows.names));
-  Py_XSETREF(self->index, Py_NewRef(record->rows.index));
-  return self->record = record;
+  Py_XSETREF(input->names, Py_NewRef(record->rows.names));
+  Py_XSETREF(input->index, Py_NewRef(record->rows.index));
+  return input->record = record;
+}
+
+static inline int32_t call_record(operator_object *self, const operator_method *method, martlet_context *call,
+                                  martlet_error *error) {
+  operator_input *input = operator_input_of(self, call);
+  record_object *record = operator_read_key(self, call) < 0 ? NULL : record_for(self, input, call);
+  if (!record) return operator_fail(self, call, NULL, error);
+  PyObject *arguments[6] = {
+    NULL, self->target, self->key, (PyObject *)record, self->st->zero, (PyObject *)self->context};
+  size_t skip = method->takes_self ? 1 : 2;
+  PyObject *result =
+    PyObject_Vectorcall(method->call, arguments + skip, (6 - skip) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+  if (!result) {
+    int32_t status = operator_fail(self, call, NULL, error);
+    Py_CLEAR(input->record);
+    return status;
+  }
+  Py_DECREF(result);
+  /* Kept: it stays as it is, and belongs to the user now. */
+  if (Py_REFCNT(record) != 1) Py_CLEAR(input->record);
+  return MARTLET_OK;
 }
 
 static int32_t on_event(void *context, martlet_context *call, martlet_error *error) {
   operator_object *self = context;
-  record_object *record = operator_read_key(self, call) < 0 ? NULL : record_for(self, call);
-  if (!record) return operator_fail(self, call, NULL, error);
-  PyObject *arguments[6] = {
-    NULL, self->target, self->key, (PyObject *)record, self->st->zero, (PyObject *)self->context};
-  size_t skip = self->on_event.takes_self ? 1 : 2;
-  PyObject *result =
-    PyObject_Vectorcall(self->on_event.call, arguments + skip, (6 - skip) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-  if (!result) {
-    int32_t status = operator_fail(self, call, NULL, error);
-    Py_CLEAR(self->record);
-    return status;
-  }
-  Py_DECREF(result);
-  if (Py_REFCNT(record) != 1) Py_CLEAR(self->record); /* kept: it stays as it is, and belongs to the user now */
-  return MARTLET_OK;
+  return call_record(self, &self->on_event, call, error);
+}
+
+static int32_t on_right(void *context, martlet_context *call, martlet_error *error) {
+  operator_object *self = context;
+  return call_record(self, &self->on_right, call, error);
 }
 
 static int32_t on_timer(void *context, martlet_context *call, martlet_error *error) {
@@ -280,6 +307,7 @@ martlet_process_function operator_callbacks(operator_object *self) {
     .on_batch = self->on_batch.call ? on_batch : NULL,
     .on_failure = on_failure,
     .on_end = self->on_end.call ? on_end : NULL,
+    .on_right = self->on_right.call ? on_right : NULL,
   };
 }
 
@@ -294,36 +322,51 @@ static int read_method(PyObject *methods, Py_ssize_t i, operator_method *out) {
   return 0;
 }
 
-operator_object *operator_new(engine_state *st, job_object *job, PyObject *name, PyObject *target, PyObject *methods,
-                              PyObject *states) {
+/* One more handle to the engine's state `index`. 0 or -1. */
+static int add_state(operator_object *self, PyObject *state, Py_ssize_t index) {
+  if (!PyObject_TypeCheck(state, self->st->state_type)) {
+    PyErr_Format(PyExc_TypeError, "expected a state, got %s", Py_TYPE(state)->tp_name);
+    return -1;
+  }
+  self->indices[self->n_states] = index;
+  self->states[self->n_states++] = (state_object *)Py_NewRef(state);
+  return 0;
+}
+
+operator_object *operator_new(engine_state *st, job_object *job, int32_t kind, PyObject *name, PyObject *target,
+                              PyObject *methods, PyObject *states, PyObject *aliases) {
   operator_object *self = (operator_object *)st->operator_type->tp_alloc(st->operator_type, 0);
   if (!self) return NULL;
-  Py_ssize_t n = PyTuple_GET_SIZE(states);
+  Py_ssize_t n = PyTuple_GET_SIZE(states), n_aliases = PyTuple_GET_SIZE(aliases);
   self->st = st;
+  self->kind = kind;
   self->job = job;
   self->name = Py_NewRef(name);
   self->target = Py_NewRef(target);
-  self->states = PyMem_Calloc((size_t)n + 1, sizeof *self->states);
-  self->bindings = PyMem_Calloc((size_t)n + 1, sizeof *self->bindings);
-  self->previous = PyMem_Calloc((size_t)n + 1, sizeof *self->previous);
+  size_t room = (size_t)n + (size_t)n_aliases + 1;
+  self->states = PyMem_Calloc(room, sizeof *self->states);
+  self->indices = PyMem_Calloc(room, sizeof *self->indices);
+  self->bindings = PyMem_Calloc(room, sizeof *self->bindings);
+  self->previous = PyMem_Calloc(room, sizeof *self->previous);
   PyObject *by_name = PyDict_New();
-  if (!self->states || !self->bindings || !self->previous || !by_name) {
+  if (!self->states || !self->indices || !self->bindings || !self->previous || !by_name) {
     PyErr_NoMemory();
     goto failed;
   }
   for (Py_ssize_t i = 0; i < n; i++) {
     PyObject *state = PyTuple_GET_ITEM(states, i);
-    if (!PyObject_TypeCheck(state, st->state_type)) {
-      PyErr_Format(PyExc_TypeError, "expected a state, got %s", Py_TYPE(state)->tp_name);
+    if (add_state(self, state, i) < 0 || PyDict_SetItem(by_name, self->states[i]->name, state) < 0) goto failed;
+  }
+  for (Py_ssize_t i = 0; i < n_aliases; i++) {
+    PyObject *state;
+    Py_ssize_t index;
+    if (!PyArg_ParseTuple(PyTuple_GET_ITEM(aliases, i), "On", &state, &index) || add_state(self, state, index) < 0)
       goto failed;
-    }
-    self->states[i] = (state_object *)Py_NewRef(state);
-    self->n_states++;
-    if (PyDict_SetItem(by_name, self->states[i]->name, state) < 0) goto failed;
   }
   if (read_method(methods, 0, &self->open) < 0 || read_method(methods, 1, &self->on_event) < 0 ||
       read_method(methods, 2, &self->on_timer) < 0 || read_method(methods, 3, &self->close) < 0 ||
-      read_method(methods, 4, &self->on_end) < 0 || read_method(methods, 5, &self->on_batch) < 0)
+      read_method(methods, 4, &self->on_end) < 0 || read_method(methods, 5, &self->on_batch) < 0 ||
+      read_method(methods, 6, &self->on_right) < 0)
     goto failed;
   if (!(self->context = context_new(st, self, by_name))) goto failed;
   Py_DECREF(by_name);
@@ -341,6 +384,7 @@ static int operator_traverse(operator_object *self, visitproc visit, void *arg) 
   Py_VISIT(self->on_event.call);
   Py_VISIT(self->on_timer.call);
   Py_VISIT(self->on_batch.call);
+  Py_VISIT(self->on_right.call);
   Py_VISIT(self->close.call);
   Py_VISIT(self->on_end.call);
   for (Py_ssize_t i = 0; i < self->n_states; i++) Py_VISIT(self->states[i]);
@@ -358,20 +402,24 @@ static void operator_dealloc(operator_object *self) {
   }
   for (Py_ssize_t i = 0; i < self->n_states; i++) Py_DECREF(self->states[i]);
   PyMem_Free(self->states);
+  PyMem_Free(self->indices);
   PyMem_Free(self->bindings);
   PyMem_Free(self->previous);
   Py_XDECREF(self->open.call);
   Py_XDECREF(self->on_event.call);
   Py_XDECREF(self->on_timer.call);
   Py_XDECREF(self->on_batch.call);
+  Py_XDECREF(self->on_right.call);
   Py_XDECREF(self->close.call);
   Py_XDECREF(self->on_end.call);
   Py_XDECREF(self->context);
-  Py_XDECREF(self->record);
-  Py_XDECREF(self->slice);
+  for (int side = 0; side < 2; side++) {
+    Py_XDECREF(self->inputs[side].record);
+    Py_XDECREF(self->inputs[side].slice);
+    Py_XDECREF(self->inputs[side].names);
+    Py_XDECREF(self->inputs[side].index);
+  }
   Py_XDECREF(self->failure);
-  Py_XDECREF(self->names);
-  Py_XDECREF(self->index);
   Py_XDECREF(self->key);
   keys_forget(self);
   Py_XDECREF(self->target);

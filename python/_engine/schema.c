@@ -2,6 +2,7 @@
 
 #include "arrow.h"
 #include "errors.h"
+#include "schema_pickle.h"
 
 PyObject *schema_column_names(const martlet_column *columns, int64_t n) {
   PyObject *names = PyTuple_New((Py_ssize_t)n);
@@ -184,6 +185,8 @@ static PyGetSetDef schema_getset[] = {
 
 static PyMethodDef schema_methods[] = {
   {"__arrow_c_schema__", (PyCFunction)schema_export, METH_NOARGS, "The schema as an Arrow capsule."},
+  {"__reduce__", (PyCFunction)schema_reduce, METH_NOARGS, NULL},
+  {"_rebuild", (PyCFunction)schema_rebuild, METH_O | METH_CLASS, NULL},
   {NULL, NULL, 0, NULL}};
 
 static PyType_Slot schema_slots[] = {{Py_tp_doc,

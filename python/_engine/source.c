@@ -287,7 +287,7 @@ static int32_t source_next_background(void *context, struct ArrowArray *array, s
     status = MARTLET_CALLBACK_FAILED;
     if (self->job) {
       add_note(self);
-      job_fail(self->job, error);
+      job_fail_source(self->job, error);
     } else PyErr_Clear();
   }
   PyThreadState_Clear(thread);

@@ -1,5 +1,6 @@
 /* state.h: what every kind of state has in common: the declaration and, inside a callback, the handle to what the current
- * key has. `State` is the base type; ValueState, ListState, MapState, ReducingState and AggregatingState are its kinds. */
+ * key has. `State` is the base type; ValueState, ListState, MapState, ReducingState, AggregatingState and BroadcastState are its
+ * kinds. */
 #ifndef MARTLET_PY_STATE_H
 #define MARTLET_PY_STATE_H
 
@@ -60,6 +61,10 @@ int state_failed(state_object *self, state_binding *binding, int32_t status, con
 int state_locate(state_binding *binding);
 PyObject *state_clear(state_object *self, PyObject *unused);
 PyObject *state_exists(state_object *self, PyObject *unused);
+/* MapState and BroadcastState, which have keys of a type. */
+static inline bool state_is_map(const state_object *self) {
+  return self->kind == MARTLET_STATE_MAP || self->kind == MARTLET_STATE_BROADCAST;
+}
 /* The type of a map's keys. */
 item_type *state_map_key(state_object *self);
 /* Adds a kind to the module; new. */

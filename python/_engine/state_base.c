@@ -13,7 +13,7 @@ int state_spec(state_object *self, martlet_state_spec *spec) {
                                .reducer = self->reducer,
                                .ttl_flags = self->ttl_flags,
                                .ttl_ms = self->ttl_ms};
-  if (self->kind == MARTLET_STATE_MAP) spec->key_format = item_type_format(state_map_key(self));
+  if (state_is_map(self)) spec->key_format = item_type_format(state_map_key(self));
   return PyErr_Occurred() ? -1 : 0;
 }
 
@@ -95,7 +95,7 @@ void state_free(state_object *self) {
 
 /* A declared type by its Arrow name, everything else as it is. */
 static PyObject *one_argument(state_object *self, PyObject *argument) {
-  const item_type *key = self->kind == MARTLET_STATE_MAP ? state_map_key(self) : NULL;
+  const item_type *key = state_is_map(self) ? state_map_key(self) : NULL;
   const martlet_column *field = argument == self->value.dtype    ? self->value.field
                                 : key && argument == key->dtype ? key->field
                                                                 : NULL;

@@ -1,4 +1,4 @@
-/* `MapState`: a map per key. */
+/* `MapState`: a map per key. `BroadcastState`: one for all keys. */
 #include "binding.h"
 #include "errors.h"
 #include "items.h"
@@ -221,15 +221,10 @@ static PyObject *map_len(map_state_object *self, PyObject *unused) {
 
 /* ---- the declaration ----------------------------------------------------------------------------------- */
 
-static PyObject *map_create(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-  static const char *const keywords[] = {"name", "key_dtype", "dtype", "ttl", NULL};
+static PyObject *declare(PyTypeObject *type, int32_t kind, PyObject *args, PyObject *kwargs, PyObject *name,
+                         PyObject *key_dtype, PyObject *dtype, PyObject *ttl) {
   engine_state *st = PyType_GetModuleState(type);
-  PyObject *name, *key_dtype = Py_None, *dtype = Py_None, *ttl = NULL;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$O:MapState", (char **)(void *)keywords, &name, &key_dtype,
-                                   &dtype, &ttl))
-    return NULL;
-  map_state_object *self =
-    (map_state_object *)state_declare(type, MARTLET_STATE_MAP, args, kwargs, name, dtype, ttl);
+  map_state_object *self = (map_state_object *)state_declare(type, kind, args, kwargs, name, dtype, ttl);
   if (!self) return NULL;
   if (item_type_open(st, name, key_dtype, "keys", &self->key) < 0) goto fail;
   if (self->key.slot == SLOT_REAL) {
@@ -243,6 +238,24 @@ static PyObject *map_create(PyTypeObject *type, PyObject *args, PyObject *kwargs
 fail:
   Py_DECREF(self);
   return NULL;
+}
+
+static PyObject *map_create(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+  static const char *const keywords[] = {"name", "key_dtype", "dtype", "ttl", NULL};
+  PyObject *name, *key_dtype = Py_None, *dtype = Py_None, *ttl = NULL;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$O:MapState", (char **)(void *)keywords, &name, &key_dtype,
+                                   &dtype, &ttl))
+    return NULL;
+  return declare(type, MARTLET_STATE_MAP, args, kwargs, name, key_dtype, dtype, ttl);
+}
+
+static PyObject *broadcast_create(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+  static const char *const keywords[] = {"name", "key_dtype", "dtype", NULL};
+  PyObject *name, *key_dtype = Py_None, *dtype = Py_None;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO:BroadcastState", (char **)(void *)keywords, &name, &key_dtype,
+                                   &dtype))
+    return NULL;
+  return declare(type, MARTLET_STATE_BROADCAST, args, kwargs, name, key_dtype, dtype, NULL);
 }
 
 static int map_traverse(map_state_object *self, visitproc visit, void *arg) {
@@ -310,8 +323,35 @@ static PyType_Spec map_spec = {.name = "martlet._engine.MapState",
                                .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
                                .slots = map_slots};
 
+static PyType_Slot broadcast_slots[] = {
+  {Py_tp_doc,
+   "BroadcastState(name, key_dtype=None, dtype=None)\n\n"
+   "A map of an operator over a broadcast (Flink: broadcast state): one for all keys, the same on every parallel instance. "
+   "on_broadcast writes it: put, remove, clear; everything else reads it, and a write there is a StateAccessError that "
+   "changes nothing. Types, order and methods are those of MapState; nothing in it expires."},
+  {Py_tp_new, broadcast_create},
+  {Py_tp_dealloc, map_dealloc},
+  {Py_tp_traverse, map_traverse},
+  {Py_tp_clear, state_tp_clear},
+  {Py_tp_getset, map_getset},
+  {Py_tp_methods, map_methods},
+  {Py_tp_iter, map_iter},
+  {Py_mp_length, map_length},
+  {Py_mp_subscript, map_subscript},
+  {Py_mp_ass_subscript, map_assign},
+  {Py_sq_contains, map_contains},
+  {0, NULL}};
+
+static PyType_Spec broadcast_spec = {.name = "martlet._engine.BroadcastState",
+                                     .basicsize = sizeof(map_state_object),
+                                     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+                                     .slots = broadcast_slots};
+
 int state_map_init(PyObject *module, engine_state *st) {
-  PyTypeObject *type = state_add_kind(module, st, &map_spec);
-  Py_XDECREF(type);
-  return type ? 0 : -1;
+  PyTypeObject *map = state_add_kind(module, st, &map_spec);
+  PyTypeObject *broadcast = map ? state_add_kind(module, st, &broadcast_spec) : NULL;
+  int result = map && broadcast ? 0 : -1;
+  Py_XDECREF(map);
+  Py_XDECREF(broadcast);
+  return result;
 }

@@ -19,6 +19,7 @@ from __future__ import annotations
 from . import errors
 from ._engine import (
     AggregatingState,
+    BroadcastState,
     Column,
     Context,
     ListState,
@@ -32,7 +33,9 @@ from ._engine import (
     Timer,
     ValueState,
 )
+from ._engine import rocksdb_version as _rocksdb_version
 from ._engine import version as __version__
+from .apply import apply_process_function, broadcast_stream, connect_streams
 from .config import Config
 from .errors import (
     BusyError,
@@ -50,23 +53,36 @@ from .errors import (
     SourceError,
     StateAccessError,
     StateTypeError,
+    StorageCorruptError,
+    StorageError,
+    StorageInUseError,
     TimerError,
     ValueRangeError,
+    WorkerDiedError,
+    WorkerFailedError,
 )
-from .functions import ProcessFunction
+from .functions import BroadcastProcessFunction, CoProcessFunction, ProcessFunction
+from .keyed import BroadcastConnectedStreams, BroadcastStream, ConnectedStreams, KeyedStream
 from .report import RunReport
 from .sinks import ParquetSink
-from .stream import KeyedStream, Stream, apply_process_function, stream
+from .source import stream
+from .stream import Stream
 from .ttl import TTL
 
 __all__ = [
     "TTL",
     "AggregatingState",
+    "BroadcastConnectedStreams",
+    "BroadcastProcessFunction",
+    "BroadcastState",
+    "BroadcastStream",
     "BusyError",
     "ClosedError",
+    "CoProcessFunction",
     "Column",
     "Config",
     "ConfigError",
+    "ConnectedStreams",
     "Context",
     "EngineError",
     "KeyTypeError",
@@ -92,13 +108,24 @@ __all__ = [
     "State",
     "StateAccessError",
     "StateTypeError",
+    "StorageCorruptError",
+    "StorageError",
+    "StorageInUseError",
     "Stream",
     "Timer",
     "TimerError",
     "ValueRangeError",
     "ValueState",
+    "WorkerDiedError",
+    "WorkerFailedError",
+    "__features__",
     "__version__",
     "apply_process_function",
+    "broadcast_stream",
+    "connect_streams",
     "errors",
     "stream",
 ]
+
+#: What this build of martlet works with, name → version: `{"rocksdb": "7.8.3"}`. For bug reports.
+__features__: dict[str, str] = {"rocksdb": _rocksdb_version}

@@ -9,24 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from ._engine import Job, ManualClock, RecordBatch, Schema, export_stream
 from .config import Config
-from .errors import ClosedError
-from .functions import instantiate
+from .errors import ClosedError, WorkerDiedError
+from .instances import Instance, instantiate
 from .metrics import watermark_lag_ms
 from .monitor import Monitor
 from .report import RunReport
+from .workers import start_workers
 
 if TYPE_CHECKING:
-    from .stream import ProcessNode, SourceNode
+    from .graph import Plan, PlannedOperator, SourceNode
 
-__all__ = ["Output", "Run", "export"]
+__all__ = ["Output", "Run", "add_operators", "add_source", "export", "new_job"]
 
 _NULLS = {"raise": 0, "drop": 1, "process": 2, "dead_letter": 3}
 _ON_ERROR = {"raise": 0, "skip": 1, "dead_letter": 2}
 _LATE = {"process": 0, "drop": 1, "side_output": 2}
 _AT_END = {"fire": 0, "drop": 1, "keep": 2}
-
-# The way from the source to one output: the functions in their order, and the side output of the last one, or None.
-Path = tuple[tuple["ProcessNode", ...], str | None]
+_KINDS = {"process": 0, "connect": 1, "broadcast": 2}
 
 
 def new_job(name: str, config: Config, clock: ManualClock | None, failures: Any = None, on_tick: Any = None) -> Job:
@@ -44,55 +43,77 @@ def new_job(name: str, config: Config, clock: ManualClock | None, failures: Any 
     )
 
 
+def add_operators(job: Job, operators: Sequence[PlannedOperator]) -> list[Instance]:
+    """Adds the operators of a plan to a job of the engine, each with a copy of its function; these copies.
+
+    Needs no sources: inputs are numbers, so this is also how a process that only works for a job builds its part.
+    """
+    instances = []
+    for operator, inputs in operators:
+        instances.append(instance := instantiate(operator))
+        job.add_process(
+            operator.name,
+            instance.target,
+            instance.methods,
+            operator.keys,
+            instance.states,
+            operator.output,
+            tuple(operator.side_outputs.items()),
+            _KINDS[operator.kind],
+            inputs,
+            instance.aliases,
+        )
+    return instances
+
+
+def add_source(job: Job, source: SourceNode) -> None:
+    """Adds a source to a job of the engine."""
+    time = source.timestamp, source.bound_ms, source.idle_ms, source.is_live
+    if source.kind == "stream":
+        job.add_arrow_stream(source.name, *time, source.source)
+        return
+    items = [source.source] if source.kind == "array" else source.source
+    job.add_source(source.name, *time, items, source.kind == "rows", source.schema)
+
+
 class Run:
-    """A job that was built and may have begun, with one output for each path.
+    """A job that was built and may have begun, with the outputs of its plan.
 
     Closed when all outputs have ended, on an error that no output is left to hear of, or when it is dropped.
     """
 
-    __slots__ = ("_job", "_monitor", "_numbers", "_open", "_started", "failure", "is_running", "report")
+    __slots__ = (
+        "__weakref__",
+        "_job",
+        "_monitor",
+        "_numbers",
+        "_open",
+        "_started",
+        "_workers",
+        "failure",
+        "is_running",
+        "report",
+    )
 
-    def __init__(self, source: SourceNode, paths: Sequence[Path], config: Config) -> None:
-        name = config.name or source.name
+    def __init__(self, plan: Plan, config: Config) -> None:
+        name = config.name or " + ".join(source.name for source in plan.sources)
         self._monitor = Monitor(name, config)
         self._job = new_job(name, config, config.clock, self._monitor.failures, self._monitor.ticker())
         self.failure: BaseException | None = None
         self.is_running = False
         self.report: RunReport | None = None
         self._started = time.perf_counter()
-        self._add_source(source)
-        numbers: dict[ProcessNode, int] = {}
-        for processes, _ in paths:
-            self._add_processes(processes, numbers)
-        self._numbers = [
-            self._job.add_output(numbers[processes[-1]], side) if processes else 0 for processes, side in paths
-        ]
-        self._open = len(paths)
+        for source in plan.sources:
+            add_source(self._job, source)
+        add_operators(self._job, plan.operators)
+        # A source on its own is the job's only output.
+        self._numbers = [self._job.add_output(one.process, one.tag) if one.process else 0 for one in plan.outputs]
+        self._open = len(plan.outputs)
+        self._workers = start_workers(self, self._job, name, plan, config)
 
     def outputs(self) -> list[Output]:
-        """One for each path, to be asked for once. The run does not hold them: it lives as long as one of them."""
+        """Those of the plan, to be asked for once. The run does not hold them: it lives as long as one of them."""
         return [Output(self, number) for number in self._numbers]
-
-    def _add_source(self, source: SourceNode) -> None:
-        if source.kind == "stream":
-            self._job.add_arrow_stream(source.name, source.timestamp, source.bound_ms, source.source)
-            return
-        items = [source.source] if source.kind == "array" else source.source
-        self._job.add_source(
-            source.name, source.timestamp, source.bound_ms, items, source.kind == "rows", source.schema
-        )
-
-    def _add_processes(self, processes: tuple[ProcessNode, ...], numbers: dict[ProcessNode, int]) -> None:
-        before = 0
-        for process in processes:
-            if process not in numbers:
-                target, methods, states = instantiate(process.fn, process.states, process.name)
-                sides = tuple(process.side_outputs.items())
-                self._job.add_process(
-                    process.name, target, methods, process.key, states, process.output, sides, before, process.input_tag
-                )
-                numbers[process] = len(numbers) + 1
-            before = numbers[process]
 
     def next(self, output: int, min_rows: int) -> RecordBatch | None:
         if self.is_running:
@@ -105,6 +126,8 @@ class Run:
             if self.failure is not None:
                 raise self.failure from None
             self.failure = error
+            if self._workers is not None and isinstance(error, WorkerDiedError):
+                self._workers.explain(error)
             raise
         finally:
             self.is_running = False
@@ -136,6 +159,8 @@ class Run:
         self._monitor.close(counters, f"failed: {self.failure!r}" if failed else f"ended: {self.report}")
         with contextlib.suppress(Exception):
             self._job.close()
+        if self._workers is not None:
+            self._workers.close()
 
 
 class Output:

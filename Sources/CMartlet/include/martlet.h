@@ -41,7 +41,7 @@
 extern "C" {
 #endif
 
-#define MARTLET_ABI_VERSION 1
+#define MARTLET_ABI_VERSION 2
 
 #define MARTLET_MIN_TIME INT64_MIN
 #define MARTLET_MAX_TIME INT64_MAX
@@ -68,7 +68,11 @@ typedef enum martlet_status {
   MARTLET_CALLBACK_FATAL = 15,  /* returned by a callback only: as MARTLET_CALLBACK_FAILED, and no error policy may swallow it */
   MARTLET_SNAPSHOT_INVALID = 16,/* bytes that are no whole, sound snapshot of a format this version reads */
   MARTLET_SNAPSHOT_MISMATCH = 17,/* the snapshot of a function with other keys or states: declare them as they were */
-  MARTLET_MISSING_COLUMN = 18   /* there is no column of that name; the message lists those there are */
+  MARTLET_MISSING_COLUMN = 18,  /* there is no column of that name; the message lists those there are */
+  MARTLET_STORAGE_FAILED = 19,  /* files could not be read or written: see to the disk, then open again */
+  MARTLET_STORAGE_IN_USE = 20,  /* another job has the directory open: stop it or choose another directory */
+  MARTLET_STORAGE_CORRUPT = 21, /* what is on disk is damaged or incomplete: restore from a checkpoint */
+  MARTLET_WORKER_DIED = 22      /* a worker process ended while it was needed: look for what killed it */
 } martlet_status;
 
 #define MARTLET_NO_RECORD (-1)
@@ -84,6 +88,7 @@ typedef struct martlet_error {
 
 uint32_t martlet_abi_version(void);
 const char *martlet_version(void); /* "0.1.0": static */
+const char *martlet_rocksdb_version(void); /* of the library that state on disk is kept with, "7.8.3": static */
 
 /* ---- batches ----------------------------------------------------------------------------------- */
 
@@ -181,6 +186,13 @@ typedef enum martlet_timer_domain {
   MARTLET_PROCESSING_TIME = 2
 } martlet_timer_domain;
 
+/* Which input a call is about. The broadcast side of a broadcast is its right input. */
+typedef enum martlet_side {
+  MARTLET_NO_SIDE = 0, /* one input only; on_timer, on_end, open, close */
+  MARTLET_LEFT = 1,
+  MARTLET_RIGHT = 2
+} martlet_side;
+
 /* What a callback may read directly, current for that call. One context per operator instance; its address never changes.
  * Written by the engine only. */
 typedef struct martlet_context {
@@ -200,6 +212,7 @@ typedef struct martlet_context {
   void *engine;                   /* the engine's own */
   const char *timer_name;         /* on_timer: the name it was registered with, NULL for none; valid until close */
   int64_t rows;                   /* on_batch: how many rows of `batch` from `row` on make up the slice; 0 otherwise */
+  int32_t side;                   /* martlet_side: where the record of on_event or on_right comes from; `record` counts per input */
 } martlet_context;
 
 #define MARTLET_NO_SLOT UINT32_MAX
@@ -239,6 +252,13 @@ typedef struct martlet_process_function {
    * back; appenders of an output that got its schema in that call are gone. The place to log it. `details` comes zeroed and may
    * be left so: then the message of the failed call is used. */
   void (*on_failure)(void *context, martlet_context *call, martlet_failure *details);
+  /* The records of the right input of a MARTLET_CONNECT (NULL: on_event gets those too) and of the broadcast side of a
+   * MARTLET_BROADCAST, where it must be set and no key is current. The batch of batch_begin is then that of one side, or NULL. */
+  int32_t (*on_right)(void *context, martlet_context *call, martlet_error *error);
+  /* Makes the function of a further parallel instance, 1 and up (instance 0 has the one that was added): fills `function`, which is zeroed but
+   * for its struct_size, and whose context is moved. Called on the job's thread when the job begins. NULL: a parallelism above 1 is
+   * MARTLET_INVALID_ARGUMENT. */
+  int32_t (*instantiate)(void *context, int32_t instance, struct martlet_process_function *function, martlet_error *error);
 } martlet_process_function;
 
 /* The job's clock now. */
@@ -321,6 +341,12 @@ typedef struct martlet_stream_options {
   const char *name;
   const char *timestamp;         /* column of event times; NULL: no event time */
   int64_t max_out_of_orderness;  /* milliseconds, >= 0 */
+  /* ms: a live source that gave nothing for so long, by the job's clock, does not hold back the watermark of a function of two inputs
+   * until its next record; 0: it always does. */
+  int64_t idle_timeout;
+  /* 1: records of functions of two inputs that this source feeds are merged as they arrive; 0: by their timestamps, the same way in
+   * every run. */
+  int32_t live;
 } martlet_stream_options;
 
 typedef enum martlet_null_policy {
@@ -354,6 +380,19 @@ typedef struct martlet_side_output {
   struct ArrowSchema *schema; /* moved */
 } martlet_side_output;
 
+/* What feeds a function. */
+typedef struct martlet_input {
+  int64_t source;  /* number of a source, from 0 in the order they were added, or -1 */
+  int64_t process; /* with source -1: number of a function, from 1 */
+  const char *tag; /* of a function: NULL for its main output, otherwise the side output of this tag */
+} martlet_input;
+
+typedef enum martlet_operator_kind {
+  MARTLET_PROCESS = 0,  /* one input */
+  MARTLET_CONNECT = 1,  /* two inputs with keys of one type, which share state and timers */
+  MARTLET_BROADCAST = 2 /* left: records, keyed or not; right: records that every instance is given, by on_right */
+} martlet_operator_kind;
+
 typedef struct martlet_process_options {
   uint32_t struct_size;
   const char *name;
@@ -366,6 +405,12 @@ typedef struct martlet_process_options {
   int64_t n_side_outputs;
   int64_t input;         /* 0: the function is applied to the one added last, or to the job's input; n: to that added as number n, from 1 */
   const char *input_tag; /* NULL: to its main output; otherwise to its side output of this tag */
+  int32_t kind;          /* martlet_operator_kind */
+  /* MARTLET_PROCESS: none (then `input` and `input_tag` count) or one; the others: two, left and right. */
+  const martlet_input *inputs;
+  int64_t n_inputs;
+  const char *const *right_key_columns; /* MARTLET_CONNECT: as many as key_columns, which are those of the left input */
+  int64_t n_right_key_columns;          /* MARTLET_BROADCAST: 0; n_key_columns may be 0, too: no key, no keyed state, no timers */
 } martlet_process_options;
 
 typedef struct martlet_job_options {
@@ -381,6 +426,11 @@ typedef struct martlet_job_options {
   void *poll_context;      /* borrowed until the job is freed */
   int32_t on_error;        /* martlet_error_policy */
   int32_t late;            /* martlet_late_policy */
+  /* Instances of every function, each with its own share of the keys (martlet_key_group); the output is that of one, in the same
+   * order. 0: 1. With more, every instance is called on a thread of its own, one call at a time; open, close and destroy included but for
+   * destroy, which comes on the thread that frees the job. */
+  int32_t parallelism;
+  int32_t max_parallelism; /* key groups, from `parallelism` to 32768; 0: 128 */
 } martlet_job_options;
 
 typedef struct martlet_report {
@@ -409,11 +459,11 @@ typedef struct martlet_report {
 
 /* `*out` is new (martlet_job_free). */
 int32_t martlet_job_create(const martlet_job_options *options, martlet_job **out, martlet_error *error);
-/* The input; `source` (its context) is moved, also on failure. Once per job. */
+/* An input; `source` (its context) is moved, also on failure. The sources of a job are numbered from 0 in the order they are added. */
 int32_t martlet_job_add_source(martlet_job *job, const martlet_source *source, const martlet_stream_options *options, martlet_error *error);
 /* The same over an Arrow stream, which is moved. */
 int32_t martlet_job_add_arrow_stream(martlet_job *job, struct ArrowArrayStream *stream, const martlet_stream_options *options, martlet_error *error);
-/* Appends a process function to the chain; `function` (its context) is moved, also on failure. */
+/* Adds a process function; `function` (its context) is moved, also on failure. */
 int32_t martlet_job_add_process(martlet_job *job, const martlet_process_function *function, const martlet_process_options *options, martlet_error *error);
 /* The next output batch (new), or NULL at the end. Reads input until at least `min_rows` rows (>= 1) are there or the input ends:
  * 1 gives results as they come, a large number fewer and larger batches. What was emitted before an error is given first, the
@@ -445,5 +495,6 @@ int32_t martlet_key_group(uint64_t hash, int32_t max_parallelism);
 #endif
 
 #include "martlet_harness.h"
+#include "martlet_workers.h"
 
 #endif /* MARTLET_H */

@@ -17,6 +17,7 @@ typedef struct martlet_harness_options {
   uint32_t struct_size;
   const char *timestamp;        /* the column of event times; NULL: records come with theirs, or have none */
   int64_t max_out_of_orderness; /* ms that the watermark is behind the records; -1: it moves by martlet_harness_advance_watermark only */
+  const char *right_timestamp;  /* of a function of two inputs: the column of its right input */
 } martlet_harness_options;
 
 typedef enum martlet_record_time {
@@ -39,10 +40,21 @@ int32_t martlet_harness_end(martlet_harness *harness, martlet_error *error);   /
 int32_t martlet_harness_close(martlet_harness *harness, martlet_error *error); /* calls the function's close; twice is MARTLET_OK */
 int64_t martlet_harness_watermark(const martlet_harness *harness);
 int64_t martlet_harness_processing_time(const martlet_harness *harness);
+/* A function of two inputs: as the functions above for one of them, `side` being a martlet_side. Records are processed as they are
+ * pushed; the watermark the function sees is the smaller of both. (Those without a side: advance_watermark moves both inputs, end ends
+ * both, push and open are for the left one.) */
+int32_t martlet_harness_open_input(martlet_harness *harness, int32_t side, struct ArrowSchema *schema, martlet_error *error);
+int32_t martlet_harness_push_to(martlet_harness *harness, int32_t side, const martlet_batch *batch, int64_t row, int32_t time, int64_t timestamp, martlet_error *error);
+int32_t martlet_harness_advance_input(martlet_harness *harness, int32_t side, int64_t time_ms, martlet_error *error);
+/* An idle input (`idle` 1) does not hold the watermark back until its next record or watermark. */
+int32_t martlet_harness_set_idle(martlet_harness *harness, int32_t side, int32_t idle, martlet_error *error);
+/* One input has ended; the function is told of the end of both when the other one ends, too. */
+int32_t martlet_harness_end_input(martlet_harness *harness, int32_t side, martlet_error *error);
+int32_t martlet_harness_schema_of(const martlet_harness *harness, int32_t side, struct ArrowSchema *out, martlet_error *error);
 /* What was emitted since the last call to the main output (`tag` NULL) or to a side output: `*out` is new, or NULL if nothing was; `*timestamps` has one for each row
  * (MARTLET_NO_TIMESTAMP: none), borrowed until the next call. */
 int32_t martlet_harness_take(martlet_harness *harness, const char *tag, martlet_batch **out, const int64_t **timestamps, martlet_error *error);
-/* The input's schema; `out->release` is NULL while it is not known. */
+/* The (left) input's schema; `out->release` is NULL while it is not known. */
 int32_t martlet_harness_schema(const martlet_harness *harness, struct ArrowSchema *out, martlet_error *error);
 /* The fields of the key columns, for the keys that are looked up. */
 int32_t martlet_harness_key_schema(const martlet_harness *harness, struct ArrowSchema *out, martlet_error *error);

@@ -7,7 +7,9 @@ typedef enum martlet_state_kind {
   MARTLET_STATE_LIST = 2,
   MARTLET_STATE_MAP = 3,
   MARTLET_STATE_REDUCING = 4,    /* one value; martlet_value_* reads it */
-  MARTLET_STATE_AGGREGATING = 5  /* one accumulator, kept by the caller with martlet_value_* */
+  MARTLET_STATE_AGGREGATING = 5, /* one accumulator, kept by the caller with martlet_value_* */
+  /* Of a MARTLET_BROADCAST: one map for all keys, read with martlet_map_* anywhere, written (and cleared) in on_right only. Has no TTL. */
+  MARTLET_STATE_BROADCAST = 6
 } martlet_state_kind;
 
 typedef enum martlet_reducer {
@@ -80,6 +82,12 @@ int32_t martlet_map_len(martlet_state *state, int64_t *length, martlet_error *er
 /* Given the entries from `low` (included) to `high` (not included) in key order, either NULL for an open end; as for a list. */
 typedef int32_t (*martlet_entry_visitor)(void *context, const martlet_value *key, const martlet_value *value);
 int32_t martlet_map_visit(martlet_state *state, const martlet_value *low, const martlet_value *high, martlet_entry_visitor visit, void *context, martlet_error *error);
+
+/* In on_right of a MARTLET_BROADCAST: calls `apply` for every key for which the state declared at `state` holds something, in the order
+ * of key bytes, with the key current: its states can be read and written and output emitted; timers cannot be used. A key that
+ * an earlier call of `apply` has emptied is left out. */
+typedef int32_t (*martlet_key_visitor)(void *context, martlet_context *call, martlet_error *error);
+int32_t martlet_apply_to_keyed_state(martlet_context *call, int64_t state, martlet_key_visitor apply, void *context, martlet_error *error);
 
 /* A reducing state with a reducer of the engine. `merge` folds in what another such state has: a count adds it up. */
 int32_t martlet_reduce_add(martlet_state *state, const martlet_value *value, martlet_error *error);

@@ -10,13 +10,14 @@ struct RestoreOptions {
 
 extension ProcessOperator {
   /// All state and timers, between two records. `kept` is what `restore` gave.
-  func snapshot(records: Int64, _ kept: KeptStates) -> [UInt8] {
+  func snapshot(records: Int64, _ kept: KeptStates, _ second: SecondSnapshot? = nil) -> [UInt8] {
     guard let parts else { preconditionFailure("snapshot before open") }
     var writer = SnapshotWriter(
       SnapshotHeader(
         operatorName: name, keyColumns: keyColumns, schema: parts.schema, states: descriptors + kept.descriptors,
-        watermark: context.watermark, processingTime: context.clock.now(), records: records))
-    var orphans = kept.keys[...]
+        watermark: context.watermark, processingTime: context.clock.now(), records: records, second: second))
+    if let entry = broadcastEntry(parts, keptEntries(kept, [])) { writer.add(entry) }
+    var orphans = kept.keys.drop { $0.isEmpty }
     func addOrphans(before key: [UInt8]?) {
       while let orphan = orphans.first, key.map({ orphan.lexicographicallyPrecedes($0) }) ?? true {
         writer.add(SnapshotKey(key: orphan, entries: keptEntries(kept, orphan)))
@@ -27,7 +28,7 @@ extension ProcessOperator {
       var key = SnapshotKey(key: parts.keys.canonicalBytes(of: slot))
       addOrphans(before: key.key)
       if orphans.first == key.key { orphans.removeFirst() }
-      for (number, column) in parts.states.columns.enumerated() {
+      for (number, column) in parts.states.columns.enumerated() where !column.descriptor.kind.isBroadcast {
         var bytes: [UInt8] = []
         column.encodeEntries(of: slot, into: &bytes)
         if !bytes.isEmpty { key.entries.append((number, bytes)) }
@@ -43,11 +44,11 @@ extension ProcessOperator {
   }
 
   /// The snapshot of an operator that is not open yet: no keys, since nothing is known of them.
-  func emptySnapshot(watermark: Int64, _ kept: KeptStates) -> [UInt8] {
+  func emptySnapshot(watermark: Int64, _ kept: KeptStates, _ second: SecondSnapshot? = nil) -> [UInt8] {
     var writer = SnapshotWriter(
       SnapshotHeader(
         operatorName: name, keyColumns: keyColumns, schema: nil, states: descriptors + kept.descriptors,
-        watermark: watermark, processingTime: context.clock.now(), records: 0))
+        watermark: watermark, processingTime: context.clock.now(), records: 0, second: second))
     return writer.finish()
   }
 
@@ -61,9 +62,10 @@ extension ProcessOperator {
   func restore(_ reader: SnapshotReader, _ options: RestoreOptions) throws(EngineError) -> KeptStates {
     do throws(EngineError) {
       var kept = KeptStates()
+      try checkKind(reader.header)
       let places = try self.places(reader.header.states, options, &kept)
       if let parts {
-        try checkKey(reader.header, parts.keys.schema)
+        if parts.keys.partCount > 0 { try checkKey(reader.header, parts.keys.schema) }
         try restoreKeys(reader, options.groups, places, &kept, parts)
       }
       context.raw.pointee.watermark = reader.header.watermark
@@ -114,7 +116,17 @@ extension ProcessOperator {
     var reader = source
     var moved = false
     while let key = try reader.next() {
-      guard groups?.owns(key.key) ?? true else { continue }
+      guard groups?.owns(key.key) ?? true || key.key.isEmpty else { continue }
+      if key.key.isEmpty {
+        for (state, bytes) in key.entries {
+          switch places[state] {
+          case .column(let number): try restore(bytes, BroadcastSlot.slot, parts.states.columns[number])
+          case .kept(let number): kept.add(bytes, state: number, of: key.key)
+          case .nowhere: break
+          }
+        }
+        continue
+      }
       guard let slot = parts.keys.intern(canonical: key.key) else {
         throw EngineError(
           .snapshotInvalid, "the snapshot holds a key that is not one of its own key types; restore from another one")
@@ -146,14 +158,14 @@ extension ProcessOperator {
   }
 
   private func checkKey(_ header: SnapshotHeader, _ schema: KeySchema) throws(EngineError) {
-    guard let old = header.schema else { return }
-    guard header.keyColumns.count == schema.parts.count else {
+    guard let (old, keyColumns) = header.keySource else { return }
+    guard keyColumns.count == schema.parts.count else {
       throw EngineError(
         .snapshotMismatch,
-        "the snapshot has a key of \(header.keyColumns.count) columns (\(header.keyColumns.joined(separator: ", "))), the function is "
-          + "keyed by \(schema.parts.count) (\(keyColumns.joined(separator: ", "))); key it as it was")
+        "the snapshot has a key of \(keyColumns.count) columns (\(keyColumns.joined(separator: ", "))), the function is "
+          + "keyed by \(schema.parts.count) (\(self.keyColumns.joined(separator: ", "))); key it as it was")
     }
-    for (name, part) in zip(header.keyColumns, schema.parts) {
+    for (name, part) in zip(keyColumns, schema.parts) {
       let type = schema.schema.fields[part.column].type
       guard let column = old.index(of: name) else { throw SnapshotFormat.malformed(at: 0) }
       let oldType = old.fields[column].type
@@ -186,7 +198,7 @@ extension StateDescriptor {
 
   private var fullType: String {
     switch kind {
-    case .map(let key): "\(kind.noun) of \(key) to \(type)"
+    case .map(let key), .broadcast(let key): "\(kind.noun) of \(key) to \(type)"
     case .reducing(.custom): "\(kind.noun) of \(type)"
     case .reducing(let reducer): "\(kind.noun) (\(reducer)) of \(type)"
     case .value, .list, .aggregating: "\(kind.noun) of \(type)"

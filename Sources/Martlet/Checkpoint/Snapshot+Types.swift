@@ -34,7 +34,7 @@ extension ByteWriter {
     integer(state.kind.code)
     integer(state.kind.reducerCode)
     type(state.type)
-    if case .map(let key) = state.kind { type(key) }
+    if let key = state.kind.mapKey { type(key) }
     integer(UInt8(state.ttl == nil ? 0 : 1))
     if let ttl = state.ttl {
       integer(ttl.milliseconds)
@@ -89,7 +89,9 @@ extension ByteReader {
     let code = try integer(UInt8.self)
     let reducer = try integer(UInt8.self)
     let type = try type()
-    guard let kind = StateKind(code, reducer, key: code == 3 ? try self.type() : nil) else { throw Malformed() }
+    guard let kind = StateKind(code, reducer, key: code == 3 || code == 6 ? try self.type() : nil) else {
+      throw Malformed()
+    }
     var ttl: StateTTL?
     if try flag() {
       let milliseconds = try integer(Int64.self)
@@ -120,6 +122,7 @@ extension StateKind {
     case .map: 3
     case .reducing: 4
     case .aggregating: 5
+    case .broadcast: 6
     }
   }
 
@@ -136,6 +139,7 @@ extension StateKind {
       guard let reducer = Reducer(rawValue: Int32(reducer)) else { return nil }
       self = .reducing(reducer)
     case (5, nil): self = .aggregating
+    case (6, let key?): self = .broadcast(key)
     default: return nil
     }
   }

@@ -10,6 +10,15 @@ struct SnapshotHeader {
   var processingTime: Int64
   /// Records of the input so far.
   var records: Int64
+  /// Of an operator of two inputs.
+  var second: SecondSnapshot?
+
+  /// The schema and columns that keys were made of; nil if there can be none.
+  var keySource: (schema: Schema, columns: [String])? {
+    if let schema { return (schema, keyColumns) }
+    guard let second, second.kind == .connect, let schema = second.schema else { return nil }
+    return (schema, second.keyColumns)
+  }
 }
 
 /// The state and timers of one key.
@@ -32,7 +41,7 @@ struct SnapshotWriter {
 
   init(_ header: SnapshotHeader) {
     writer.bytes.append(contentsOf: SnapshotFormat.magic)
-    writer.integer(SnapshotFormat.version)
+    writer.integer(SnapshotFormat.version(of: header))
     writer.integer(UInt32(0))
     writer.integer(UInt64(0))
     writer.text(header.operatorName)
@@ -45,6 +54,7 @@ struct SnapshotWriter {
     writer.integer(header.watermark)
     writer.integer(header.processingTime)
     writer.integer(header.records)
+    if let second = header.second { writer.second(second) }
     keyCountAt = writer.bytes.count
     writer.integer(UInt64(0))
   }
@@ -91,14 +101,17 @@ struct SnapshotReader {
 
   /// Throws `.snapshotInvalid` for bytes that are no snapshot, of a newer format, torn or corrupt.
   init(_ bytes: UnsafeRawBufferPointer) throws(EngineError) {
-    reader = ByteReader(try SnapshotFormat.check(bytes))
+    let version: UInt32
+    (reader, version) = try SnapshotFormat.check(bytes)
     do throws(ByteReader.Malformed) {
-      header = try reader.header()
+      header = try reader.header(version)
       remainingKeys = try reader.integer(UInt64.self)
     } catch {
       throw SnapshotFormat.malformed(at: reader.offset)
     }
-    if header.schema == nil, remainingKeys > 0 { throw SnapshotFormat.malformed(at: reader.offset) }
+    if header.schema == nil, header.second == nil, remainingKeys > 0 {
+      throw SnapshotFormat.malformed(at: reader.offset)
+    }
   }
 
   /// The next key, nil after the last one. Throws `.snapshotInvalid` where the content makes no sense.
@@ -119,22 +132,28 @@ struct SnapshotReader {
 /// The frame around a snapshot.
 enum SnapshotFormat {
   static let magic = Array("MARTLET\0".utf8)
-  static let version: UInt32 = 1
+  /// The newest version; each one reads all before it.
+  static let version: UInt32 = 2
+  /// Operators of one input are written as they always were.
+  static func version(of header: SnapshotHeader) -> UInt32 { header.second == nil ? 1 : 2 }
+
   static let lengthAt = 16
   private static let headSize = 24
   private static let checksumSize = 8
 
   /// The content between the fixed head and the checksum.
-  fileprivate static func check(_ bytes: UnsafeRawBufferPointer) throws(EngineError) -> UnsafeRawBufferPointer {
+  fileprivate static func check(
+    _ bytes: UnsafeRawBufferPointer
+  ) throws(EngineError) -> (content: ByteReader, version: UInt32) {
     guard bytes.count >= magic.count, bytes.prefix(magic.count).elementsEqual(magic) else {
       throw EngineError(.snapshotInvalid, "these \(bytes.count) bytes are not a snapshot of Martlet")
     }
     guard bytes.count >= headSize + checksumSize else { throw torn(bytes.count, nil) }
     let written = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
-    guard written == version else {
+    guard written >= 1, written <= version else {
       throw EngineError(
         .snapshotInvalid,
-        "the snapshot has format version \(written), this version of Martlet reads version \(version); restore it with the "
+        "the snapshot has format version \(written), this version of Martlet reads up to version \(version); restore it with the "
           + "version that wrote it, or a newer one")
     }
     let length = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: lengthAt, as: UInt64.self))
@@ -146,7 +165,7 @@ enum SnapshotFormat {
         .snapshotInvalid,
         "the snapshot is corrupt: its checksum does not match its \(bytes.count) bytes; restore from another one")
     }
-    return UnsafeRawBufferPointer(rebasing: content[headSize...])
+    return (ByteReader(UnsafeRawBufferPointer(rebasing: content[headSize...])), written)
   }
 
   private static func torn(_ count: Int, _ length: UInt64?) -> EngineError {
@@ -165,16 +184,18 @@ enum SnapshotFormat {
 }
 
 extension ByteReader {
-  fileprivate mutating func header() throws(Malformed) -> SnapshotHeader {
+  fileprivate mutating func header(_ version: UInt32) throws(Malformed) -> SnapshotHeader {
     let name = try text()
     var keyColumns: [String] = []
     for _ in 0..<(try integer(UInt16.self)) { keyColumns.append(try text()) }
     let schema: Schema? = try flag() ? try self.schema() : nil
     var states: [StateDescriptor] = []
     for _ in 0..<(try integer(UInt16.self)) { states.append(try state()) }
-    return SnapshotHeader(
+    var header = SnapshotHeader(
       operatorName: name, keyColumns: keyColumns, schema: schema, states: states, watermark: try integer(Int64.self),
       processingTime: try integer(Int64.self), records: try integer(Int64.self))
+    if version >= 2 { header.second = try second() }
+    return header
   }
 
   fileprivate mutating func key(states: Int) throws(Malformed) -> SnapshotKey {

@@ -12,16 +12,16 @@ extension OutputBuilder {
   /// Emits the rows `range` of a batch by reference; every row carries `timestamp`. Errors: as `emitRow`.
   func emitRows(_ batch: RecordBatch, _ range: Range<Int>, timestamp: Int64) throws(EngineError) {
     guard try reference(batch, range) else { return }
-    if recordsTimestamps { note(timestamp, range.count) }
+    if notesRows { note(timestamp, range.count) }
   }
 
   /// Emits rows of the current slice, each with its own timestamp. `sliceRow` is the place of the first in the slice.
   func emitRows(_ batch: RecordBatch, _ range: Range<Int>, sliceRow: Int, timestamps: UnsafePointer<Int64>)
     throws(EngineError)
   {
-    let outputRow = recordsTimestamps ? numRows : 0
+    let outputRow = notesRows ? numRows : 0
     guard try reference(batch, range) else { return }
-    guard recordsTimestamps else { return }
+    guard notesRows else { return }
     for position in 0..<range.count { note(timestamps[position], 1) }
     sliceRows.append(SliceRows(outputRow: outputRow, sliceRow: sliceRow, count: range.count))
   }

@@ -29,10 +29,15 @@ extension OutputBuilder {
   public func takeBatch() throws(EngineError) -> (batch: RecordBatch, timestamps: RowTimestamps?)? {
     guard numRows > 0 else { return nil }
     let batch = if let slice = sliceOfSource() { slice } else { try assemble() }
+    forgetReferences()
+    return (batch, takeTimestamps())
+  }
+
+  /// The rows were taken.
+  func forgetReferences() {
     (source, pendingRows) = (nil, 0)
     leaveShortWays()
     runs.removeAll(keepingCapacity: true)
-    return (batch, takeTimestamps())
   }
 
   private func sliceOfSource() -> RecordBatch? {

@@ -9,7 +9,20 @@ public final class OutputBuilder {
   /// Nil until declared, or inferred from the first referenced row.
   public internal(set) var schema: Schema?
   /// Whether a timestamp is kept for every row. Set before the first row.
-  @exclusivity(unchecked) public internal(set) var recordsTimestamps: Bool
+  @exclusivity(unchecked) public internal(set) var recordsTimestamps: Bool {
+    didSet { notesRows = recordsTimestamps || orderLog != nil }
+  }
+  /// The place of every row in the order of a serial run; only in a parallel instance. Set before the first row.
+  @exclusivity(unchecked) var orderLog: OrderLog? {
+    didSet {
+      notesRows = recordsTimestamps || orderLog != nil
+      fastLog = orderLog.map { .passUnretained($0) }
+    }
+  }
+  /// The same, not counted: for every row.
+  @exclusivity(unchecked) private var fastLog: Unmanaged<OrderLog>?
+  /// Whether anything is noted for every row.
+  @exclusivity(unchecked) @usableFromInline private(set) var notesRows: Bool
 
   enum Kind { case referenced, built }
   struct Run {
@@ -47,6 +60,7 @@ public final class OutputBuilder {
   public init(schema: Schema? = nil, recordsTimestamps: Bool = false) {
     self.schema = schema
     self.recordsTimestamps = recordsTimestamps
+    notesRows = recordsTimestamps
     rowCapacity = 256
     rows = .allocate(capacity: rowCapacity)
   }
@@ -77,22 +91,31 @@ public final class OutputBuilder {
   /// Emits row `row` of `batch` by reference. Errors: `.schemaMismatch` if the batch does not fit the output's schema.
   @inlinable @inline(__always)
   public func emitRow(_ batch: RecordBatch, _ row: Int, timestamp: @autoclosure () -> Int64) throws(EngineError) {
-    guard _fastPath(Unmanaged.passUnretained(batch).toOpaque() == fastSource),
-      _fastPath(UInt(bitPattern: row) < sourceRows), _fastPath(pendingRows < rowCapacity), _fastPath(!recordsTimestamps)
+    try emitRow(Unmanaged.passUnretained(batch), row, timestamp: timestamp())
+  }
+
+  /// The same without counting a reference, also where there is more to note than the row: parallel instances that count
+  /// references to one input batch wait for each other's caches.
+  @inlinable @inline(__always)
+  package func emitRow(
+    _ batch: Unmanaged<RecordBatch>, _ row: Int, timestamp: @autoclosure () -> Int64
+  ) throws(EngineError) {
+    guard _fastPath(batch.toOpaque() == fastSource),
+      _fastPath(UInt(bitPattern: row) < sourceRows), _fastPath(pendingRows < rowCapacity), _fastPath(!notesRows)
     else { return try emitSlowly(batch, row, timestamp()) }
     rows[pendingRows] = Int32(truncatingIfNeeded: row)
     pendingRows &+= 1
   }
 
   @usableFromInline @inline(never)
-  func emitSlowly(_ batch: RecordBatch, _ row: Int, _ timestamp: Int64) throws(EngineError) {
-    if Unmanaged.passUnretained(batch).toOpaque() != fastSource || UInt(bitPattern: row) >= sourceRows {
-      try prepare(batch, row)
+  func emitSlowly(_ batch: Unmanaged<RecordBatch>, _ row: Int, _ timestamp: Int64) throws(EngineError) {
+    if batch.toOpaque() != fastSource || UInt(bitPattern: row) >= sourceRows {
+      try prepare(batch.takeUnretainedValue(), row)
     }
     if pendingRows == rowCapacity { growRows(1) }
     rows[pendingRows] = Int32(truncatingIfNeeded: row)
     pendingRows &+= 1
-    if recordsTimestamps { note(timestamp, 1) }
+    if notesRows { note(timestamp, 1) }
   }
 
   /// Emits all rows of a batch.
@@ -104,7 +127,7 @@ public final class OutputBuilder {
     growRows(batch.numRows)
     for row in 0..<batch.numRows { rows[pendingRows + row] = Int32(truncatingIfNeeded: row) }
     pendingRows += batch.numRows
-    if recordsTimestamps { note(timestamp, batch.numRows) }
+    if notesRows { note(timestamp, batch.numRows) }
   }
 
   /// What the short way leaves out.
@@ -142,6 +165,12 @@ public final class OutputBuilder {
       return !schema.fields[position].isNullable && column.type != Int32(MARTLET_TYPE_NULL.rawValue)
         && (column.null_count > 0 || (column.dictionary?.pointee.null_count ?? 0) > 0)
     }
+  }
+
+  /// Hands out the block of row numbers; a new one takes its place.
+  func takeRows() -> UnsafeMutablePointer<Int32> {
+    defer { rows = .allocate(capacity: rowCapacity) }
+    return rows
   }
 
   @inline(never)
@@ -225,10 +254,10 @@ public final class OutputBuilder {
       try builder.endRow()
       runs.append(Run(kind: .built, start: start))
       openBuilder = .passUnretained(builder)
-      fastBuilder = builder.hasNested || recordsTimestamps ? nil : openBuilder
+      fastBuilder = builder.hasNested || notesRows ? nil : openBuilder
       fastSource = nil
     }
-    if recordsTimestamps { note(timestamp, 1) }
+    if notesRows { note(timestamp, 1) }
   }
 
   public func cancelBuiltRow() { built?.cancelRow() }
@@ -237,12 +266,25 @@ public final class OutputBuilder {
 
   @inline(__always)
   func note(_ timestamp: Int64, _ count: Int) {
+    if let fastLog {
+      fastLog._withUnsafeGuaranteedRef { $0.note(count) }
+      if !recordsTimestamps { return }
+    }
     times.reserve((timeCount + count) * 8, used: timeCount * 8)
     (times.start.assumingMemoryBound(to: Int64.self) + timeCount).initialize(repeating: timestamp, count: count)
     timeCount += count
   }
 
-  func truncateTimestamps(to count: Int) { timeCount = min(timeCount, count) }
+  /// Room for the timestamps of `count` rows, EventTime.none where nothing is written.
+  func newTimestamps(_ count: Int) -> UnsafeMutablePointer<Int64> {
+    note(EventTime.none, count)
+    return times.start.assumingMemoryBound(to: Int64.self) + (timeCount - count)
+  }
+
+  func truncateTimestamps(to count: Int) {
+    timeCount = min(timeCount, count)
+    orderLog?.truncate(to: count)
+  }
 
   func takeTimestamps() -> RowTimestamps? {
     guard recordsTimestamps else { return nil }

@@ -4,6 +4,11 @@ extension KeySpace {
   /// The canonical bytes of the key of `slot`.
   func canonicalBytes(of slot: UInt32) -> [UInt8] {
     var bytes: [UInt8] = []
+    appendCanonicalBytes(of: slot, to: &bytes)
+    return bytes
+  }
+
+  func appendCanonicalBytes(of slot: UInt32, to bytes: inout [UInt8]) {
     switch schema.form {
     case .integer:
       KeyEncoding.append(integer: slots.integerKeys[Int(slot)], schema.parts[0].keyClass, to: &bytes)
@@ -12,7 +17,6 @@ extension KeySpace {
     case .encoded:
       bytes.append(contentsOf: (slots.byteKeys + Int(slot)).bytes)
     }
-    return bytes
   }
 
   /// The slot of the key with these canonical bytes, a new one if it has none. Nil if they are not those of a key of this

@@ -19,10 +19,12 @@ final class KeySpace {
   @usableFromInline
   enum ShowMode { case integer, unsigned, days, bytes, decoded }
 
-  init(_ schema: KeySchema) {
+  /// `slots`: those to use, of which none was handed out yet.
+  init(_ schema: KeySchema, slots adopted: SlotAllocator? = nil) {
     self.schema = schema
     reader = KeyReader(schema)
-    slots = SlotAllocator(holdsBytes: schema.form != .integer)
+    slots = adopted ?? SlotAllocator(holdsBytes: schema.form != .integer)
+    adopted?.willHold(bytes: schema.form != .integer)
     parts = .allocate(capacity: max(schema.parts.count, 1))
     decodedBytes = Array(repeating: [], count: schema.parts.count)
     for (index, part) in schema.parts.enumerated() {
@@ -47,6 +49,19 @@ final class KeySpace {
   /// Key and slot of every selected row, `Slot.none` where the key is null. The refs are valid until the next call.
   func intern(
     _ batch: RecordBatch, _ selection: RowSelection, _ keys: UnsafeMutablePointer<KeyRef>,
+    _ rowSlots: UnsafeMutablePointer<UInt32>
+  ) {
+    let mayBeNull = reader.read(batch, selection, into: keys, rowSlots)
+    if schema.form == .integer {
+      integers.intern(keys, rowSlots, count: selection.count, slots, mayBeNull: mayBeNull)
+    } else {
+      byteStrings.intern(keys, rowSlots, count: selection.count, slots, mayBeNull: mayBeNull)
+    }
+  }
+
+  /// The same for another input with the same key, read by `reader`.
+  func intern(
+    _ batch: RecordBatch, _ selection: RowSelection, _ reader: inout KeyReader, _ keys: UnsafeMutablePointer<KeyRef>,
     _ rowSlots: UnsafeMutablePointer<UInt32>
   ) {
     let mayBeNull = reader.read(batch, selection, into: keys, rowSlots)

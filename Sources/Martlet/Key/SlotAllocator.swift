@@ -44,7 +44,7 @@ final class SlotAllocator {
   /// Per slot, the key; which of the two is used is the key table's affair. The other stays unallocated.
   @exclusivity(unchecked) private(set) var integerKeys: UnsafeMutablePointer<Int64>
   @exclusivity(unchecked) private(set) var byteKeys: UnsafeMutablePointer<InlineBytes>
-  private let holdsBytes: Bool
+  private var holdsBytes: Bool
   /// Of the long keys.
   @exclusivity(unchecked) private var blockBytes = BlockSums()
 
@@ -67,6 +67,17 @@ final class SlotAllocator {
     live.freeBlocks()
     integerKeys.freeBlocks()
     byteKeys.freeBlocks()
+  }
+
+  /// Before the first slot: what keys turn out to be made of.
+  func willHold(bytes: Bool) {
+    precondition(slotCount == 0, "the slots are of other keys")
+    guard bytes != holdsBytes else { return }
+    holdsBytes = bytes
+    integerKeys.freeBlocks()
+    byteKeys.freeBlocks()
+    integerKeys = .blocks(holdsBytes ? 0 : capacity)
+    byteKeys = .zeroedBlocks(holdsBytes ? capacity : 0)
   }
 
   /// Keys that have a slot now.

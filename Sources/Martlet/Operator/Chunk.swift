@@ -9,4 +9,6 @@ struct Chunk {
   let marks: UnsafeBufferPointer<WatermarkMark>
   /// The number, in the operator's input, of row 0 of the batch.
   let firstRecord: Int64
+  /// Only in a parallel instance: where its records stand in the whole chunk, whose positions the marks have.
+  var ordered: OrderedChunk?
 }

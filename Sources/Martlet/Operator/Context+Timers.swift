@@ -123,6 +123,10 @@ extension Context {
   @inline(never)
   private func noCurrentKey(_ verb: String) -> EngineError {
     EngineError(
-      .stateAccess, "cannot \(verb) a timer where there is no current key; use it inside on_event or on_timer")
+      .stateAccess,
+      "cannot \(verb) a timer "
+        + (raw.pointee.slot == Slot.none
+          ? "where there is no current key; use it inside on_event or on_timer" + BroadcastSlot.whyNoKey(raw)
+          : "inside apply_to_keyed_state; use it inside on_event or on_timer"))
   }
 }

@@ -10,13 +10,18 @@ public final class Context {
   public let output: OutputBuilder
   let operatorName: String
   let clock: Clock
-  @exclusivity(unchecked) private(set) var timerHandles: TimerHandles?
+  @exclusivity(unchecked) var timerHandles: TimerHandles?
+  private(set) var keySpace: KeySpace?
+  /// Only in a parallel instance.
+  var orders: OrderCursor?
   /// Where the record loop next looks at its timers; see `RecordLoop`.
   private let nextMark: UnsafeMutablePointer<Int>?
   /// At the end of the input, the time of the processing-time timer that fires before it was due.
   @exclusivity(unchecked) var leastProcessingTime = Int64.min
+  /// Shows the one slot of broadcast states, whatever the current key is.
+  let broadcastCursor: UnsafeMutablePointer<martlet_context>
   /// The declared states, for bindings. Empty while the operator is not open.
-  package private(set) var states: [StateHandle] = []
+  package internal(set) var states: [StateHandle] = []
   /// The main output, for bindings.
   package var mainPort: OutputPort { lane.port }
   private(set) lazy var lane = OutputLane(nil, output, self)
@@ -38,16 +43,21 @@ public final class Context {
     self.clock = clock
     raw = .allocate(capacity: 1)
     raw.initialize(to: martlet_context())
+    broadcastCursor = .allocate(capacity: 1)
+    broadcastCursor.initialize(to: martlet_context())
     raw.pointee.parallelism = 1
     raw.pointee.watermark = EventTime.min
     clearCall()
     raw.pointee.engine = Unmanaged.passUnretained(self).toOpaque()
   }
 
-  deinit { raw.deallocate() }
+  deinit {
+    raw.deallocate()
+    broadcastCursor.deallocate()
+  }
 
-  func bind(keys: KeySpace, timers: TimerService, states: [StateHandle]) {
-    self.states = states
+  func bind(keys: KeySpace, timers: TimerService) {
+    keySpace = keys
     raw.pointee.key = UnsafePointer(keys.parts)
     raw.pointee.key_parts = Int64(keys.partCount)
     timerHandles = TimerHandles(timers)
@@ -56,6 +66,7 @@ public final class Context {
   func unbind() {
     states = []
     timerHandles = nil
+    keySpace = nil
   }
 
   /// The error with the place it happened at, as far as it has none yet.
@@ -79,6 +90,7 @@ public final class Context {
     raw.pointee.timer_domain = Int32(MARTLET_NOT_A_TIMER.rawValue)
     raw.pointee.is_late = 0
     raw.pointee.rows = 0
+    raw.pointee.side = Context.noSide
     sliceTimes = nil
     raw.pointee.timer_name = nil
   }
@@ -97,6 +109,12 @@ public final class Context {
   /// input has ended, it shows the time of the timer.
   public var processingTime: Int64 { max(clock.now(), leastProcessingTime) }
 
+  /// Which of the parallel instances this is, from 0.
+  public var instance: Int { Int(raw.pointee.instance) }
+
+  /// How many parallel instances there are; each has its own share of the keys.
+  public var parallelism: Int { Int(raw.pointee.parallelism) }
+
   /// Whether the record's timestamp is not after the watermark.
   @inlinable
   public var isLate: Bool { raw.pointee.is_late != 0 }
@@ -112,7 +130,7 @@ public final class Context {
   /// Emits the record as it is, by reference. It carries the current timestamp.
   @inlinable @inline(__always)
   public func emit(_ record: Record) throws(EngineError) {
-    try output.emitRow(record.batch._withUnsafeGuaranteedRef { $0 }, record.row, timestamp: raw.pointee.timestamp)
+    try output.emitRow(record.batch, record.row, timestamp: raw.pointee.timestamp)
   }
 
   /// Emits the row that was set through `OutputColumn`s; columns that were not set are null.

@@ -5,7 +5,8 @@ import CMartlet
 /// Columns: `operator` utf8 · `record_number` int64, in the operator's input from 0, null for a timer · `key` utf8, as messages
 /// show it, null if the key is · `timestamp` int64, epoch ms, null if there is none · `fire_time` int64 and `domain` utf8
 /// ("event", "processing") for timers · `error_type` utf8 · `message` utf8 · `traceback` utf8, null if there is none · `record`,
-/// a struct of the input's columns, null for a timer.
+/// a struct of the input's columns, null for a timer. In a function of two inputs `record` is a struct of `left` and `right`, each a
+/// struct of that input's columns, of which one is null; so is a row of the side output "late".
 struct DeadLetters {
   static func schema(_ input: Schema?) -> Schema {
     let record = input.map { DataType.structure($0.fields) } ?? .null
@@ -17,6 +18,18 @@ struct DeadLetters {
     ])
   }
 
+  static func schema(left: Schema?, right: Schema?) -> Schema {
+    schema(union(left, right))
+  }
+
+  /// A column for each side.
+  static func union(_ left: Schema?, _ right: Schema?) -> Schema {
+    Schema([
+      Field("left", left.map { .structure($0.fields) } ?? .null),
+      Field("right", right.map { .structure($0.fields) } ?? .null),
+    ])
+  }
+
   struct Letter {
     var operatorName: String
     var key: String?
@@ -24,18 +37,34 @@ struct DeadLetters {
     var details: FailureDetails
   }
 
-  /// A record that failed: row `row` of `batch`.
+  /// A record that failed: row `row` of `batch`, which came from `side`.
   static func append(
-    _ letter: Letter, record: Int64, _ batch: RecordBatch, row: Int, to builder: OutputBuilder
+    _ letter: Letter, record: Int64, _ batch: RecordBatch, row: Int, side: Side? = nil, to builder: OutputBuilder
   ) throws(EngineError) {
     let columns = try builder.builder.columns
     try append(letter, columns)
     try columns[1].append(int64: record)
-    for position in batch.columns.indices {
-      try columns[9].child(position)?.append(cell: row, of: batch.columns.baseAddress! + position, owner: batch)
+    if let side {
+      try append(batch, row, to: columns[9].child(side == .left ? 0 : 1))
+      try columns[9].child(side == .left ? 1 : 0)?.appendNull()
+    } else {
+      try appendCells(batch, row, to: columns[9])
     }
     try columns[9].endNested()
     try builder.endBuiltRow(timestamp: letter.timestamp)
+  }
+
+  /// A record as a struct; null where its schema was not known when the output got its own.
+  static func append(_ batch: RecordBatch, _ row: Int, to column: ColumnBuilder?) throws(EngineError) {
+    guard let column, column.child(0) != nil || batch.columns.isEmpty else { return try column?.appendNull() ?? () }
+    try appendCells(batch, row, to: column)
+    try column.endNested()
+  }
+
+  private static func appendCells(_ batch: RecordBatch, _ row: Int, to column: ColumnBuilder) throws(EngineError) {
+    for position in batch.columns.indices {
+      try column.child(position)?.append(cell: row, of: batch.columns.baseAddress! + position, owner: batch)
+    }
   }
 
   /// A timer that failed; with the domain of no timer, the end of a key.

@@ -6,39 +6,92 @@ import CMartlet
 /// must exist and hold the type, or an integer type where `Int64` is asked for; anything else stops the job with
 /// `.schemaMismatch` before the first record.
 public final class InputColumn<Value: InputValue>: AnyInputColumn {
-  @exclusivity(unchecked) @usableFromInline var column: UnsafePointer<martlet_column>?
-
   override public init(_ name: String) { super.init(name) }
 
-  override func bind(_ batch: RecordBatch) throws(EngineError) {
-    let position = try batch.column(named: name)
-    let type = batch.schema.fields[position].type
-    guard Value.reads(type) else {
-      throw EngineError(.schemaMismatch, "input column '\(name)' is \(type), which cannot be read as \(Value.self)")
-    }
-    column = batch.columns.baseAddress.unsafelyUnwrapped + position
-  }
+  /// Of one side of a function of two inputs, to be read from that side's records. Without a side such a function reads the column from
+  /// the records of every side that has it.
+  override public init(_ name: String, side: Side) { super.init(name, side: side) }
 
-  override func unbind() { column = nil }
-
-  @usableFromInline
-  func misused() -> Never {
-    preconditionFailure("input column '\(name)' was read outside of a callback of the function it belongs to")
-  }
+  override func reads(_ type: DataType) -> Bool { Value.reads(type) }
+  override var valueName: String { "\(Value.self)" }
 }
 
 public class AnyInputColumn {
   public let name: String
-  init(_ name: String) { self.name = name }
-  func bind(_ batch: RecordBatch) throws(EngineError) {}
-  func unbind() {}
+  /// In a function of two inputs, the side whose records have the column; nil: any that has it.
+  public let side: Side?
+  /// The cells of the current batch, and the batch: records of another one are not read from them.
+  @exclusivity(unchecked) @usableFromInline final var cells: UnsafePointer<martlet_column>?
+  @exclusivity(unchecked) @usableFromInline final var owner: UnsafeMutableRawPointer?
+  /// The same for the right side of a function of two inputs.
+  @exclusivity(unchecked) private final var rightCells: UnsafePointer<martlet_column>?
+  @exclusivity(unchecked) private final var rightOwner: UnsafeMutableRawPointer?
+
+  init(_ name: String) {
+    self.name = name
+    side = nil
+  }
+
+  init(_ name: String, side: Side) {
+    self.name = name
+    self.side = side
+  }
+
+  func reads(_ type: DataType) -> Bool { false }
+  var valueName: String { "" }
+
+  final func bind(_ batch: RecordBatch) throws(EngineError) {
+    cells = try cells(in: batch)
+    owner = Unmanaged.passUnretained(batch).toOpaque()
+  }
+
+  /// For a chunk of two inputs. `known` are the schemas of both as far as they are known: a column that neither has is an error.
+  final func bind(
+    left: RecordBatch?, right: RecordBatch?, known: (left: Schema?, right: Schema?)
+  ) throws(EngineError) {
+    unbind()
+    func isIn(_ schema: Schema?, _ side: Side) -> Bool { self.side == side || schema?.index(of: name) != nil }
+    if side != .right, let left, isIn(left.schema, .left) { try bind(left) }
+    if side != .left, let right, isIn(right.schema, .right) {
+      rightCells = try cells(in: right)
+      rightOwner = Unmanaged.passUnretained(right).toOpaque()
+    }
+    if side == nil, let left = known.left, let right = known.right, !isIn(left, .left), !isIn(right, .right) {
+      throw EngineError(
+        .missingColumn, "there is no input column '\(name)': the left side has (\(left)), the right side (\(right))")
+    }
+  }
+
+  private final func cells(in batch: RecordBatch) throws(EngineError) -> UnsafePointer<martlet_column> {
+    let position = try batch.column(named: name)
+    let type = batch.schema.fields[position].type
+    guard reads(type) else {
+      throw EngineError(.schemaMismatch, "input column '\(name)' is \(type), which cannot be read as \(valueName)")
+    }
+    return batch.columns.baseAddress.unsafelyUnwrapped + position
+  }
+
+  final func unbind() { (cells, owner, rightCells, rightOwner) = (nil, nil, nil, nil) }
+
+  /// For a record that is not of the batch bound first.
+  @usableFromInline
+  final func otherCells(_ batch: UnsafeMutableRawPointer) -> UnsafePointer<martlet_column> {
+    guard let rightCells, batch == rightOwner else {
+      preconditionFailure(
+        "input column '\(name)' was read "
+          + (cells == nil && rightCells == nil
+            ? "outside of a callback of the function it belongs to" : "from a record whose side does not have it"))
+    }
+    return rightCells
+  }
 }
 
 extension Record {
   /// The record's value in that column; nil if it is null.
   @inlinable @inline(__always)
   public subscript<Value: InputValue>(column: InputColumn<Value>) -> Value? {
-    guard let cells = column.column else { column.misused() }
+    let owner = batch.toOpaque()
+    let cells = owner == column.owner ? column.cells.unsafelyUnwrapped : column.otherCells(owner)
     if cells.pointee.null_count != 0, cells.pointee.isNull(row) { return nil }
     return Value.read(cells, row)
   }

@@ -1,6 +1,7 @@
 /// A node of a running job: takes chunks, puts rows into its output.
 protocol Operator: AnyObject {
   var name: String { get }
+  var kind: OperatorKind { get }
   var output: OutputBuilder { get }
   /// The main output.
   var lane: OutputLane { get }
@@ -10,6 +11,9 @@ protocol Operator: AnyObject {
   /// Called once before `process`; the schema is nil if the input ended without ever having one.
   func open(inputSchema: Schema?) throws
   func process(_ chunk: Chunk) throws
+  /// The same for an operator of two inputs. Either schema may be nil while no record of that side has come.
+  func open(left: Schema?, right: Schema?) throws
+  func process(_ merged: MergedChunk) throws
   /// A watermark that comes without records.
   func finish(watermark: Int64) throws
   /// Fires the processing-time timers that the clock has passed; false if there are none.
@@ -23,10 +27,31 @@ protocol Operator: AnyObject {
   func endInput(_ atEnd: TimersAtEnd) throws
   /// After `endInput` or a failure; does nothing unless open.
   func close() throws
+
+  /// Several watermarks without records.
+  func finish(_ marks: UnsafeBufferPointer<WatermarkMark>) throws
+  /// Whether work was taken whose results are not in the outputs yet. Only with parallel instances.
+  var hasWorkUnderWay: Bool { get }
+  /// Waits for the results of the work that was taken first, of all work that was taken.
+  func collectOldest() throws
+  func collectAll() throws
+}
+
+extension Operator {
+  func finish(_ marks: UnsafeBufferPointer<WatermarkMark>) throws {
+    for mark in marks { try finish(watermark: mark.watermark) }
+  }
+
+  // For operators of one input.
+  func open(left: Schema?, right: Schema?) throws { preconditionFailure("operator '\(name)' has one input") }
+  func process(_ merged: MergedChunk) throws { preconditionFailure("operator '\(name)' has one input") }
+  var hasWorkUnderWay: Bool { false }
+  func collectOldest() throws {}
+  func collectAll() throws {}
 }
 
 /// What an operator counts.
-struct OperatorCounters {
+struct OperatorCounters: BitwiseCopyable {
   var nullKeys: Int64 = 0
   var late: Int64 = 0
   var lateDropped: Int64 = 0

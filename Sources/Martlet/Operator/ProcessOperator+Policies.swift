@@ -20,6 +20,7 @@ extension ProcessOperator {
     raw.pointee.record = loop.firstRecord &+ Int64(row)
     raw.pointee.batch = OpaquePointer(loop.batch.toOpaque())
     raw.pointee.slot = Slot.none
+    if let positions = loop.positions { orders?.begin(record: Int(positions[index])) }
     let timestamp = loop.timestamps.map { $0[index] } ?? EventTime.none
     raw.pointee.timestamp = timestamp
     raw.pointee.is_late = 0
@@ -38,16 +39,24 @@ extension ProcessOperator {
     show(loop, index, slot)
     guard timestamp <= raw.pointee.watermark, timestamp != EventTime.none else { return true }
     raw.pointee.is_late = 1
+    return try admitLate(loop.batch.takeUnretainedValue(), row, timestamp)
+  }
+
+  /// The current record is late: whether the policy lets it through.
+  func admitLate(_ batch: RecordBatch, _ row: Int, _ timestamp: Int64) throws(EngineError) -> Bool {
     countLate()
     switch policies.late {
     case .process: return true
     case .drop: count.lateDropped += 1
     case .sideOutput:
       let lane = sides.lane(SideOutputs.lateTag)
-      if lane.isKept || lane.forwards {
-        try lane.builder.emitRow(loop.batch.takeUnretainedValue(), row, timestamp: timestamp)
-      } else {
+      if !lane.isKept, !lane.forwards {
         lane.dropped += 1
+      } else if let second {
+        try second.appendLate(
+          batch, row, isRight: context.raw.pointee.side == Context.rightSide, timestamp, to: lane.builder)
+      } else {
+        try lane.builder.emitRow(batch, row, timestamp: timestamp)
       }
     }
     return false
@@ -58,15 +67,14 @@ extension ProcessOperator {
     loop.keys.show(loop.keyRefs[index])
   }
 
-  private func rejectNullTimestamp() throws(EngineError) {
+  func rejectNullTimestamp() throws(EngineError) {
     try deadLetter(
       rows: 1,
       FailureDetails(type: "NullTimestampError", message: "the timestamp is null"))
   }
 
-  private func rejectNullKey() throws(EngineError) {
-    let columns = keyColumns.map { "'\($0)'" }.joined(separator: ", ")
-    try deadLetter(rows: 1, FailureDetails(type: "NullKeyError", message: "the key (\(columns)) is null"))
+  func rejectNullKey() throws(EngineError) {
+    try deadLetter(rows: 1, FailureDetails(type: "NullKeyError", message: "the key (\(namedKey)) is null"))
   }
 
   // MARK: - Calls that may fail
@@ -146,15 +154,17 @@ extension ProcessOperator {
       operatorName: name, key: context.key?.description, timestamp: raw.pointee.timestamp, details: details)
     do {
       guard rows > 0, let handle = raw.pointee.batch else {
+        try second?.declareLetters(in: lane.builder)
         return try DeadLetters.append(
           letter, fireTime: raw.pointee.fire_time, domain: raw.pointee.timer_domain, to: lane.builder)
       }
       let batch = Unmanaged<RecordBatch>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+      try second?.declareLetters(in: lane.builder)
       for position in 0..<rows {
         if let times = context.sliceTimes { letter.timestamp = times[position] }
         try DeadLetters.append(
           letter, record: raw.pointee.record + Int64(position), batch, row: Int(raw.pointee.row) + position,
-          to: lane.builder)
+          side: context.side, to: lane.builder)
       }
     } catch {
       lane.builder.cancelBuiltRow()
@@ -169,7 +179,7 @@ extension RecordLoop {
   func runGuarded<Function: ProcessFunction>(_ function: UnsafeMutablePointer<Function>) throws {
     let key = Key(raw.pointee.key, Int(raw.pointee.key_parts))
     for index in 0..<selection.count {
-      if index >= nextMark.pointee { try owner.passMarks(at: index) }
+      if index >= nextMark.pointee { try passMarks(at: index) }
       guard try owner.admit(self, index) else { continue }
       owner.beginCall()
       do {
@@ -180,6 +190,6 @@ extension RecordLoop {
       }
       owner.commitCall()
     }
-    if nextMark.pointee != Int.max { try owner.passMarks(at: selection.count) }
+    if nextMark.pointee != Int.max { try passMarks(at: selection.count) }
   }
 }

@@ -10,15 +10,23 @@ final class ProcessOperator: Operator {
   @usableFromInline let context: Context
 
   let calls: FunctionCalls
+  /// What this was made of, and further instances can be made of.
+  let spec: ProcessSpec
+  let kind: OperatorKind
   let keyColumns: [String]
+  let rightKeyColumns: [String]
   let descriptors: [StateDescriptor]
-  private let handles: FunctionHandles
+  let handles: FunctionHandles
   let policies: RecordPolicies
   /// Whether the plain record loop will do. Null timestamps matter only where records come from a source.
   @exclusivity(unchecked) @usableFromInline private(set) var arePoliciesPlain: Bool
   /// Whether the operator takes records of a source, and so has to look at null timestamps.
   @exclusivity(unchecked) var rejectsNullTimestamps = false {
-    didSet { arePoliciesPlain = policies.arePlain && !rejectsNullTimestamps }
+    didSet { arePoliciesPlain = policies.arePlain && !rejectsNullTimestamps && !rejectsNullRight }
+  }
+  /// The same for the right input of two.
+  @exclusivity(unchecked) var rejectsNullRight = false {
+    didSet { arePoliciesPlain = policies.arePlain && !rejectsNullRight && !rejectsNullTimestamps }
   }
   @exclusivity(unchecked) private(set) var parts: Parts?
   @exclusivity(unchecked) private var timers: TimerHandles?
@@ -26,18 +34,26 @@ final class ProcessOperator: Operator {
   @exclusivity(unchecked) var markIndex = 0
   let nextMark: UnsafeMutablePointer<Int>
   private var scratch = ChunkScratch()
+  /// What only an operator of two inputs has.
+  @exclusivity(unchecked) @usableFromInline private(set) var second: SecondInput?
   @exclusivity(unchecked) var count = OperatorCounters()
   @exclusivity(unchecked) var outputMarks: [OutputBuilder.CallMark] = []
   @exclusivity(unchecked) var interior = 0..<0
   @exclusivity(unchecked) var sliceStarts: [Int] = []
   private var boundBatch: ObjectIdentifier?
+  /// Only in a parallel instance: see `ProcessOperator+Order.swift`.
+  @exclusivity(unchecked) var orders: OrderCursor?
+  @exclusivity(unchecked) var orderedChunk: OrderedChunk?
+  /// Whether another instance, which sees the same broadcast records, counts and reports them.
+  @exclusivity(unchecked) @usableFromInline var repeatsBroadcast = false
 
   /// What depends on the input's schema and exists from `open` to `close`.
   final class Parts {
     let keys: KeySpace
     let states: StateTable
     let timers: TimerService
-    let schema: Schema?
+    /// Of the only, or left, input.
+    @exclusivity(unchecked) var schema: Schema?
 
     init(keys: KeySpace, states: StateTable, timers: TimerService, schema: Schema?) {
       self.keys = keys
@@ -53,8 +69,12 @@ final class ProcessOperator: Operator {
 
   init(_ spec: ProcessSpec, _ policies: RecordPolicies, clock: Clock = .system) throws(EngineError) {
     try StateTable.checkNames(spec.states)
+    try spec.checkStates()
     name = spec.name
+    self.spec = spec
+    kind = spec.kind
     keyColumns = spec.keyColumns
+    rightKeyColumns = spec.rightKeyColumns
     descriptors = spec.states
     handles = spec.handles
     calls = spec.calls
@@ -78,23 +98,36 @@ final class ProcessOperator: Operator {
   // MARK: - Life
 
   func open(inputSchema: Schema?) throws {
-    let schema = try located { () throws(EngineError) in
-      try KeySchema(inputSchema == nil ? [] : keyColumns, in: inputSchema ?? Schema([]))
+    try located { () throws(EngineError) in
+      try makeParts(KeySchema(inputSchema == nil ? [] : keyColumns, in: inputSchema ?? Schema([])), inputSchema)
+      try declareEngineOutputs(inputSchema)
     }
-    let keys = KeySpace(schema)
-    let parts = Parts(
-      keys: keys,
-      states: StateTable(
-        descriptors, keys.slots, StateTime(context.clock, context.raw), undoable: policies.onError != .raise),
-      timers: TimerService(keys: keys, clock: context.clock), schema: inputSchema)
-    self.parts = parts
-    timers = TimerHandles(parts.timers)
-    context.bind(
-      keys: keys, timers: parts.timers,
-      states: parts.states.columns.map { StateHandle($0, cursor: context.raw) })
-    handles.bind(parts.states, context, output)
-    try declareEngineOutputs(inputSchema)
     try calling { try calls.open(context) }
+  }
+
+  func open(left: Schema?, right: Schema?) throws {
+    try located { () throws(EngineError) in
+      let second = try SecondInput(kind, keyColumns, rightKeyColumns, left: left, right: right)
+      self.second = second
+      try makeParts(second.keys, left)
+    }
+    try calling { try calls.open(context) }
+  }
+
+  private func makeParts(_ schema: KeySchema, _ inputSchema: Schema?) throws(EngineError) {
+    let keys = KeySpace(schema)
+    let states = StateTable(
+      descriptors, keys.slots, StateTime(context.clock, context.raw), undoable: policies.onError != .raise)
+    use(Parts(keys: keys, states: states, timers: TimerService(keys: keys, clock: context.clock), schema: inputSchema))
+    context.states = states.columns.map { context.handle($0) }
+    handles.bind(states, context, output)
+  }
+
+  func use(_ parts: Parts) {
+    self.parts = parts
+    orders?.keys = parts.keys
+    timers = TimerHandles(parts.timers)
+    context.bind(keys: parts.keys, timers: parts.timers)
   }
 
   /// After the state columns moved in memory.
@@ -110,6 +143,7 @@ final class ProcessOperator: Operator {
       context.unbind()
       timers = nil
       parts = nil
+      second = nil
     }
     count = counters
     try calling { try calls.close(context) }
@@ -128,6 +162,7 @@ final class ProcessOperator: Operator {
     if parts.states.reserve() { handles.bind(parts.states, context, output) }
     try located { () throws(EngineError) in try handles.bindInputs(chunk.batch) }
     boundBatch = ObjectIdentifier(chunk.batch)
+    orderedChunk = chunk.ordered
     setMarks(chunk.marks)
     let loop = RecordLoop(
       self, chunk, parts.keys, scratch.keys, scratch.slots, nextMark: nextMark,
@@ -138,7 +173,8 @@ final class ProcessOperator: Operator {
   }
 
   func finish(watermark: Int64) throws {
-    guard let parts else { preconditionFailure("finish before open") }
+    // Before `open` there are no timers, and the watermark only goes on.
+    guard let parts else { return try advance(to: watermark) }
     if parts.timers.event.mayBeDue(at: watermark) {
       try enclosed(nil) { try advance(to: watermark) }
     } else {
@@ -149,7 +185,7 @@ final class ProcessOperator: Operator {
   }
 
   /// Runs `body` between `willProcess` and `didProcess`, and says where its errors come from.
-  private func enclosed(_ batch: RecordBatch?, _ body: () throws -> Void) throws {
+  func enclosed(_ batch: RecordBatch?, _ body: () throws -> Void) throws {
     try calling { try calls.willProcess(batch, context) }
     defer {
       calls.didProcess(context)
@@ -167,19 +203,25 @@ final class ProcessOperator: Operator {
     count.nullKeys += 1
     context.raw.pointee.slot = Slot.none
     guard policies.nullKeys == .raise else { return }
-    let columns = keyColumns.map { "'\($0)'" }.joined(separator: ", ")
     throw EngineError(
       .nullKey,
-      "the key (\(columns)) is null; filter such records out, or set null_keys=\"drop\" to leave them out and count them"
+      "the key (\(namedKey)) is null; filter such records out, or set null_keys=\"drop\" to leave them out and count them"
     )
+  }
+
+  /// The key columns of the current record, as messages show them.
+  var namedKey: String {
+    let columns = context.raw.pointee.side == Context.rightSide ? rightKeyColumns : keyColumns
+    return columns.map { "'\($0)'" }.joined(separator: ", ")
   }
 
   // MARK: - Watermarks and timers
 
-  private func setMarks(_ marks: UnsafeBufferPointer<WatermarkMark>) {
+  func setMarks(_ marks: UnsafeBufferPointer<WatermarkMark>) {
     self.marks = marks
     markIndex = 0
     nextMark.pointee = marks.first?.position ?? .max
+    if orderedChunk != nil { awaitMark(from: 0) }
     if watchesClock { context.watchClock() }
   }
 
@@ -196,7 +238,7 @@ final class ProcessOperator: Operator {
   }
 
   /// Moves the watermark, fires what is due, then passes the watermark on: what a timer emits comes before it.
-  private func advance(to watermark: Int64) throws {
+  func advance(to watermark: Int64) throws {
     guard watermark > context.raw.pointee.watermark else { return }
     context.raw.pointee.watermark = watermark
     if let timers, timers.event._withUnsafeGuaranteedRef({ $0.mayBeDue(at: watermark) }) {
@@ -213,6 +255,7 @@ final class ProcessOperator: Operator {
     let raw = context.raw
     // Not counted for each timer: `parts` owns it.
     let queue = Unmanaged.passUnretained(parts.timers.queue(domain))
+    let orders = orders
     context.clearCall()
     raw.pointee.timer_domain = domain.rawValue
     let key = Key(parts.keys.parts, parts.keys.partCount)
@@ -222,6 +265,7 @@ final class ProcessOperator: Operator {
       raw.pointee.fire_time = due.time
       raw.pointee.timer_name = parts.timers.names.cString(due.name)
       parts.keys.show(slot: due.slot)
+      if let orders { orders.begin(callbackAt: due.time, slot: due.slot) }
       guard due.depth < longestTimerChain else { throw endlessTimers(due, domain) }
       context.chainDepth = due.depth + 1
       if domain == .processing {
@@ -251,9 +295,9 @@ final class ProcessOperator: Operator {
 
   // MARK: - Processing time
 
-  private var watchesClock: Bool { timers?.processing._withUnsafeGuaranteedRef { $0.count > 0 } ?? false }
+  var watchesClock: Bool { timers?.processing._withUnsafeGuaranteedRef { $0.count > 0 } ?? false }
 
-  private func lookAtClock(at position: Int) throws {
+  func lookAtClock(at position: Int) throws {
     if let now = timers?.service._withUnsafeGuaranteedRef({ $0.processingTimeIfDue(precise: false) }), let parts {
       try fireProcessingTimers(parts, at: now)
     }
@@ -306,19 +350,29 @@ final class ProcessOperator: Operator {
   private func endTimers(_ parts: Parts, _ atEnd: TimersAtEnd) throws {
     let timers = parts.timers
     if atEnd == .drop { timers.processing.removeAll() }
-    while timers.event.count > 0 || (atEnd == .fire && timers.processing.count > 0) {
-      timers.event.advance(to: EventTime.max)
-      try fireTimers(parts, .event, at: EventTime.max)
-      if atEnd == .fire, timers.processing.count > 0 { try fireProcessingTimers(parts, at: EventTime.max) }
-      if atEnd == .drop { timers.processing.removeAll() }
-    }
+    while timersAreLeft(parts, atEnd) { try endTimersOnce(parts, atEnd) }
   }
 
-  private func endKeys(_ parts: Parts, _ onEnd: (Key, Context) throws -> Void) throws {
+  func timersAreLeft(_ parts: Parts, _ atEnd: TimersAtEnd) -> Bool {
+    parts.timers.event.count > 0 || (atEnd == .fire && parts.timers.processing.count > 0)
+  }
+
+  func endTimersOnce(_ parts: Parts, _ atEnd: TimersAtEnd) throws {
+    let timers = parts.timers
+    timers.event.advance(to: EventTime.max)
+    orders?.begin(phase: 0)
+    try fireTimers(parts, .event, at: EventTime.max)
+    orders?.begin(phase: 1)
+    if atEnd == .fire, timers.processing.count > 0 { try fireProcessingTimers(parts, at: EventTime.max) }
+    if atEnd == .drop { timers.processing.removeAll() }
+  }
+
+  func endKeys(_ parts: Parts, _ onEnd: (Key, Context) throws -> Void) throws {
     let key = Key(parts.keys.parts, parts.keys.partCount)
     for slot in parts.keys.liveSlotsInKeyOrder() where parts.keys.slots.live[Int(slot)] != 0 {
       context.raw.pointee.slot = slot
       parts.keys.show(slot: slot)
+      orders?.begin(callbackAt: 0, slot: slot)
       if policies.onError == .raise { try onEnd(key, context) } else { try guardEnd { try onEnd(key, context) } }
     }
     context.clearCall()
@@ -328,13 +382,20 @@ final class ProcessOperator: Operator {
 
   var counters: OperatorCounters {
     guard let parts else { return count }
+    var counters = quickCounters
+    counters.stateEntries = parts.states.entryCount
+    counters.stateBytes = parts.keys.memoryBytes + parts.states.memoryBytes + parts.timers.memoryBytes
+    return counters
+  }
+
+  /// Without the sizes of states, which take a look at every key.
+  var quickCounters: OperatorCounters {
+    guard let parts else { return count }
     var counters = count
     counters.sideDropped = sides.lanes.reduce(0) { $0 + $1.dropped }
     counters.timersPending = parts.timers.count
-    counters.stateEntries = parts.states.entryCount
     counters.processingTimersPending = parts.timers.processing.count
     counters.keys = parts.keys.slots.keyCount
-    counters.stateBytes = parts.keys.memoryBytes + parts.states.memoryBytes + parts.timers.memoryBytes
     counters.watermark = context.watermark
     return counters
   }
@@ -351,11 +412,11 @@ final class ProcessOperator: Operator {
     }
   }
 
-  private func located<Result>(_ body: () throws(EngineError) -> Result) throws(EngineError) -> Result {
+  func located<Result>(_ body: () throws(EngineError) -> Result) throws(EngineError) -> Result {
     do { return try body() } catch { throw located(error) }
   }
 
-  private func located(_ error: EngineError) -> EngineError { context.located(error) }
+  func located(_ error: EngineError) -> EngineError { context.located(error) }
 }
 
 /// Buffers of one entry per row of a chunk, kept between chunks.

@@ -2,13 +2,19 @@
 @usableFromInline
 package struct ProcessSpec {
   var name: String
+  /// Of the only, or left, input. Empty for a broadcast whose main stream has no key.
   var keyColumns: [String]
+  @usableFromInline package var kind = OperatorKind.process
+  /// Of the right input of a connect.
+  @usableFromInline package var rightKeyColumns: [String] = []
   var states: [StateDescriptor]
   var outputSchema: Schema?
   /// Side outputs with a declared schema, by tag.
   package var sideSchemas: [(tag: String, schema: Schema)] = []
   var handles: FunctionHandles
   var calls: FunctionCalls
+  /// Makes the function of a further parallel instance, with states and columns of its own.
+  @usableFromInline package var makeInstance: ((_ instance: Int32) throws -> ProcessSpec)?
 
   /// For a Swift function: states and columns are its stored properties and those in `extraStates`.
   @inlinable
@@ -19,6 +25,20 @@ package struct ProcessSpec {
     try self.init(
       name: name ?? String(describing: Function.self), keyColumns: keyColumns, handles: handles,
       outputSchema: outputSchema, calls: FunctionCalls(function))
+  }
+
+  /// The same for a function of two inputs. `broadcastStates` are those that its broadcast side may write, none for all it has: each is
+  /// a stored property of the function, recognised by its name, or a state of its own.
+  @inlinable
+  init<Function: TwoInputFunction>(
+    twoInputs function: Function, name: String?, keyColumns: [String], states: [AnyState],
+    broadcastStates: [AnyState] = [], outputSchema: Schema?
+  ) throws(EngineError) {
+    let name = name ?? String(describing: Function.self)
+    let handles = try FunctionHandles(of: function, states).adding(broadcastStates, name)
+    try self.init(
+      name: name, keyColumns: keyColumns, handles: handles, outputSchema: outputSchema,
+      calls: FunctionCalls(twoInputs: function))
   }
 
   @usableFromInline
@@ -46,6 +66,36 @@ package struct ProcessSpec {
     self.calls = calls
   }
 
+  /// The same with the function of another parallel instance.
+  func remade(for instance: Int32) throws -> ProcessSpec {
+    guard let makeInstance else {
+      throw EngineError(
+        .invalidArgument,
+        "operator '\(name)': its function is the only one of its kind, and parallel instances need one each; set "
+          + "martlet_process_function.instantiate, or run it with a parallelism of 1")
+    }
+    let other = try makeInstance(instance)
+    var spec = self
+    (spec.handles, spec.calls) = (other.handles, other.calls)
+    return spec
+  }
+
+  /// Throws `.invalidArgument` for settings that do not fit the kind of the operator.
+  func checkStates() throws(EngineError) {
+    for state in states where state.kind.isBroadcast && kind != .broadcast {
+      throw EngineError(
+        .invalidArgument,
+        "operator '\(name)': '\(state.name)' is a broadcast state, which only a function with a broadcast side has; use a map state, "
+          + "or connect a broadcast stream")
+    }
+    if keyColumns.isEmpty, let state = states.first(where: { !$0.kind.isBroadcast }) {
+      throw EngineError(
+        .invalidArgument,
+        "operator '\(name)': '\(state.name)' is a \(state.kind.noun), which belongs to a key, and the main stream has none; key it by a "
+          + "column, or use a broadcast state")
+    }
+  }
+
   /// The output schema that is known before anything is emitted.
   func declaredOutput() throws(EngineError) -> Schema? {
     if let outputSchema { return outputSchema }
@@ -71,12 +121,15 @@ extension ProcessSpec {
 /// The states and typed columns among the stored properties of a Swift function.
 @usableFromInline
 struct FunctionHandles {
-  let states: [AnyState]
+  private(set) var states: [AnyState]
   let inputs: [AnyInputColumn]
   let outputs: [AnyOutputColumn]
   let sides: [SideOutput]
+  /// A function that is an object itself.
+  private let object: AnyObject?
 
   init() {
+    object = nil
     states = []
     inputs = []
     outputs = []
@@ -106,10 +159,58 @@ struct FunctionHandles {
     self.inputs = inputs
     self.outputs = outputs
     self.sides = sides
+    object = type(of: function) is AnyClass ? function as AnyObject : nil
+  }
+
+  /// What both functions use, as a message says it; nil if they have nothing in common.
+  func shared(with other: FunctionHandles) -> String? {
+    for state in states where other.states.contains(where: { $0 === state }) { return "the state '\(state.name)'" }
+    for column in inputs where other.inputs.contains(where: { $0 === column }) { return "the column '\(column.name)'" }
+    for column in outputs where other.outputs.contains(where: { $0 === column }) {
+      return "the column '\(column.name)'"
+    }
+    for side in sides where other.sides.contains(where: { $0 === side }) { return "the side output '\(side.tag)'" }
+    if let object, object === other.object { return "one function object" }
+    return nil
+  }
+
+  /// With broadcast states that were given apart from the function.
+  @usableFromInline
+  func adding(_ broadcastStates: [AnyState], _ name: String) throws(EngineError) -> FunctionHandles {
+    guard !broadcastStates.isEmpty else { return self }
+    var all = self
+    for state in broadcastStates {
+      let given = try state.descriptor()
+      guard given.kind.isBroadcast else {
+        throw EngineError(
+          .invalidArgument,
+          "operator '\(name)': '\(state.name)' is a \(given.kind.noun), and only a BroadcastState can be broadcast")
+      }
+      guard let mine = states.first(where: { $0.name == state.name }) else {
+        all.states.append(state)
+        continue
+      }
+      let declared = try mine.descriptor()
+      guard declared.kind == given.kind, declared.type == given.type else {
+        throw EngineError(
+          .invalidArgument,
+          "operator '\(name)': the broadcast state '\(state.name)' has other types in the function than in broadcast(…); declare both alike"
+        )
+      }
+    }
+    for state in states where try state.descriptor().kind.isBroadcast {
+      guard broadcastStates.contains(where: { $0.name == state.name }) else {
+        throw EngineError(
+          .invalidArgument,
+          "operator '\(name)': the broadcast state '\(state.name)' is not among those given to broadcast(…), so nothing could write it; "
+            + "add it there")
+      }
+    }
+    return all
   }
 
   func bind(_ table: StateTable, _ context: Context, _ output: OutputBuilder) {
-    for (state, column) in zip(states, table.columns) { state.bind(column, UnsafePointer(context.raw)) }
+    for (state, column) in zip(states, table.columns) { context.bind(state, column) }
     for column in outputs where column.side == nil { column.bind(output) }
     for side in sides {
       let lane = context.sides.lane(side.tag)
@@ -120,6 +221,13 @@ struct FunctionHandles {
 
   func bindInputs(_ batch: RecordBatch) throws(EngineError) {
     for input in inputs { try input.bind(batch) }
+  }
+
+  /// For a chunk of two inputs.
+  func bindInputs(
+    left: RecordBatch?, right: RecordBatch?, known: (left: Schema?, right: Schema?)
+  ) throws(EngineError) {
+    for input in inputs { try input.bind(left: left, right: right, known: known) }
   }
 
   func unbind() {

@@ -8,7 +8,7 @@ extension RecordLoop {
     let key = Key(raw.pointee.key, Int(raw.pointee.key_parts))
     var index = 0
     while index < selection.count {
-      if index >= nextMark.pointee { try owner.passMarks(at: index) }
+      if index >= nextMark.pointee { try passMarks(at: index) }
       guard try owner.admit(self, index) else {
         index += 1
         continue
@@ -26,7 +26,7 @@ extension RecordLoop {
       }
       owner.endSlice(at: start)
     }
-    if nextMark.pointee != Int.max { try owner.passMarks(at: selection.count) }
+    if nextMark.pointee != Int.max { try passMarks(at: selection.count) }
   }
 }
 
@@ -50,7 +50,7 @@ extension ProcessOperator {
     while end < selection.count, loop.slots[end] == slot, selection[end] == first &+ (end &- start) {
       var next = mark
       var moved = watermark
-      while next < marks.count, marks[next].position <= end {
+      while next < marks.count, marks[next].position <= place(end) {
         moved = max(moved, marks[next].watermark)
         next &+= 1
       }
@@ -67,6 +67,10 @@ extension ProcessOperator {
     interior = markIndex..<mark
     markIndex = mark
     nextMark.pointee = mark < marks.count ? marks[mark].position : .max
+    if orderedChunk != nil {
+      awaitMark(from: end)
+      orders?.begin(record: place(end - 1))
+    }
     if parts.timers.processing.count > 0 { context.watchClock() }
     raw.pointee.watermark = watermark
     raw.pointee.rows = Int64(end - start)
@@ -81,7 +85,7 @@ extension ProcessOperator {
   @usableFromInline
   func beginSlice() {
     sliceStarts.removeAll(keepingCapacity: true)
-    if lane.forwards || sides.forward {
+    if lane.forwards || sides.forward || orders != nil {
       sliceStarts.append(lane.builder.numRows)
       for side in sides.lanes { sliceStarts.append(side.builder.numRows) }
     }
@@ -94,6 +98,7 @@ extension ProcessOperator {
     context.sliceTimes = nil
     context.raw.pointee.rows = 0
     guard !sliceStarts.isEmpty else { return }
+    orderSlice(at: start)
     for (position, output) in ([lane] + sides.lanes).enumerated() {
       output.note(
         marks[interior], slicePosition: start, outputStart: position < sliceStarts.count ? sliceStarts[position] : 0)

@@ -16,9 +16,9 @@ extension Harness {
   @discardableResult
   package func select(_ key: RecordBatch) throws(EngineError) -> Bool {
     deselect()
-    guard let parts = process.parts, parts.schema != nil else { return false }
+    guard let parts = process.parts, parts.keys.partCount > 0 else { return false }
     do {
-      guard let slot = try parts.keys.find(process.keyColumns, of: key) else { return false }
+      guard let slot = try parts.keys.find(parts.keys.schema.parts.map(\.name), of: key) else { return false }
       process.context.raw.pointee.slot = slot
       parts.states.time.isLookedAt = true
       parts.keys.show(slot: slot)
@@ -40,7 +40,7 @@ extension Harness {
 
   /// Fields of the key columns; nil while the input's schema is not known.
   package var keySchema: Schema? {
-    guard let parts = process.parts, parts.schema != nil else { return nil }
+    guard let parts = process.parts, parts.keys.partCount > 0 else { return nil }
     return Schema(parts.keys.schema.parts.map { parts.keys.schema.schema.fields[$0.column] })
   }
 
@@ -53,8 +53,8 @@ extension Harness {
   /// the function. Throws `.closed` after an error, which leaves a record half done, and after `close`.
   public func snapshot() throws(EngineError) -> [UInt8] {
     switch phase {
-    case .open, .ended: return process.snapshot(records: records, kept)
-    case .waiting: return process.emptySnapshot(watermark: watermark, kept)
+    case .open, .ended: return process.snapshot(records: input.records, kept, secondSnapshot)
+    case .waiting: return process.emptySnapshot(watermark: watermark, kept, secondSnapshot)
     case .failed, .closed:
       try requireInput()
       return []
@@ -70,12 +70,22 @@ extension Harness {
   public func restore(
     _ snapshot: UnsafeRawBufferPointer, groups: KeyGroupRange? = nil, forgetting: [String] = []
   ) throws {
-    guard records == 0, watermark == EventTime.min, phase == .waiting || phase == .open else {
+    guard input.records == 0, second?.input.records ?? 0 == 0, watermark == EventTime.min,
+      phase == .waiting || phase == .open
+    else {
       throw EngineError(.invalidArgument, "a snapshot is restored into a harness that nothing was pushed to yet")
     }
     try running {
       let reader = try SnapshotReader(snapshot)
-      if phase == .waiting, let schema = reader.header.schema { try begin(schema) }
+      if let second = reader.header.second {
+        try process.checkKind(reader.header)
+        if phase == .waiting, reader.header.schema != nil || second.schema != nil {
+          self.second?.schemas = (reader.header.schema, second.schema)
+          try beginTwo()
+        }
+      } else if phase == .waiting, self.second == nil, let schema = reader.header.schema {
+        try begin(schema)
+      }
       kept = try process.restore(reader, RestoreOptions(groups: groups, forgetting: Set(forgetting)))
       resume(reader.header)
       if let clock = process.context.clock as? ManualClock, clock.now() < reader.header.processingTime {

@@ -65,10 +65,9 @@ extension Harness {
     timestamp: String? = nil, maxOutOfOrderness: Int64? = nil, output: Schema? = nil, name: String? = nil,
     config: Stream.Config = .default
   ) throws {
-    var config = config
-    if !(config.clock is ManualClock) { config.clock = ManualClock() }
     let stream = applyProcessFunction(
-      Stream(BatchSource([]), config: config), keys: keys, function, states: states, output: output, name: name)
+      Stream(BatchSource([]), config: Harness.manual(config)), keys: keys, function, states: states, output: output,
+      name: name)
     try self.init(try stream.job(), timestamp: timestamp, maxOutOfOrderness: maxOutOfOrderness)
     if let schema { try open(schema) }
   }
@@ -92,6 +91,58 @@ extension Harness {
         .invalidArgument, "the harness does not know the columns yet; make it with schema:, or push a record batch")
     }
     try push(try HarnessRow.batch(values.map { $0 ?? .null }, schema), timestamp: timestamp)
+  }
+
+  /// A harness for a function over two streams, keyed by a column of each; see `push(_:_:timestamp:)`.
+  ///
+  /// - Parameters:
+  ///   - left, right: the schemas of the inputs; without them the first batch of each tells.
+  ///   - timestamp, rightTimestamp: the columns of event times.
+  public convenience init(
+    connecting function: some CoProcessFunction, keys: (left: String, right: String), states: [AnyState] = [],
+    left: Schema? = nil, right: Schema? = nil, timestamp: String? = nil, rightTimestamp: String? = nil,
+    maxOutOfOrderness: Int64? = nil, output: Schema? = nil, name: String? = nil, config: Stream.Config = .default
+  ) throws {
+    let nothing = Stream(BatchSource([]), config: Harness.manual(config))
+    let stream = connectStreams(
+      nothing.keyBy(keys.left), nothing.keyBy(keys.right), function, states: states, output: output, name: name)
+    try self.init(
+      try stream.job(), timestamp: timestamp, rightTimestamp: rightTimestamp, maxOutOfOrderness: maxOutOfOrderness)
+    if let left { try open(.left, left) }
+    if let right { try open(.right, right) }
+  }
+
+  /// A harness for a function with a broadcast side, which is `.right`. Without a key the main stream has none.
+  public convenience init(
+    broadcasting function: some BroadcastProcessFunction, key: String? = nil, states: [AnyState] = [],
+    main: Schema? = nil, broadcast: Schema? = nil, timestamp: String? = nil, broadcastTimestamp: String? = nil,
+    maxOutOfOrderness: Int64? = nil, output: Schema? = nil, name: String? = nil, config: Stream.Config = .default
+  ) throws {
+    let nothing = Stream(BatchSource([]), config: Harness.manual(config))
+    let stream = broadcastStream(
+      nothing, nothing.broadcast(), key: key, function, states: states, output: output, name: name)
+    try self.init(
+      try stream.job(), timestamp: timestamp, rightTimestamp: broadcastTimestamp,
+      maxOutOfOrderness: maxOutOfOrderness)
+    if let main { try open(.left, main) }
+    if let broadcast { try open(.right, broadcast) }
+  }
+
+  private static func manual(_ config: Stream.Config) -> Stream.Config {
+    var config = config
+    if !(config.clock is ManualClock) { config.clock = ManualClock() }
+    return config
+  }
+
+  /// Processes a record of one of two inputs, given as values, one for each column of its schema.
+  public func push(_ side: Side, _ values: RowValue?..., timestamp: RecordTime = .column) throws {
+    guard let schema = inputSchema(of: side) else {
+      throw EngineError(
+        .invalidArgument,
+        "the harness does not know the columns of the \(side) input yet; make it with their schemas, or push a record batch"
+      )
+    }
+    try push(side, try HarnessRow.batch(values.map { $0 ?? .null }, schema), timestamp: timestamp)
   }
 
   /// The rows emitted since the last call.

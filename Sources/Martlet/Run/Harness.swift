@@ -31,20 +31,24 @@ public final class Harness {
   let process: ProcessOperator
   var phase = Phase.waiting
   var kept = KeptStates()
-  private(set) var records: Int64 = 0
+  /// The only input, or the left one.
+  var input: HarnessInput
+  /// How many records were pushed to it.
+  var records: Int64 { input.records }
+  /// The right input of a function of two.
+  var second: SecondHarnessInput?
   /// While nothing is open: where the watermark is to start.
-  private var firstWatermark = EventTime.min
-  private let timersAtEnd: TimersAtEnd
+  var firstWatermark = EventTime.min
+  let timersAtEnd: TimersAtEnd
   private let nullTimestamps: NullPolicy
-  private let timestampColumn: String?
-  private var eventTime: EventTimeColumn?
-  private var tracker: WatermarkTracker?
   /// Records left out for a null timestamp.
   public private(set) var nullTimestampCount: Int64 = 0
 
   /// Takes over a job that has one function and has not begun. `timestamp` names the column of event times; `maxOutOfOrderness`,
-  /// in milliseconds, makes the watermark follow the records.
-  package init(_ job: Job, timestamp: String? = nil, maxOutOfOrderness: Int64? = nil) throws(EngineError) {
+  /// in milliseconds, makes the watermark follow the records. `rightTimestamp` is for the right input of a function of two.
+  package init(
+    _ job: Job, timestamp: String? = nil, rightTimestamp: String? = nil, maxOutOfOrderness: Int64? = nil
+  ) throws(EngineError) {
     if let maxOutOfOrderness, maxOutOfOrderness < 0 {
       throw EngineError(
         .invalidArgument, "the out-of-orderness bound is \(maxOutOfOrderness) ms; it must not be negative")
@@ -52,8 +56,11 @@ public final class Harness {
     process = try job.handOver()
     timersAtEnd = job.atEnd
     nullTimestamps = job.policies.nullTimestamps
-    timestampColumn = timestamp
-    tracker = maxOutOfOrderness.map(WatermarkTracker.init)
+    input = HarnessInput(timestamp, maxOutOfOrderness)
+    if process.kind != .process { second = SecondHarnessInput(HarnessInput(rightTimestamp, maxOutOfOrderness)) }
+    // What a source would tell the operator: its input has event times.
+    process.rejectsNullTimestamps = nullTimestamps == .deadLetter && timestamp != nil
+    process.rejectsNullRight = nullTimestamps == .deadLetter && rightTimestamp != nil
     process.output.recordsTimestamps = true
     process.sides.keepEverything()
   }
@@ -64,6 +71,7 @@ public final class Harness {
 
   /// Tells the schema of the input and opens the function. Without, the first record does.
   public func open(_ schema: Schema) throws {
+    if second != nil { return try open(.left, schema) }
     guard case .waiting = phase else { throw EngineError(.invalidArgument, "the harness is open already") }
     try running { try begin(schema) }
   }
@@ -71,27 +79,26 @@ public final class Harness {
   /// Processes row `row` of a batch. `timestamp` is the record's event time in milliseconds; `.column`, which is also what is meant by
   /// leaving it out, reads it from the column the harness was made with.
   public func push(_ batch: RecordBatch, row: Int = 0, timestamp: RecordTime = .column) throws {
+    if second != nil { return try push(.left, batch, row: row, timestamp: timestamp) }
     try requireInput()
-    guard row >= 0, row < batch.numRows else {
-      throw EngineError(.invalidArgument, "row \(row) is outside of a batch of \(batch.numRows) rows")
-    }
+    try check(row, of: batch)
     try running {
       if case .waiting = phase { try begin(batch.schema) }
       _ = try process.tick()
-      let time = try time(of: batch, row, timestamp)
+      let time = try time(of: batch, row, timestamp, input)
       if case .leaveOut = time { return }
       var marks: [WatermarkMark] = []
-      if case .at(let time) = time, let watermark = tracker?.observe(time) {
+      if case .at(let time) = time, let watermark = input.tracker?.observe(time) {
         marks.append(WatermarkMark(position: 1, watermark: watermark))
       }
-      records += 1
+      input.records += 1
       try withUnsafePointer(to: time.milliseconds) { milliseconds in
         try marks.withUnsafeBufferPointer { marks in
           try process.process(
             Chunk(
               batch: batch, selection: RowSelection(start: row, count: 1),
               timestamps: time.isColumn ? milliseconds : nil,
-              marks: marks, firstRecord: records - 1 - Int64(row)))
+              marks: marks, firstRecord: input.records - 1 - Int64(row)))
         }
       }
     }
@@ -99,6 +106,7 @@ public final class Harness {
 
   /// Moves the watermark and fires the event-time timers that fall due. It cannot go back.
   public func advanceWatermark(to time: Int64) throws {
+    if second != nil { return try advanceInputs([.left, .right], to: time) }
     try requireInput()
     guard time >= watermark else {
       throw EngineError(
@@ -128,6 +136,7 @@ public final class Harness {
 
   /// The end of the input: the last watermark, `onEnd` for every key, and what the job's settings say about processing-time timers.
   public func end() throws {
+    if second != nil { return try endInputs([.left, .right]) }
     try requireInput()
     try running {
       if case .waiting = phase { try begin(nil) }
@@ -155,7 +164,7 @@ public final class Harness {
   public var processingTime: Int64 { process.context.processingTime }
 
   func begin(_ schema: Schema?) throws {
-    if let timestampColumn, let schema { eventTime = try EventTimeColumn(timestampColumn, in: schema) }
+    if let schema { try input.settle(schema) }
     phase = .open
     try process.open(inputSchema: schema)
     if firstWatermark > EventTime.min { try process.finish(watermark: firstWatermark) }
@@ -163,8 +172,18 @@ public final class Harness {
 
   /// Takes up where a snapshot left off.
   func resume(_ header: SnapshotHeader) {
-    records = header.records
+    input.records = header.records
+    if let saved = header.second {
+      second?.input.records = saved.records
+      second?.valve = saved.valve(header.watermark)
+    }
     firstWatermark = header.watermark
+  }
+
+  func check(_ row: Int, of batch: RecordBatch) throws(EngineError) {
+    guard row >= 0, row < batch.numRows else {
+      throw EngineError(.invalidArgument, "row \(row) is outside of a batch of \(batch.numRows) rows")
+    }
   }
 
   /// Runs what a stream would run; what it throws ends the harness as it would end the stream.
@@ -189,7 +208,7 @@ public final class Harness {
   }
 
   /// What a record's event time comes to.
-  private enum Time {
+  enum Time {
     case at(Int64)
     /// There is none, and none was expected.
     case without
@@ -203,13 +222,15 @@ public final class Harness {
     var isColumn: Bool { if case .without = self { false } else { true } }
   }
 
-  private func time(of batch: RecordBatch, _ row: Int, _ time: RecordTime) throws(EngineError) -> Time {
+  func time(
+    of batch: RecordBatch, _ row: Int, _ time: RecordTime, _ input: HarnessInput
+  ) throws(EngineError) -> Time {
     switch time {
     case .at(let time): return .at(time)
     case .none: return .without
     case .column: break
     }
-    guard let eventTime else { return .without }
+    guard let eventTime = input.eventTime else { return .without }
     var time = EventTime.none
     let read = eventTime.read(batch, start: row, count: 1, into: &time)
     if let failure = read.failure { throw process.context.located(failure) }
@@ -222,9 +243,27 @@ public final class Harness {
     case .raise:
       throw EngineError(
         .nullTimestamp,
-        "the timestamp ('\(timestampColumn ?? "")') is null; give it one, or set null_timestamps=\"drop\" to leave such records out or "
+        "the timestamp ('\(input.timestampColumn ?? "")') is null; give it one, or set null_timestamps=\"drop\" to leave such records out or "
           + "\"process\" to deliver them without event time")
     }
+  }
+}
+
+/// One input of a harness.
+struct HarnessInput {
+  let timestampColumn: String?
+  private(set) var eventTime: EventTimeColumn?
+  /// Makes the watermark follow the records.
+  var tracker: WatermarkTracker?
+  var records: Int64 = 0
+
+  init(_ timestampColumn: String?, _ maxOutOfOrderness: Int64?) {
+    self.timestampColumn = timestampColumn
+    tracker = maxOutOfOrderness.map(WatermarkTracker.init)
+  }
+
+  mutating func settle(_ schema: Schema) throws(EngineError) {
+    if eventTime == nil, let timestampColumn { eventTime = try EventTimeColumn(timestampColumn, in: schema) }
   }
 }
 

@@ -13,11 +13,11 @@ extension Job {
 
   /// Fires the processing-time timers that are due, of every operator, and passes on what they emit.
   func tick() throws {
-    for index in operators.indices {
+    for index in operators.indices where !endedOperators[index] {
       do {
         guard try operators[index].tick() else { continue }
       } catch {
-        try flush(index)
+        try failed(index)
         throw error
       }
       try flush(index)
@@ -28,23 +28,30 @@ extension Job {
   var timeToNextTick: Int64? {
     guard clock.runsByItself else { return nil }
     var wait: Int64?
-    for one in operators {
+    for (index, one) in operators.enumerated() where !endedOperators[index] {
       guard let time = one.timeToNextTick else { continue }
       wait = min(wait ?? time, time)
     }
     return wait
   }
 
-  func pushFromSource(_ chunk: Chunk) throws {
-    guard operators.count > 1, clock.runsByItself, let source else { return try push(chunk, into: 0) }
+  /// Gives a source's chunk to what it feeds.
+  func pushFromSource(_ chunk: Chunk, _ number: Int) throws {
+    let source = sources[number]
+    guard !operators.isEmpty else { return try passThrough(chunk) }
+    guard operators.count > 1, clock.runsByItself else { return try pushToFeeds(chunk, number) }
     guard operators.dropFirst().contains(where: { $0.timeToNextTick != nil }) else {
       source.rowLimit = SourceStage.chunkRows
-      return try push(chunk, into: 0)
+      return try pushToFeeds(chunk, number)
     }
     let start = clock.now()
-    try push(chunk, into: 0)
+    try pushToFeeds(chunk, number)
     let elapsed = max(clock.now() - start, 1)
     let rows = Int64(chunk.selection.count)
     source.rowLimit = Int(min(max(rows * Job.chunkTime / elapsed, 1), Int64(SourceStage.chunkRows)))
+  }
+
+  private func pushToFeeds(_ chunk: Chunk, _ number: Int) throws {
+    for feed in feeds[number] { try push(chunk, into: feed) }
   }
 }

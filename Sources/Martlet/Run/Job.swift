@@ -1,11 +1,11 @@
 import Synchronization
 
-/// A running chain: one source, then operators, pulled batch by batch.
+/// A running graph: sources, then operators of one or two inputs, pulled batch by batch.
 ///
 /// What was emitted before an error is given out first, and the error by the call after, so that the output does not depend on
 /// where batches are cut. One thread at a time; re-entrant use is `.busy`.
 public final class Job {
-  private enum State {
+  enum State {
     case building
     case running
     /// The input has ended and every operator knows.
@@ -21,37 +21,53 @@ public final class Job {
   let atEnd: TimersAtEnd
   /// Called every now and then while the job waits for its source; what it throws stops the job.
   package var poll: () throws -> Void = {}
-  private(set) var source: SourceStage?
-  private(set) var operators: [any Operator] = []
-  /// Per operator: what feeds it; nil: the source.
-  private var inputs: [OutputSelector?] = []
-  /// The operators that were opened, in that order.
-  private var opened: [Int] = []
+  // The graph; see JobGraph.swift.
+  var sources: [SourceStage] = []
+  var operators: [any Operator] = []
+  /// Instances of every operator; before the job begins.
+  public var parallelism = Parallelism.serial
+  /// Where they run; nil: in threads of this process.
+  var transport: (any InstanceTransport)?
+  /// What a worker process said about the cause of the last failure.
+  package var failureCause: [UInt8]?
+  /// Per operator: what feeds it, one or two.
+  var inputs: [[JobInput]] = []
   /// What the next operator is applied to.
-  private var current: OutputSelector?
-  private var outputs: [JobOutput] = []
-  /// Per operator, then per output of it with a follower or a taker; made when the job begins.
-  private var routes: [[Route]] = []
-  private var state = State.building
+  var current: JobInput?
+  var outputs: [JobOutput] = []
+
+  // The flow, made when the job begins; see JobInputs.swift and JobFlow.swift.
+  /// Per operator of two inputs, what brings them into one order.
+  var merges: [MergeStage?] = []
+  /// Per source: what it feeds.
+  var feeds: [[Feed]] = []
+  /// Per operator, then per output of it with a follower or a taker.
+  var routes: [[Route]] = []
+  /// The operators that were opened, in that order.
+  var opened: [Int] = []
+  /// Per operator: whether it knows of the end of its input.
+  var endedOperators: [Bool] = []
+  /// Operators whose error waits in a merge for its turn.
+  var failedOperators: Set<Int> = []
+  /// Per operator and side: the number of the first record to come.
+  var firstRecords: [[Int64]] = []
+  /// Several sources of which one is live.
+  var live: LiveInputs?
+  /// Per operator and side: the sources that lead to it.
+  var origins: [[[Int]]] = []
+
+  var state = State.building
   private let isBusy = Atomic<Bool>(false)
-  private var recordsOut: Int64 = 0
-  private var sideRecords: Int64 = 0
+  var recordsOut: Int64 = 0
+  var sideRecords: Int64 = 0
   private var batchesOut: Int64 = 0
-  private var firstRecords: [Int64] = []
   /// Why the job stopped, for the outputs that have not heard of it.
   private var failure: (any Error)?
   /// At the end of the input or after an error, when other outputs may still hold rows.
   private var wasShutByItself = false
   private var lastCounters: [OperatorCounters] = []
   /// Only for a chain without operators: the rows of the source as they are.
-  private let passThrough = OutputBuilder()
-
-  /// What becomes of one output's rows.
-  private struct Route {
-    let lane: OutputLane
-    var followers: [Int] = []
-    var output: JobOutput?
-  }
+  let passThrough = OutputBuilder()
 
   public convenience init(
     name: String = "job", nullKeys: NullPolicy = .raise, nullTimestamps: NullPolicy = .raise, clock: Clock = .system,
@@ -69,99 +85,6 @@ public final class Job {
   }
 
   deinit { try? close() }
-
-  // MARK: - Building
-
-  /// The input of the chain; once per job. `timestamp` names the column of event times, `maxOutOfOrderness` is in milliseconds.
-  public func addSource(
-    _ input: any Source, name: String = "stream", timestamp: String? = nil, maxOutOfOrderness: Int64 = 0
-  ) throws(EngineError) {
-    try requireBuilding()
-    guard source == nil else { throw EngineError(.invalidArgument, "job '\(name)' has an input already") }
-    guard maxOutOfOrderness >= 0 else {
-      throw EngineError(
-        .invalidArgument,
-        "stream '\(name)': the out-of-orderness bound is \(maxOutOfOrderness) ms; it must not be negative")
-    }
-    source = SourceStage(
-      name, input, timestamp: timestamp, bound: maxOutOfOrderness,
-      nullTimestamps: policies.nullTimestamps)
-  }
-
-  /// Appends a process function to the chain.
-  @usableFromInline
-  package func addProcess(_ spec: ProcessSpec) throws(EngineError) {
-    try requireBuilding()
-    guard source != nil else {
-      throw EngineError(.invalidArgument, "operator '\(spec.name)': the job has no input yet")
-    }
-    guard !spec.keyColumns.isEmpty else {
-      throw EngineError(.invalidArgument, "operator '\(spec.name)': name at least one key column")
-    }
-    let next = try ProcessOperator(spec, policies, clock: clock)
-    if let current {
-      let lane = try lane(of: current)
-      lane.forwards = true
-      if current.tag != nil { operators[current.process].sides.forward = true }
-    } else {
-      guard operators.isEmpty else {
-        throw EngineError(.invalidArgument, "operator '\(spec.name)': a job has one chain from its input")
-      }
-      next.rejectsNullTimestamps = policies.nullTimestamps == .deadLetter
-    }
-    inputs.append(current)
-    operators.append(next)
-    firstRecords.append(0)
-    current = OutputSelector(process: operators.count - 1)
-  }
-
-  /// Applies the next operator to this output instead of the main output of the one added last.
-  package func select(_ selector: OutputSelector) throws(EngineError) {
-    try requireBuilding()
-    _ = try lane(of: selector)
-    current = selector
-  }
-
-  /// What the next operator would be applied to; nil: the source.
-  package var selected: OutputSelector? { current }
-
-  /// Asks for the rows of an output; the number to give to `next(from:)`. Until the first call the job has one output, number
-  /// 0: what the last operator added, or the last `select`, leaves.
-  @discardableResult
-  public func addOutput(_ selector: OutputSelector) throws(EngineError) -> Int {
-    try requireBuilding()
-    _ = try lane(of: selector)
-    if let known = outputs.firstIndex(where: { $0.selector == selector }) { return known }
-    outputs.append(JobOutput(selector))
-    return outputs.count - 1
-  }
-
-  private func lane(of selector: OutputSelector) throws(EngineError) -> OutputLane {
-    guard operators.indices.contains(selector.process) else {
-      throw EngineError(
-        .invalidArgument, "job '\(name)' has \(operators.count) operators; there is none numbered \(selector.process)")
-    }
-    let process = operators[selector.process]
-    guard let tag = selector.tag else { return process.lane }
-    guard !tag.isEmpty else { throw EngineError(.invalidArgument, "the tag of a side output is empty") }
-    return process.sides.lane(tag)
-  }
-
-  private func requireBuilding() throws(EngineError) {
-    guard case .building = state else { throw EngineError(.closed, "job '\(name)' has started; build a new one") }
-  }
-
-  /// Gives the operator of a job that has one and has not begun to somebody else to drive. The job is closed.
-  func handOver() throws(EngineError) -> ProcessOperator {
-    try requireBuilding()
-    guard operators.count == 1, let only = operators[0] as? ProcessOperator else {
-      throw EngineError(
-        .invalidArgument, "job '\(name)' has \(operators.count) functions; a harness drives one, so add exactly one")
-    }
-    operators = []
-    state = .closed
-    return only
-  }
 
   // MARK: - Running
 
@@ -220,11 +143,11 @@ public final class Job {
 
   /// The schema of an output, if it is known by now.
   public func schema(of output: Int) throws(EngineError) -> Schema? {
-    if let selector = outputs.indices.contains(output) ? outputs[output].selector : output == 0 ? current : nil {
+    if let selector = outputs.indices.contains(output) ? outputs[output].selector : output == 0 ? selected : nil {
       return try lane(of: selector).builder.schema
     }
     guard output == 0 else { throw unknown(output) }
-    return passThrough.schema ?? (try? source?.openSchema())
+    return passThrough.schema ?? (try? sources.first?.openSchema())
   }
 
   private func unknown(_ output: Int) -> EngineError {
@@ -269,170 +192,10 @@ public final class Job {
     return batch
   }
 
-  private func begin() throws {
-    guard let source else { throw EngineError(.invalidArgument, "job '\(name)' has no input") }
-    state = .running
-    if outputs.isEmpty, let current { outputs.append(JobOutput(current)) }
-    // See Job+Clock.swift.
-    if !clock.runsByItself, operators.count > 1 { source.rowLimit = 1 }
-    do {
-      try makeRoutes()
-      let schema = try source.openSchema()
-      if schema != nil, !operators.isEmpty { try open(0, schema) }
-    } catch {
-      state = .failing(error)
-    }
-  }
-
-  private func makeRoutes() throws(EngineError) {
-    routes = operators.map { _ in [] }
-    func add(_ selector: OutputSelector, _ change: (inout Route) -> Void) throws(EngineError) {
-      let lane = try lane(of: selector)
-      if let position = routes[selector.process].firstIndex(where: { $0.lane === lane }) {
-        change(&routes[selector.process][position])
-      } else {
-        var route = Route(lane: lane)
-        change(&route)
-        routes[selector.process].append(route)
-      }
-    }
-    // Main outputs first, so that the order in which outputs were asked for changes nothing.
-    for process in operators.indices { try add(OutputSelector(process: process)) { _ in } }
-    for (process, input) in inputs.enumerated() {
-      if let input { try add(input) { $0.followers.append(process) } }
-    }
-    for output in outputs {
-      let lane = try lane(of: output.selector)
-      lane.isKept = true
-      try add(output.selector) { $0.output = output }
-    }
-  }
-
-  /// Opens an operator when the schema of its input is known, which may only be inferred later for those further down.
-  private func open(_ index: Int, _ schema: Schema?) throws {
-    guard !opened.contains(index) else { return }
-    opened.append(index)
-    let inferred = try inputs[index].map { try lane(of: $0).builder.schema }
-    try operators[index].open(inputSchema: inferred ?? schema)
-  }
-
-  private func step() throws {
-    guard let source else { preconditionFailure("a job runs only with a source") }
-    try tick()
-    switch try source.nextChunk(within: timeToNextTick) {
-    case .notYet:
-      for one in operators { one.sweepExpired() }
-      try poll()
-    case .chunk(let chunk):
-      if operators.isEmpty {
-        for index in 0..<chunk.selection.count {
-          try passThrough.emitRow(chunk.batch, chunk.selection[index], timestamp: EventTime.none)
-        }
-      } else {
-        try pushFromSource(chunk)
-      }
-    case .end:
-      // The clock may have passed some while the source was asked.
-      try tick()
-      for index in operators.indices {
-        try open(index, inputs[index] == nil ? try source.openSchema() : nil)
-        do {
-          try operators[index].endInput(atEnd)
-        } catch {
-          try flush(index)
-          throw error
-        }
-        try flush(index)
-      }
-      state = .ended
-    }
-  }
-
-  /// Runs a chunk through operator `index` and what it emits through those after it.
-  func push(_ chunk: Chunk, into index: Int) throws {
-    try open(index, chunk.batch.schema)
-    do {
-      try operators[index].process(chunk)
-    } catch {
-      // What was emitted before the error goes on. If that fails further down, it failed at an earlier record.
-      try flush(index)
-      throw error
-    }
-    try flush(index)
-  }
-
-  /// Passes what operator `index` emitted, and its watermarks, to those that follow it and to who asked for it.
-  func flush(_ index: Int) throws {
-    for route in routes[index] {
-      if !route.followers.isEmpty {
-        try forward(route)
-      } else if let output = route.output {
-        // Output that nobody asks for soon waits in batches of a useful size.
-        if output !== outputs.first, route.lane.builder.numRows >= JobOutput.largeBatch,
-          let (batch, _) = try route.lane.builder.takeBatch()
-        {
-          keep(batch, for: output)
-        }
-      } else {
-        route.lane.dropped += Int64(route.lane.builder.discardRows())
-      }
-    }
-    for lane in operators[index].sides.lanes where !lane.isKept && !lane.forwards {
-      lane.dropped += Int64(lane.builder.discardRows())
-    }
-  }
-
-  private func keep(_ batch: RecordBatch, for output: JobOutput) {
-    if output.selector.tag == nil { recordsOut += Int64(batch.numRows) } else { sideRecords += Int64(batch.numRows) }
-    output.add(batch)
-  }
-
-  private func forward(_ route: Route) throws {
-    let lane = route.lane
-    let marks = lane.marks
-    guard let (batch, timestamps) = try lane.builder.takeBatch() else {
-      // A follower that is not open has no state or timers yet: only the last watermark matters, and it stays.
-      let waiting = route.followers.filter { !opened.contains($0) }
-      lane.marks.removeAll(keepingCapacity: true)
-      if let last = marks.last, !waiting.isEmpty {
-        lane.marks = [WatermarkMark(position: 0, watermark: last.watermark)]
-      }
-      for follower in route.followers where opened.contains(follower) { try pushMarks(marks, into: follower) }
-      return
-    }
-    lane.marks.removeAll(keepingCapacity: true)
-    if let output = route.output { keep(batch, for: output) }
-    for follower in route.followers {
-      let firstRecord = firstRecords[follower]
-      firstRecords[follower] += Int64(batch.numRows)
-      try marks.withUnsafeBufferPointer { marks in
-        try push(
-          Chunk(
-            batch: batch, selection: RowSelection(start: 0, count: batch.numRows),
-            timestamps: timestamps?.values.baseAddress, marks: marks, firstRecord: firstRecord),
-          into: follower)
-      }
-    }
-    withExtendedLifetime(timestamps) {}
-  }
-
-  /// Watermarks without records.
-  private func pushMarks(_ marks: [WatermarkMark], into index: Int) throws {
-    for mark in marks {
-      do {
-        try operators[index].finish(watermark: mark.watermark)
-      } catch {
-        try flush(index)
-        throw error
-      }
-    }
-    try flush(index)
-  }
-
   // MARK: - Ending
 
   private func shut(after failure: (any Error)?) throws {
-    source?.stopReading()
+    for source in sources { source.stopReading() }
     lastCounters = operators.map(\.counters)
     state = .closed
     wasShutByItself = true
@@ -440,6 +203,7 @@ public final class Job {
     for position in opened.reversed() {
       do { try operators[position].close() } catch { first = first ?? error }
     }
+    transport?.shutDown()
     self.failure = first
     if let first { throw first }
   }
@@ -456,10 +220,10 @@ public final class Job {
       return Int64(rows)
     }
     return JobReport(
-      recordsIn: source?.recordsIn ?? 0, recordsOut: recordsOut + waiting { $0.tag == nil },
-      batchesIn: source?.batchesIn ?? 0,
-      batchesOut: batchesOut, nullTimestamps: source?.nullTimestampCount ?? 0,
+      recordsIn: sources.reduce(0) { $0 + $1.recordsIn }, recordsOut: recordsOut + waiting { $0.tag == nil },
+      batchesIn: sources.reduce(0) { $0 + $1.batchesIn }, batchesOut: batchesOut,
+      nullTimestamps: sources.reduce(0) { $0 + $1.nullTimestampCount },
       sideRecords: sideRecords + waiting { $0.tag != nil },
-      inputWatermark: source?.watermark ?? EventTime.min, counters: counters)
+      inputWatermark: sources.map(\.watermark).min() ?? EventTime.min, counters: counters)
   }
 }

@@ -35,32 +35,18 @@ final class SourcePump: @unchecked Sendable {
     case abandoned
   }
 
-  private let lock: UnsafeMutablePointer<pthread_mutex_t>
-  private let changed: UnsafeMutablePointer<pthread_cond_t>
+  private let gate: PumpGate
+  private var lock: UnsafeMutablePointer<pthread_mutex_t> { gate.lock }
+  private var changed: UnsafeMutablePointer<pthread_cond_t> { gate.changed }
   private var state = State.idle
   private var source: (any Source)?
   private var thread: pthread_t?
 
-  init(_ source: any Source) throws(EngineError) {
+  /// `gate`: shared with the other pumps that a job waits for at the same time.
+  init(_ source: any Source, gate: PumpGate? = nil) throws(EngineError) {
     self.source = source
-    lock = .allocate(capacity: 1)
-    pthread_mutex_init(lock, nil)
-    changed = .allocate(capacity: 1)
-    var attributes = pthread_condattr_t()
-    pthread_condattr_init(&attributes)
-    #if !canImport(Darwin)
-      pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
-    #endif
-    pthread_cond_init(changed, &attributes)
-    pthread_condattr_destroy(&attributes)
+    self.gate = gate ?? PumpGate()
     try start()
-  }
-
-  deinit {
-    pthread_cond_destroy(changed)
-    pthread_mutex_destroy(lock)
-    changed.deallocate()
-    lock.deallocate()
   }
 
   // MARK: - The job's side
@@ -73,7 +59,7 @@ final class SourcePump: @unchecked Sendable {
       state = .asked
       pthread_cond_broadcast(changed)
     }
-    var deadline = SourcePump.monotonicTime(after: milliseconds)
+    var deadline = MonotonicTime.after(milliseconds: milliseconds)
     while true {
       if case .arrived(let result) = state {
         state = .idle
@@ -86,6 +72,9 @@ final class SourcePump: @unchecked Sendable {
       }
     }
   }
+
+  /// Whether `next` would not wait. Under the gate's lock.
+  var hasArrival: Bool { if case .arrived = state { true } else { false } }
 
   /// Ends the thread, and gives the source back; nil if the thread still reads, in which case the source is now the thread's.
   func stop() -> (any Source)? {
@@ -189,19 +178,6 @@ final class SourcePump: @unchecked Sendable {
 
   private func waitForChange(until deadline: inout timespec) -> Int32 {
     pthread_cond_timedwait(changed, lock, &deadline)
-  }
-
-  private static func monotonicTime(after milliseconds: Int64) -> timespec {
-    var time = timespec()
-    #if canImport(Darwin)
-      clock_gettime(CLOCK_REALTIME, &time)
-    #else
-      clock_gettime(CLOCK_MONOTONIC, &time)
-    #endif
-    let nanoseconds = Int64(time.tv_nsec) + (milliseconds % 1000) * 1_000_000
-    time.tv_sec += Int(milliseconds / 1000 + nanoseconds / 1_000_000_000)
-    time.tv_nsec = Int(nanoseconds % 1_000_000_000)
-    return time
   }
 }
 

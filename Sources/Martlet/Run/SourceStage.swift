@@ -10,6 +10,12 @@ final class SourceStage {
   private var source: (any Source)?
   private let mayWait: Bool
   private var pump: SourcePump?
+  /// What pumps of the same job share, if it waits for several at once.
+  var gate: PumpGate?
+  let isLive: Bool
+  let idleTimeout: Int64
+  /// Set by the job once it knows.
+  var hasEnded = false
   private let timestampColumn: String?
   private let nullTimestamps: NullPolicy
   private var tracker: WatermarkTracker
@@ -33,12 +39,17 @@ final class SourceStage {
   /// After the last record read.
   var watermark: Int64 { tracker.watermark }
 
-  init(_ name: String, _ source: any Source, timestamp: String?, bound: Int64, nullTimestamps: NullPolicy) {
+  /// Whether records have timestamps.
+  var isTimed: Bool { timestampColumn != nil }
+
+  init(_ name: String, _ source: any Source, _ options: SourceOptions, nullTimestamps: NullPolicy) {
     self.name = name
     self.source = source
     mayWait = source.mayWait
-    timestampColumn = timestamp
-    tracker = WatermarkTracker(bound: bound)
+    timestampColumn = options.timestamp
+    tracker = WatermarkTracker(bound: options.maxOutOfOrderness)
+    isLive = options.isLive
+    idleTimeout = options.idleTimeout
     self.nullTimestamps = nullTimestamps
   }
 
@@ -54,6 +65,12 @@ final class SourceStage {
     if let known = try source?.schema { try settle(known) }
     return schema
   }
+
+  /// The schema as far as it is known without asking the source.
+  var schemaIfKnown: Schema? { schema }
+
+  /// Whether a batch, or the end, waits to be taken from the pump. Under the gate's lock.
+  var hasArrival: Bool { pump?.hasArrival ?? false }
 
   enum Arrival {
     /// Valid until the next call.
@@ -90,7 +107,7 @@ final class SourceStage {
     }
     guard let source else { return .end }
     guard let wait, mayWait else { return try source.next().map { .batch($0) } ?? .end }
-    let pump = try SourcePump(source)
+    let pump = try SourcePump(source, gate: gate)
     self.pump = pump
     self.source = nil
     return try pump.next(within: min(wait, SourceStage.longestWait))

@@ -20,6 +20,10 @@ public struct Stream {
     public var clock = Clock.system
     /// What becomes of processing-time timers that are pending when a bounded input ends.
     public var atEnd = TimersAtEnd.fire
+    /// Instances of every function, each on a thread and with its own share of the keys. The output is that of one, in the same order.
+    public var parallelism = 1
+    /// Into how many groups keys are divided among instances; from `parallelism` to 32768.
+    public var maxParallelism = 128
 
     public static let `default` = Config()
 
@@ -32,7 +36,7 @@ public struct Stream {
     }
   }
 
-  private let build: (Job) throws -> Void
+  let node: StreamNode
   @usableFromInline var config: Config
 
   /// - Parameters:
@@ -40,40 +44,64 @@ public struct Stream {
   ///   - timestamp: the column of event times: integer epoch milliseconds, a timestamp or a date. Without one there is no
   ///     event time, and event-time timers fire at the end of the input.
   ///   - maxOutOfOrderness: how much later than the greatest timestamp a record may come, in milliseconds.
+  ///   - isLive: whether functions of two inputs take its records as they arrive; otherwise by timestamp, the same way in every run.
+  ///   - idleTimeout: of a live stream: after so many milliseconds without a record it does not hold back the watermark of functions of
+  ///     two inputs until its next one. 0: it always does.
   public init(
     _ source: @autoclosure @escaping () -> any Source, name: String = "stream", timestamp: String? = nil,
-    maxOutOfOrderness: Int64 = 0, config: Config = .default
+    maxOutOfOrderness: Int64 = 0, isLive: Bool = false, idleTimeout: Int64 = 0, config: Config = .default
   ) {
-    self.config = config
-    build = { job in
-      try job.addSource(source(), name: name, timestamp: timestamp, maxOutOfOrderness: maxOutOfOrderness)
+    var options = SourceOptions(timestamp: timestamp, maxOutOfOrderness: maxOutOfOrderness)
+    (options.isLive, options.idleTimeout) = (isLive, idleTimeout)
+    self.init(config: config) { [options] plan in
+      .source(try plan.job.addSource(source(), name: name, options))
     }
   }
 
   @usableFromInline
-  init(_ upstream: Stream, config: Config?, then add: @escaping (Job) throws -> Void) {
-    self.config = config ?? upstream.config
-    build = { job in
-      try upstream.build(job)
-      try add(job)
-    }
+  init(config: Config, build: @escaping (StreamPlan) throws -> JobInput) {
+    self.config = config
+    node = StreamNode(build)
   }
 
   /// A job that is ready to run.
   public func job() throws -> Job {
     let job = Job(name: config.name, config.policies, clock: config.clock, atEnd: config.atEnd)
-    try build(job)
+    job.parallelism = try Parallelism(config.parallelism, of: config.maxParallelism)
+    if case .output(let selector) = try StreamPlan(job).input(of: self) { try job.select(selector) }
     return job
   }
 
+  /// Runs streams together to their end and keeps the output of each. What they share, sources or functions, runs once. Each of them
+  /// has a function; the configuration is that of the first.
+  public static func collect(_ streams: [Stream]) throws -> [[RecordBatch]] {
+    guard let config = streams.first?.config else { return [] }
+    let job = Job(name: config.name, config.policies, clock: config.clock, atEnd: config.atEnd)
+    job.parallelism = try Parallelism(config.parallelism, of: config.maxParallelism)
+    let plan = StreamPlan(job)
+    var outputs: [Int] = []
+    for stream in streams {
+      guard case .output(let selector) = try plan.input(of: stream) else {
+        throw EngineError(
+          .invalidArgument, "a stream without a function gives its source's records; read them from the source itself")
+      }
+      outputs.append(try job.addOutput(selector))
+    }
+    return try outputs.map { output in
+      var batches: [RecordBatch] = []
+      while let batch = try job.next(from: output, minRows: JobOutput.largeBatch) { batches.append(batch) }
+      return batches
+    }
+  }
+
   /// A side output of the last function: a stream of its own, which further functions can be applied to. Consumed by itself it
-  /// runs the whole chain; to take several outputs from one run, use `collect(with:)` or `Job.addOutput`.
+  /// runs the whole chain; to take several outputs from one run, use `collect(with:)`, `Stream.collect(_:)` or `Job.addOutput`.
   public func sideOutput(_ tag: String) -> Stream {
-    Stream(self, config: nil) { job in
-      guard let main = job.selected else {
+    Stream(config: config) { plan in
+      guard case .output(let main) = try plan.input(of: self) else {
         throw EngineError(.invalidArgument, "side output '\(tag)': the stream has no function that could emit to it")
       }
-      try job.select(OutputSelector(process: main.process, tag: tag))
+      return .output(OutputSelector(process: main.process, tag: tag))
     }
   }
 
@@ -132,8 +160,12 @@ public func applyProcessFunction<Function: ProcessFunction>(
   _ stream: Stream, keys: [String], _ function: @autoclosure @escaping () -> Function, states: [AnyState] = [],
   output: Schema? = nil, name: String? = nil, config: Stream.Config? = nil
 ) -> Stream {
-  Stream(stream, config: config) { job in
-    try job.addProcess(
-      ProcessSpec(name: name, keyColumns: keys, function(), states: states, outputSchema: output))
+  Stream(config: config ?? stream.config) { plan in
+    func make() throws -> ProcessSpec {
+      try ProcessSpec(name: name, keyColumns: keys, function(), states: states, outputSchema: output)
+    }
+    var spec = try make()
+    spec.makeInstance = { _ in try make() }
+    return try plan.add(spec, to: [stream])
   }
 }

@@ -31,6 +31,9 @@ public class AnyState {
     currentSlotAddress = cursor.pointer(to: \.slot).unsafelyUnwrapped
   }
 
+  /// Of a broadcast state, after `bind` with a cursor that shows its slot: the callback that runs.
+  func bindBroadcast(_ call: UnsafePointer<martlet_context>) {}
+
   func unbind() {
     column = nil
     currentSlotAddress = UnsafePointer(noSlot)

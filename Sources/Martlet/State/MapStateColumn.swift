@@ -14,7 +14,7 @@ final class MapStateColumn: StateColumn {
   private var sweepKey: (UInt64, UInt64)?
 
   override init(_ descriptor: StateDescriptor, _ environment: StateEnvironment, index: Int) {
-    guard case .map(let keyType) = descriptor.kind else { preconditionFailure("a map state has a key type") }
+    guard let keyType = descriptor.kind.mapKey else { preconditionFailure("a map state has a key type") }
     layout = TableLayout(
       keys: CellForm(keyType), values: CellForm(descriptor.type), isTimed: descriptor.ttl != nil)
     self.keyType = keyType

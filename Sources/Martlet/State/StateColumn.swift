@@ -36,7 +36,7 @@ public class StateColumn {
   static func make(_ descriptor: StateDescriptor, _ environment: StateEnvironment, index: Int) -> StateColumn {
     switch descriptor.kind {
     case .list: return ListStateColumn(descriptor, environment, index: index)
-    case .map: return MapStateColumn(descriptor, environment, index: index)
+    case .map, .broadcast: return MapStateColumn(descriptor, environment, index: index)
     case .value, .reducing, .aggregating: break
     }
     switch StateStorage(descriptor.type) {

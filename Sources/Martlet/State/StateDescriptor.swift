@@ -8,6 +8,18 @@ public enum StateKind: Hashable, Sendable {
   case reducing(Reducer)
   /// One accumulator, of the state's type, that the caller folds values into.
   case aggregating
+  /// One map with keys of this type, for all keys: of a broadcast, which writes it on its broadcast side only.
+  case broadcast(StateType)
+
+  /// Of a map, whoever's it is.
+  var mapKey: StateType? {
+    switch self {
+    case .map(let key), .broadcast(let key): key
+    case .value, .list, .reducing, .aggregating: nil
+    }
+  }
+
+  var isBroadcast: Bool { if case .broadcast = self { true } else { false } }
 
   var noun: String {
     switch self {
@@ -16,6 +28,7 @@ public enum StateKind: Hashable, Sendable {
     case .map: "map state"
     case .reducing: "reducing state"
     case .aggregating: "aggregating state"
+    case .broadcast: "broadcast state"
     }
   }
 }
@@ -55,6 +68,12 @@ public struct StateDescriptor: Sendable {
     }
     switch kind {
     case .map(let key): try StateDescriptor.checkKey(key, name)
+    case .broadcast(let key):
+      try StateDescriptor.checkKey(key, name)
+      guard ttl == nil else {
+        throw EngineError(
+          .invalidArgument, "broadcast state '\(name)': it cannot have a TTL; remove entries in on_broadcast instead")
+      }
     case .reducing(let reducer): try StateDescriptor.check(reducer, type, name)
     case .value, .list, .aggregating: break
     }

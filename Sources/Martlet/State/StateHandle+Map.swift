@@ -2,7 +2,7 @@
 extension StateHandle {
   @inline(__always)
   private func map() throws(EngineError) -> MapStateColumn {
-    guard case .map = column.descriptor.kind else { throw wrongKind("map") }
+    guard column.descriptor.kind.mapKey != nil else { throw wrongKind("map") }
     try checkNotVisiting()
     return unsafeDowncast(column, to: MapStateColumn.self)
   }
@@ -25,6 +25,7 @@ extension StateHandle {
 
   public func put(_ key: StateCell, _ value: StateCell) throws(EngineError) {
     let map = try map()
+    try checkWritable()
     map.put(try currentSlot(), try checkedKey(key, map), try checked(value))
   }
 
@@ -42,6 +43,7 @@ extension StateHandle {
   /// Whether there was such an entry.
   public func remove(_ key: StateCell) throws(EngineError) -> Bool {
     let map = try map()
+    try checkWritable()
     return map.remove(try currentSlot(), try checkedKey(key, map))
   }
 

@@ -10,9 +10,16 @@ public final class StateHandle {
   /// Inside a visit of elements or entries, which must not change them.
   @exclusivity(unchecked) var isVisiting = false
   private let cursor: UnsafeMutablePointer<martlet_context>
+  /// For a broadcast state, the callback that runs: it tells whether the state may be written.
+  private let broadcastCall: UnsafePointer<martlet_context>?
 
-  init(_ column: StateColumn, cursor: UnsafeMutablePointer<martlet_context>) {
+  /// `broadcastCall`: of a broadcast state, whose cursor shows its one slot.
+  init(
+    _ column: StateColumn, cursor: UnsafeMutablePointer<martlet_context>,
+    broadcastCall: UnsafePointer<martlet_context>? = nil
+  ) {
     self.column = column
+    self.broadcastCall = broadcastCall
     address = UnsafeRawPointer(Unmanaged.passUnretained(column).toOpaque())
     self.cursor = cursor
     storage = StateStorage(column.descriptor.type) ?? .bytes
@@ -78,7 +85,16 @@ public final class StateHandle {
   /// Forgets what the state holds for the key; of every kind.
   public func clear() throws(EngineError) {
     try checkNotVisiting()
+    try checkWritable()
     column.clear(try currentSlot())
+  }
+
+  /// A broadcast state is read-only but for the broadcast side.
+  @inline(__always)
+  func checkWritable() throws(EngineError) {
+    if let broadcastCall, broadcastCall.pointee.side != BroadcastSlot.writingSide {
+      throw BroadcastSlot.readOnly(name)
+    }
   }
 
   @inline(__always)
@@ -135,7 +151,7 @@ public final class StateHandle {
     EngineError(
       .stateAccess,
       "state '\(name)' was used where there is no current key; use it inside on_event or on_timer of the function it "
-        + "belongs to")
+        + "belongs to" + BroadcastSlot.whyNoKey(cursor))
   }
 
   private func wrongStorage(_ what: String) -> EngineError {

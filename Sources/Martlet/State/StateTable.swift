@@ -18,7 +18,10 @@ final class StateTable {
     liveAddress = slots.live
     hasTTL = descriptors.contains { $0.ttl != nil }
     let environment = StateEnvironment(slots: slots, time: time, journal: journal)
-    columns = descriptors.enumerated().map { StateColumn.make($1, environment, index: $0) }
+    let broadcast = StateEnvironment(slots: BroadcastSlot.allocator(), time: time, journal: journal)
+    columns = descriptors.enumerated().map {
+      StateColumn.make($1, $1.kind.isBroadcast ? broadcast : environment, index: $0)
+    }
   }
 
   deinit { commitCall() }
@@ -33,7 +36,9 @@ final class StateTable {
 
   /// How to fetch the first state's values ahead; nil while they fit the cache anyway.
   var prefetch: StatePrefetch? {
-    guard slots.slotCount > StatePrefetch.smallestTable, let first = columns.first else { return nil }
+    guard slots.slotCount > StatePrefetch.smallestTable, let first = columns.first, first.slots === slots else {
+      return nil
+    }
     return first.prefetch
   }
 

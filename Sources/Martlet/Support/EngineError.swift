@@ -40,6 +40,14 @@ public struct EngineError: Error, Sendable {
     case snapshotMismatch = 17
     /// There is no column of that name: name one of those the message lists. (A `.schemaMismatch` of its own.)
     case missingColumn = 18
+    /// Reading or writing files failed (disk full, read-only, no permission): see to that, then open the store again.
+    case storageFailed = 19
+    /// Another job has the directory open: stop it, or choose another directory.
+    case storageInUse = 20
+    /// What is on disk is damaged or incomplete: restore from a checkpoint.
+    case storageCorrupt = 21
+    /// A worker process ended while it was needed: look for what killed it.
+    case workerDied = 22
   }
 
   public var kind: Kind
@@ -50,6 +58,8 @@ public struct EngineError: Error, Sendable {
   public var record: Int64?
   /// The current key, as text.
   public var key: String?
+  /// Of a callback that failed in a worker process: what the binding there gave about the cause, for the binding here.
+  public var cause: [UInt8]?
 
   public init(_ kind: Kind, _ message: String) {
     self.kind = kind

@@ -47,7 +47,22 @@ public enum StableHash {
       result = rotate(result ^ (UInt64(bytes[offset]) &* prime5), 11) &* prime1
       offset += 1
     }
-    result = (result ^ (result >> 33)) &* prime2
+    return avalanche(result)
+  }
+
+  /// The hash of ten bytes: those of `word`, little-endian, and two more.
+  @inline(__always)
+  static func hash(word: UInt64, tail: (UInt8, UInt8)) -> UInt64 {
+    var result = prime5 &+ 10
+    result = rotate(result ^ round(0, word), 27) &* prime1 &+ prime4
+    result = rotate(result ^ (UInt64(tail.0) &* prime5), 11) &* prime1
+    result = rotate(result ^ (UInt64(tail.1) &* prime5), 11) &* prime1
+    return avalanche(result)
+  }
+
+  @inline(__always)
+  private static func avalanche(_ hash: UInt64) -> UInt64 {
+    var result = (hash ^ (hash >> 33)) &* prime2
     result = (result ^ (result >> 29)) &* prime3
     return result ^ (result >> 32)
   }

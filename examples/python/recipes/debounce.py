@@ -15,7 +15,7 @@ order of time; `sessions.py` is written for any order.
 from __future__ import annotations
 
 import duckdb
-from _nexmark import Nexmark
+from _nexmark import bids as nexmark_bids
 
 import martlet as mt
 
@@ -41,7 +41,7 @@ class Debounce(mt.ProcessFunction):
 
 
 def main() -> None:
-    bids = Nexmark(events=100_000, per_second=500).bids.with_row_index("position")
+    bids = nexmark_bids(events=100_000, per_second=500)
     events = mt.stream(bids, timestamp="ts", watermark=0, name="bids")
     rendered = events.key_by("auction").process(Debounce()).to_polars()
     print(f"{bids.height:,} bids on {bids['auction'].n_unique():,} auctions, pages rendered {rendered.height:,} times")

@@ -12,7 +12,7 @@ it follows the watermark, which is always a little behind the record at hand. Th
 from __future__ import annotations
 
 import duckdb
-from _nexmark import Nexmark
+from _nexmark import bids as nexmark_bids
 
 import martlet as mt
 
@@ -35,7 +35,7 @@ class Deduplicate(mt.ProcessFunction):
 
 def main() -> None:
     # Slowed down to a hundred events a second, so that ten seconds are long enough for one person to bid twice.
-    bids = Nexmark(events=100_000, per_second=100).bids.with_row_index("position")
+    bids = nexmark_bids(events=100_000, per_second=100)
     events = mt.stream(bids, timestamp="ts", watermark=0, name="bids")
     passed = events.key_by("bidder").process(Deduplicate()).to_polars()
     print(f"{bids.height:,} bids of {bids['bidder'].n_unique():,} bidders, {bids.height - passed.height:,} repeats")

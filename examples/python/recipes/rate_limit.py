@@ -12,7 +12,7 @@ the same, because a TTL follows the watermark, which is a little behind the reco
 from __future__ import annotations
 
 import duckdb
-from _nexmark import Nexmark
+from _nexmark import bids as nexmark_bids
 
 import martlet as mt
 
@@ -33,7 +33,7 @@ class RateLimit(mt.ProcessFunction):
 
 
 def main() -> None:
-    bids = Nexmark(events=20_000, per_second=100).bids.with_row_index("position")
+    bids = nexmark_bids(events=20_000, per_second=100)
     events = mt.stream(bids, timestamp="ts", watermark=0, name="bids")
     decided = events.key_by("bidder").process(RateLimit()).to_polars()
     accepted = decided.filter("is_accepted")

@@ -15,7 +15,7 @@ from random import Random
 
 import duckdb
 import polars as pl
-from _nexmark import Nexmark
+from _nexmark import bids as nexmark_bids
 
 import martlet as mt
 
@@ -52,7 +52,7 @@ def out_of_order(bids: pl.DataFrame) -> pl.DataFrame:
 
 
 def main() -> None:
-    bids = out_of_order(Nexmark(events=100_000, per_second=100).bids)
+    bids = out_of_order(nexmark_bids(events=100_000, per_second=100).drop("position"))
     events = mt.stream(bids, timestamp="ts", watermark=DISORDER_MS, name="bids")
     sessions = events.key_by("bidder").process(Sessions()).to_polars()
     print(f"{bids.height:,} bids of {bids['bidder'].n_unique():,} bidders in {sessions.height:,} sessions")
