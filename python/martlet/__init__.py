@@ -47,6 +47,7 @@ from .errors import (
     NullKeyError,
     NullTimestampError,
     SchemaError,
+    SinkError,
     SnapshotError,
     SnapshotMismatchError,
     SourceError,
@@ -58,14 +59,16 @@ from .errors import (
 from .functions import BroadcastProcessFunction, CoProcessFunction, ProcessFunction
 from .keyed import BroadcastConnectedStreams, BroadcastStream, ConnectedStreams, KeyedStream
 from .report import RunReport
-from .sinks import ParquetSink
+from .sinks import JsonlSink, KafkaSink, ParquetSink, PostgresSink, Sink, SqliteSink
 from .source import stream
+from .sources import ArrowSource, CsvSource, JsonlSource, KafkaSource, ParquetSource, Source, SourceBatch
 from .stream import Stream
 from .ttl import TTL
 
 __all__ = [
     "TTL",
     "AggregatingState",
+    "ArrowSource",
     "BroadcastConnectedStreams",
     "BroadcastProcessFunction",
     "BroadcastState",
@@ -78,7 +81,12 @@ __all__ = [
     "ConfigError",
     "ConnectedStreams",
     "Context",
+    "CsvSource",
     "EngineError",
+    "JsonlSink",
+    "JsonlSource",
+    "KafkaSink",
+    "KafkaSource",
     "KeyTypeError",
     "KeyedStream",
     "ListState",
@@ -89,6 +97,8 @@ __all__ = [
     "NullKeyError",
     "NullTimestampError",
     "ParquetSink",
+    "ParquetSource",
+    "PostgresSink",
     "ProcessFunction",
     "Record",
     "RecordBatch",
@@ -96,9 +106,14 @@ __all__ = [
     "RunReport",
     "Schema",
     "SchemaError",
+    "Sink",
+    "SinkError",
     "SnapshotError",
     "SnapshotMismatchError",
+    "Source",
+    "SourceBatch",
     "SourceError",
+    "SqliteSink",
     "State",
     "StateAccessError",
     "StateTypeError",

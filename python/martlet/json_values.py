@@ -92,11 +92,11 @@ def _timestamp_of(dtype: str) -> Callable[[Any], Any]:
         if isinstance(value, str):
             found = datetime.datetime.fromisoformat(value)
             if is_zoned and found.tzinfo is None:
-                return found.replace(tzinfo=datetime.timezone.utc)
+                return found.replace(tzinfo=datetime.UTC)
             return found
         if isinstance(value, int) and not isinstance(value, bool):
             found = _EPOCH + datetime.timedelta(microseconds=value * unit_us)
-            return found.replace(tzinfo=datetime.timezone.utc) if is_zoned else found
+            return found.replace(tzinfo=datetime.UTC) if is_zoned else found
         return value
 
     return timestamp

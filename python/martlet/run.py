@@ -14,6 +14,7 @@ from .instances import Instance, instantiate
 from .metrics import watermark_lag_ms
 from .monitor import Monitor
 from .report import RunReport
+from .sources.reading import batches_of, close_source
 
 if TYPE_CHECKING:
     from .graph import Plan, PlannedOperator, SourceNode
@@ -72,6 +73,8 @@ def add_source(job: Job, source: SourceNode) -> None:
         job.add_arrow_stream(source.name, *time, source.source)
         return
     items = [source.source] if source.kind == "array" else source.source
+    if source.kind == "source":
+        items = batches_of(items, source.name)
     job.add_source(source.name, *time, items, source.kind == "rows", source.schema)
 
 
@@ -81,16 +84,28 @@ class Run:
     Closed when all outputs have ended, on an error that no output is left to hear of, or when it is dropped.
     """
 
-    __slots__ = ("_job", "_monitor", "_numbers", "_open", "_started", "failure", "is_running", "report")
+    __slots__ = (
+        "_job",
+        "_monitor",
+        "_numbers",
+        "_open",
+        "_sources",
+        "_started",
+        "failure",
+        "is_running",
+        "name",
+        "report",
+    )
 
     def __init__(self, plan: Plan, config: Config) -> None:
-        name = config.name or " + ".join(source.name for source in plan.sources)
+        self.name = name = config.name or " + ".join(source.name for source in plan.sources)
         self._monitor = Monitor(name, config)
         self._job = new_job(name, config, config.clock, self._monitor.failures, self._monitor.ticker())
         self.failure: BaseException | None = None
         self.is_running = False
         self.report: RunReport | None = None
         self._started = time.perf_counter()
+        self._sources = [source.source for source in plan.sources if source.kind == "source"]
         for source in plan.sources:
             add_source(self._job, source)
         add_operators(self._job, plan.operators)
@@ -142,6 +157,8 @@ class Run:
         self.report = self._make_report(counters)
         failed = self.failure is not None
         self._monitor.close(counters, f"failed: {self.failure!r}" if failed else f"ended: {self.report}")
+        for source in self._sources:
+            close_source(source)
         with contextlib.suppress(Exception):
             self._job.close()
 
@@ -205,6 +222,10 @@ class Output:
 
     def report(self) -> RunReport:
         return self._run.current_report()
+
+    @property
+    def job_name(self) -> str:
+        return self._run.name
 
 
 class Batches:

@@ -103,9 +103,7 @@ class FileSource:
             if arrived is None:
                 self._wait()
 
-    def _read_file(
-        self, file: FileId, position: Position, schema: Schema
-    ) -> Iterator[tuple[Any, Position | None]]:
+    def _read_file(self, file: FileId, position: Position, schema: Schema) -> Iterator[tuple[Any, Position | None]]:
         """Like `_batches`; after the last batch there is None. Says when the file is not the one that was listed."""
         self._check(file)
         waiting: tuple[Any, Position] | None = None

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from .._engine import RecordBatch, Schema
-from ..errors import ConfigError, MartletError, SchemaError, SourceError
-from ..json_values import decoders
+from .._engine import Schema
+from ..errors import ConfigError, SchemaError, SourceError
 from .files import FileSource, Position
 from .listing import FileId
-from .rows import MOST_ROWS, batch_of, schema_of
+from .rows import MOST_ROWS, RowsOfJson, schema_of
 
 __all__ = ["JsonlSource"]
 
@@ -64,81 +65,47 @@ class JsonlSource(FileSource):
 
     def _open(self, file: FileId) -> io.BufferedIOBase:
         path = self._listing.path(file.name)
-        return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+        return gzip.GzipFile(path) if path.suffix == ".gz" else path.open("rb")
 
     def _schema_of(self, file: FileId) -> Schema:
         rows: list[dict[str, Any]] = []
         with self._open(file) as lines:
-            for number, line in enumerate(lines, 1):
-                if number > self._infer_lines:
-                    break
-                row = self._parse(file, number, line, None)
-                if row is not None:
-                    rows.append(row)
+            for line in itertools.islice(lines, self._infer_lines):
+                if line.strip():
+                    with contextlib.suppress(ValueError):  # a bad line will be found again when it is read
+                        row = json.loads(line)
+                        rows += [row] if isinstance(row, dict) else []
         if not rows:
-            raise self._error(file, f"has no record in its first {self._infer_lines} lines to infer types from; pass schema=")
+            words = f"has no record in its first {self._infer_lines} lines to infer types from; pass schema="
+            raise self._error(file, words)
         try:
             return schema_of(rows)
         except SchemaError as error:
             raise self._error(file, f"{error}; schema= declares types") from error
 
     def _batches(self, file: FileId, position: Position, schema: Schema) -> Iterator[tuple[Any, Position]]:
-        names = None if self.schema is None else frozenset(schema.names)
-        convert = decoders(schema) if self.schema is not None else {}
+        def bad(number: int, words: str, error: BaseException | None) -> None:
+            if not self._skips:
+                path = self._listing.path(file.name)
+                raise SourceError(
+                    f"JsonlSource {self.name!r}: {path}, line {number}: {words}; on_bad_line='skip' passes over such lines"
+                ) from error
+            self.bad_lines += 1
+
         number, byte = position.get("line", 0), position.get("byte", 0)
+        rows = RowsOfJson[int](schema, self.schema is not None, bad)
         with self._open(file) as lines:
             lines.seek(byte)
-            rows: list[dict[str, Any]] = []
-            numbers: list[int] = []
             for line in lines:
                 number, byte = number + 1, byte + len(line)
-                row = self._parse(file, number, line, names)
-                if row is None or not self._convert(file, number, row, convert):
-                    continue
-                rows.append(row)
-                numbers.append(number)
-                if len(rows) == self.batch_rows:
-                    yield self._built(file, rows, numbers, schema), {"line": number, "byte": byte}
-                    rows, numbers = [], []
-            if rows:
-                yield self._built(file, rows, numbers, schema), {"line": number, "byte": byte}
-
-    def _parse(self, file: FileId, number: int, line: bytes, names: frozenset[str] | None) -> dict[str, Any] | None:
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            if not line.strip():
-                return None
-            return self._bad(file, number, f"is not JSON: {error}", error)
-        if not isinstance(row, dict):
-            return self._bad(file, number, f"is a JSON {type(row).__name__}, and not an object", None)
-        return row if names is None else {name: value for name, value in row.items() if name in names}
-
-    def _convert(self, file: FileId, number: int, row: dict[str, Any], convert: Mapping[str, Any]) -> bool:
-        for name, function in convert.items():
-            value = row.get(name)
-            if value is not None:
                 try:
-                    row[name] = function(value)
-                except (ValueError, OverflowError) as error:
-                    self._bad(file, number, f"column {name!r}: {error}", error)
-                    return False
-        return True
-
-    def _built(self, file: FileId, rows: list[dict[str, Any]], numbers: list[int], schema: Schema) -> RecordBatch:
-        while True:
-            try:
-                return batch_of(rows, schema)
-            except MartletError as error:
-                at = error.record
-                if at is None or at >= len(rows):
-                    raise
-                hint = "" if self.schema is not None else "; types were inferred: schema= declares them"
-                self._bad(file, numbers[at], f"{error.args[0]}{hint}", error)
-                del rows[at], numbers[at]
-
-    def _bad(self, file: FileId, number: int, words: str, error: BaseException | None) -> None:
-        if not self._skips:
-            where = f"JsonlSource {self.name!r}: {self._listing.path(file.name)}, line {number}"
-            raise SourceError(f"{where}: {words}; on_bad_line='skip' passes over such lines") from error
-        self.bad_lines += 1
+                    row = json.loads(line)
+                except ValueError as error:
+                    if line.strip():
+                        bad(number, f"is not JSON: {error}", error)
+                    continue
+                rows.add(number, row)
+                if len(rows) == self.batch_rows:
+                    yield rows.take(), {"line": number, "byte": byte}
+            if len(rows):
+                yield rows.take(), {"line": number, "byte": byte}

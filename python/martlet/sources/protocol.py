@@ -19,8 +19,8 @@ class SourceBatch:
     - `batch`: anything of the Arrow PyCapsule interface with `__arrow_c_array__` or `__arrow_c_stream__`. It may have
       no rows.
     - `next_offset`: where to go on after it.
-    - `partition`: what it belongs to, when the source has parts that are each in order by themselves (Kafka). Each has a
-      watermark of its own; that of the stream is the least of them.
+    - `partition`: what it belongs to, when the source has parts that are each in order by themselves (Kafka). Each has
+      a watermark of its own; that of the stream is the least of them.
     """
 
     batch: Any

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 from .._engine import RecordBatch, Schema
+from ..errors import MartletError
+from ..json_values import decoders
 
-__all__ = ["MOST_ROWS", "batch_of", "schema_from_json", "schema_of", "schema_to_json"]
+Place = TypeVar("Place")
+
+__all__ = ["MOST_ROWS", "RowsOfJson", "batch_of", "schema_from_json", "schema_of", "schema_to_json"]
 
 
 # The engine cuts rows into batches of so many: what is to be one batch has no more.
@@ -29,10 +34,63 @@ def schema_of(rows: list[dict[str, Any]]) -> Schema:
     return stream(rows, name="rows").schema
 
 
+class RowsOfJson(Generic[Place]):
+    """Gathers decoded JSON objects into a batch. What does not fit goes to `bad(place, words, error)`, which raises, or
+    lets it be left out.
+
+    With a declared schema, fields that it does not name are skipped, and text becomes timestamps, decimals and so on.
+    """
+
+    def __init__(
+        self, schema: Schema, is_declared: bool, bad: Callable[[Place, str, BaseException | None], None]
+    ) -> None:
+        self._schema = schema
+        self._names = frozenset(schema.names) if is_declared else None
+        self._decoders = decoders(schema) if is_declared else {}
+        self._bad = bad
+        self._rows: list[dict[str, Any]] = []
+        self._places: list[Place] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, place: Place, row: Any, more: dict[str, Any] | None = None) -> None:
+        """`more`: columns beside those of the object."""
+        if not isinstance(row, dict):
+            return self._bad(place, f"is a JSON {type(row).__name__}, and not an object", None)
+        if self._names is not None:
+            row = {name: value for name, value in row.items() if name in self._names}
+        for name, decode in self._decoders.items():
+            value = row.get(name)
+            if value is not None:
+                try:
+                    row[name] = decode(value)
+                except (ValueError, OverflowError) as error:
+                    return self._bad(place, f"column {name!r}: {error}", error)
+        self._rows.append(row | more if more else row)
+        self._places.append(place)
+        return None
+
+    def take(self) -> RecordBatch:
+        """The batch of what was added since the last one; it may have no rows."""
+        rows, places = self._rows, self._places
+        self._rows, self._places = [], []
+        while True:
+            try:
+                return batch_of(rows, self._schema)
+            except MartletError as error:
+                at = error.record
+                if at is None or at >= len(rows):
+                    raise
+                hint = "" if self._names is not None else "; types were inferred: schema= declares them"
+                self._bad(places[at], f"{error.args[0]}{hint}", error)
+                del rows[at], places[at]
+
+
 def schema_to_json(schema: Schema) -> list[Any]:
     """The schema as JSON can say it; metadata is left out."""
-    _, (node,) = schema.__reduce__()  # type: ignore[misc]
-    return _plain(node)
+    reduced: Any = schema.__reduce__()
+    return _plain(reduced[1][0])
 
 
 def _plain(node: Any) -> list[Any]:
