@@ -30,8 +30,9 @@ def stream(
     """A stream over `source`. Nothing is read until results are taken.
 
     - `source`: anything with `__arrow_c_stream__` or `__arrow_c_array__` (pyarrow, polars, pandas, DuckDB …), an
-      iterable of such objects, an iterable of dicts, or a `mt.Source` (files, Kafka, your own). Of a list of dicts the types are inferred over the whole list,
-      of another iterable from the first dict. Unbounded iterables are consumed as they yield.
+      iterable of such objects, an iterable of dicts, or a `mt.Source` (files, Kafka, your own). Of a list of dicts the
+      types are inferred over the whole list, of another iterable from the first dict. Unbounded iterables are consumed
+      as they yield.
     - `timestamp`: the column of event times: integers (epoch milliseconds), a timestamp of any unit and zone, or a
       date.
     - `watermark`: how far records may be out of order: milliseconds, "500ms", "5s", "10m", "2h", "1d" or a timedelta;

@@ -26,8 +26,8 @@ class Mark(NamedTuple):
 
 
 class DeliverySink:
-    """The part that is the same for every target. A transaction is delivered together with its mark, so a commit that is
-    repeated after a crash sees whether there is anything left to do."""
+    """The part that is the same for every target. A transaction is delivered together with its mark, so a commit that
+    is repeated after a crash sees whether there is anything left to do."""
 
     transactional = True
     min_rows = 1024
@@ -89,8 +89,8 @@ class DeliverySink:
         if is_rewound and mark is not None and not self.is_idempotent:
             words = (
                 f"{type(self).__name__} {self.name!r}: the target has the output of job {self._job!r} up to checkpoint "
-                f"{mark.checkpoint}, and the job goes on from checkpoint {checkpoint}: what came after it would be there "
-                "twice"
+                f"{mark.checkpoint}, and the job goes on from checkpoint {checkpoint}: what came after it would be "
+                "there twice"
             )
             if self._rewind == "raise":
                 raise SinkError(

@@ -34,6 +34,8 @@ __all__ = ["DirectorySink", "Part"]
 
 STAGING = ".martlet-staging"
 REPLACED = "replaced.json"
+# Rows between two looks at a file's size.
+STEP_ROWS = 8192
 
 _logger = logging.getLogger("martlet")
 
@@ -120,8 +122,8 @@ class DirectorySink:
         elif self._existing == "raise":
             some = sorted(self._stale)[0]
             raise SinkError(
-                f"{type(self).__name__}: {self.path} has output of job {self._job!r} already ({some}), and the job starts "
-                "from its beginning; use another directory or job name, remove its files, or pass existing='replace'"
+                f"{type(self).__name__}: {self.path} has output of job {self._job!r} already ({some}), and the job "
+                "starts from its beginning; use another directory or job name, remove its files, or pass existing='replace'"
             )
 
     def write(self, batch: RecordBatch) -> None:
@@ -132,8 +134,8 @@ class DirectorySink:
                 storage.make_directory(self._staging / "open")
                 self._part = self._new_part(self._staging / "open" / f"{self._parts:05d}{self.suffix}", batch)
                 self._parts += 1
-            room = batch.num_rows - start if self._max_rows is None else self._max_rows - self._part.rows
-            taken = min(room, batch.num_rows - start)
+            room = STEP_ROWS if self._max_rows is None else self._max_rows - self._part.rows
+            taken = min(room, STEP_ROWS, batch.num_rows - start)
             self._part.write(batch if taken == batch.num_rows else batch[start : start + taken])
             start += taken
             is_full = self._max_rows is not None and self._part.rows >= self._max_rows

@@ -36,10 +36,10 @@ class KafkaSink(DeliverySink):
     - `rewind`: when the job is restored from a checkpoint that is older than what the topic holds: `"raise"` SinkError,
       or `"accept"` that records come twice.
 
-    Output that is prepared waits in the job's state directory. A commit is one transaction of Kafka, with the records and
-    a note in the control topic. A new process first ends what the last one left open (the `transactional.id` is made of
-    the names of job and topic, so two jobs that write one topic need different names), then reads the note and sends what
-    is missing. A job that starts from its beginning adds its output to the topic.
+    Output that is prepared waits in the job's state directory. A commit is one transaction of Kafka, with the records
+    and a note in the control topic. A new process first ends what the last one left open (the `transactional.id` is
+    made of the names of job and topic, so two jobs that write one topic need different names), then reads the note and
+    sends what is missing. A job that starts from its beginning adds its output to the topic.
     """
 
     min_rows = 1024
@@ -137,8 +137,8 @@ class KafkaSink(DeliverySink):
 
     def _failed(self, what: str, error: Exception) -> SinkError:
         return SinkError(
-            f"KafkaSink: topic {self.topic!r}: {what}: {error}. Nothing is lost: what was prepared is sent when the job is "
-            "started again"
+            f"KafkaSink: topic {self.topic!r}: {what}: {error}. Nothing is lost: what was prepared is sent when the "
+            "job is started again"
         )
 
     # ---- rows

@@ -6,9 +6,9 @@
       open               the transaction that is being written
       0000000008         a prepared one: synced, then renamed from `open`
 
-A file is `MARTLET-OUTBOX-1\\n`, then frames: length (u32, little endian), CRC-32 of the payload (u32), payload. The last
-frame has the length 2³²−1, and its CRC is of the number of frames (u64), which follows it. Without it, or with a wrong
-checksum, the file is damaged: SinkError, which names it.
+A file is `MARTLET-OUTBOX-1\\n`, then frames: length (u32, little endian), CRC-32 of the payload (u32), payload. The
+last frame has the length 2³²−1, and its CRC is of the number of frames (u64), which follows it. Without it, or with a
+wrong checksum, the file is damaged: SinkError, which names it.
 """
 
 from __future__ import annotations
@@ -125,6 +125,6 @@ class Outbox:
 
 def _damaged(path: Path, how: str) -> SinkError:
     return SinkError(
-        f"{path} is damaged: {how}. It holds output that was not delivered yet; restore it from a backup, or restore the "
-        "job from an earlier checkpoint"
+        f"{path} is damaged: {how}. It holds output that was not delivered yet; restore it from a backup, or restore "
+        "the job from an earlier checkpoint"
     )

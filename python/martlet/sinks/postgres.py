@@ -22,20 +22,21 @@ _ROWS_PER_FRAME = 4096
 class PostgresSink(DeliverySink):
     """Writes the output to a table of a PostgreSQL database, through psycopg: `pip install martlet[postgres]`.
 
-    `dsn` is a connection string or URL of libpq. `table` may name its schema: `"shop.orders"`. With `key` a row replaces
-    the one that has the same values in these columns (an upsert; the last one wins); without, rows are added. Each
-    checkpoint is one transaction, together with a row of the table `martlet_commits`, by which a commit that is repeated
-    after a crash is recognised. Output that is prepared waits in the job's state directory and is sent by COPY.
+    `dsn` is a connection string or URL of libpq. `table` may name its schema: `"shop.orders"`. With `key` a row
+    replaces the one that has the same values in these columns (an upsert; the last one wins); without, rows are added.
+    Each checkpoint is one transaction, together with a row of the table `martlet_commits`, by which a commit that is
+    repeated after a crash is recognised. Output that is prepared waits in the job's state directory and is sent by
+    COPY.
 
-    The table is made if it is not there: integers by width (uint64 as numeric), real and double precision, boolean, text,
-    bytea, date, time, timestamp (with time zone if the column has one), interval, numeric; lists and structs are jsonb.
-    A table that is there needs the columns, and with `key` a unique index over it.
+    The table is made if it is not there: integers by width (uint64 as numeric), real and double precision, boolean,
+    text, bytea, date, time, timestamp (with time zone if the column has one), interval, numeric; lists and structs are
+    jsonb. A table that is there needs the columns, and with `key` a unique index over it.
 
     - `rewind`: without `key`, when the job is restored from a checkpoint that is older than what the table holds:
       `"raise"` SinkError, or `"accept"` that rows come twice.
 
-    A connection that was lost is opened again by the next commit. A job that starts from its beginning adds its output to
-    what is there.
+    A connection that was lost is opened again by the next commit. A job that starts from its beginning adds its output
+    to what is there.
     """
 
     def __init__(
@@ -146,7 +147,8 @@ class PostgresSink(DeliverySink):
         if isinstance(value, str):
             if "\0" in value:
                 raise ValueRangeError(
-                    f"PostgresSink: table {self.table!r}, column {name!r}: PostgreSQL's text cannot hold the character NUL"
+                    f"PostgresSink: table {self.table!r}, column {name!r}: PostgreSQL's text cannot hold the "
+                    "character NUL"
                 )
             return _SPECIAL.sub(_escaped, value)
         if isinstance(value, bool):

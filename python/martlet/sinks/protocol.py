@@ -25,8 +25,8 @@ class Sink(Protocol):
 
     Looked for, and may be left out:
 
-    - `transactional: bool`: True for a sink that keeps all of this. Without it, `write`, `close()` and `abort()` without
-      an argument are all that is called.
+    - `transactional: bool`: True for a sink that keeps all of this. Without it, `write`, `close()` and `abort()`
+      without an argument are all that is called.
     - `open(job, state_dir)`: before anything else. `job` is the job's name: two jobs with one target are told apart by
       it. `state_dir` is a `pathlib.Path` of the job's own where the sink may keep files, or None when the job keeps
       none: its transactions then need not survive the process.

@@ -148,7 +148,8 @@ class SqliteSink(DeliverySink):
         if isinstance(value, int):
             if value not in _INT64:
                 raise ValueRangeError(
-                    f"SqliteSink: table {self.table!r}, column {name!r}: {value} is outside the range of SQLite's integers"
+                    f"SqliteSink: table {self.table!r}, column {name!r}: {value} is outside the range of SQLite's "
+                    "integers"
                 )
             return int(value)
         if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):

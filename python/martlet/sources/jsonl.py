@@ -88,7 +88,8 @@ class JsonlSource(FileSource):
             if not self._skips:
                 path = self._listing.path(file.name)
                 raise SourceError(
-                    f"JsonlSource {self.name!r}: {path}, line {number}: {words}; on_bad_line='skip' passes over such lines"
+                    f"JsonlSource {self.name!r}: {path}, line {number}: {words}; on_bad_line='skip' passes over such "
+                    "lines"
                 ) from error
             self.bad_lines += 1
 

@@ -29,8 +29,8 @@ class KafkaSource:
     - `value`: `"json"`: an object for each record, whose fields are columns; `"raw"`: a column `value`, binary, or text
       with `schema={"value": str}`; or a callable that makes a dict of the value's bytes (None for a record without), or
       None to leave the record out.
-    - `schema`: the columns of the value and their types, as of `JsonlSource`. By default inferred from the records of the
-      first poll, and fixed from then on.
+    - `schema`: the columns of the value and their types, as of `JsonlSource`. By default inferred from the records of
+      the first poll, and fixed from then on.
     - `key`, `timestamp`, `partition`, `offset`, `headers`, `topic`: names for further columns with what Kafka has of a
       record: binary, timestamp[ms, UTC], int32, int64, a list of structs (name, value), and text.
     - `start`: where a job that starts from its beginning begins in the partitions that are there: `"earliest"` or
@@ -43,9 +43,9 @@ class KafkaSource:
     - `config`: further settings of librdkafka, such as `{"security.protocol": "SASL_SSL"}`.
 
     Offsets of each partition, and which records come next, are in the source's offset. Each partition is a partition of
-    the stream, with a watermark of its own. Records of transactions are read when these have been committed. A topic that
-    is missing, and records that the broker no longer has, are a SourceError. In compacted topics a restart may find fewer
-    records than before.
+    the stream, with a watermark of its own. Records of transactions are read when these have been committed. A topic
+    that is missing, and records that the broker no longer has, are a SourceError. In compacted topics a restart may
+    find fewer records than before.
     """
 
     replayable = True
@@ -201,8 +201,8 @@ class KafkaSource:
             raise SourceError(f"source {self.name!r}: {offset!r} is no offset of a KafkaSource") from error
         if missing := {topic for topic, _ in at.next} - set(self.topics):
             raise SourceError(
-                f"source {self.name!r}: it has read topic {sorted(missing)[0]!r}, and is now to read {self.topics}; go on "
-                "with the same topics"
+                f"source {self.name!r}: it has read topic {sorted(missing)[0]!r}, and is now to read {self.topics}; "
+                "go on with the same topics"
             )
         return at, planned
 

@@ -160,8 +160,8 @@ class Topics:
             where = f"topic {message.topic()!r}, partition {message.partition()}"
             if error.code() in (self._kafka.KafkaError._AUTO_OFFSET_RESET, self._kafka.KafkaError.OFFSET_OUT_OF_RANGE):
                 raise self._error(
-                    f"{where}: the broker has no longer, or not yet, the records to go on with ({error.str()}); the job "
-                    "cannot go on without a gap"
+                    f"{where}: the broker has no longer, or not yet, the records to go on with ({error.str()}); the "
+                    "job cannot go on without a gap"
                 )
             if error.retriable() or error.code() in _passing(self._kafka.KafkaError):
                 return None

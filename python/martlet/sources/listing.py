@@ -26,8 +26,8 @@ class Listing:
     """The files behind a path, and which of them are complete.
 
     `path`: a file, a directory (its files with one of `suffixes`, not those below it), a pattern (`*`, `?`, `[…]`,
-    `**`), or an iterable of files. In directories and patterns, names that begin with `.` or `_` are left out: that is where
-    writers keep what is not ready.
+    `**`), or an iterable of files. In directories and patterns, names that begin with `.` or `_` are left out: that is
+    where writers keep what is not ready.
 
     Names are relative to the directory, or as given: a directory may be moved between two runs.
     """
