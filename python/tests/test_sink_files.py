@@ -310,8 +310,9 @@ def test_json_of_every_type(tmp_path: Path) -> None:
         "n": None,
     }
     schema = {
-        "t": "timestamp[us]", "z": "timestamp[us, UTC]", "d": datetime.date, "c": datetime.time, "u": datetime.timedelta,
-        "m": "decimal128(10, 2)", "b": bytes, "l": list[int], "s": {"x": str}, "i": int, "f": float, "n": str,
+        "t": "timestamp[us]", "z": "timestamp[us, UTC]", "d": datetime.date, "c": datetime.time, "u":
+        datetime.timedelta, "m": "decimal128(10, 2)", "b": bytes, "l": list[int], "s": {"x": str}, "i": int, "f":
+        float, "n": str,
     }  # fmt: skip
     mt.stream([row], schema=schema).run(mt.JsonlSink(tmp_path))
     assert all_rows(mt.JsonlSource(tmp_path, schema=schema)) == [row]

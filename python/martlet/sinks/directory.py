@@ -123,7 +123,8 @@ class DirectorySink:
             some = sorted(self._stale)[0]
             raise SinkError(
                 f"{type(self).__name__}: {self.path} has output of job {self._job!r} already ({some}), and the job "
-                "starts from its beginning; use another directory or job name, remove its files, or pass existing='replace'"
+                "starts from its beginning; use another directory or job name, remove its files, or pass "
+                "existing='replace'"
             )
 
     def write(self, batch: RecordBatch) -> None:
