@@ -27,6 +27,9 @@ command -v git >/dev/null || packages+=(git)
 "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' ||
   packages+=(python3-dev)
 
+# The server that the tests of PostgreSQL start for themselves.
+command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
+
 if [ ${#packages[@]} -gt 0 ]; then
   command -v apt-get >/dev/null ||
     fail "these are missing, by their Debian names; install what your system calls them: ${packages[*]}"

@@ -53,11 +53,6 @@ class Broker:
         self.admin.create_topics([NewTopic(name, partitions, 1)])[name].result(20)
         return name
 
-    def grow(self, topic: str, partitions: int) -> None:
-        from confluent_kafka.admin import NewPartitions
-
-        self.admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(20)
-
     def produce(self, topic: str, values: list[Any], partition: int = 0, **more: Any) -> None:
         from confluent_kafka import Producer
 
@@ -77,6 +72,7 @@ class Broker:
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
+                "fetch.wait.max.ms": 10,
                 "log_level": 0,
             }
         )
@@ -86,7 +82,7 @@ class Broker:
             found: list[Any] = []
             at_end: set[int] = set()
             while len(at_end) < len(partitions):
-                for message in consumer.consume(1000, 0.1):
+                for message in consumer.consume(1000, 0.02):
                     if message.error() is None:
                         found.append(message)
                     else:

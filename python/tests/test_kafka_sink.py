@@ -215,6 +215,9 @@ def test_from_topic_to_topic(broker: Broker) -> None:
     events = mt.stream(mt.KafkaSource(one, bootstrap=broker.bootstrap, schema={"k": int}, end="latest", poll="100ms"))
     events.key_by("k").process(Count()).run(sink(broker, two, key="k"))
     assert {row["k"]: row["n"] for row in seen(broker, two)} == {0: 11, 1: 10, 2: 9}
+    # The marks of transactions stand at the end of a partition, and are no records.
+    again = mt.stream(mt.KafkaSource(two, bootstrap=broker.bootstrap, end="latest", poll="100ms", batch_rows=7))
+    assert len(again.to_pylist()) == 30
 
 
 class Count(mt.ProcessFunction):

@@ -12,6 +12,7 @@ from kafka_broker import Broker
 from sinks_and_sources import all_rows, rows_of
 
 import martlet as mt
+from martlet.sources.kafka_topics import Positions, Topics
 
 REASON = kafka_broker.missing()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
@@ -29,7 +30,9 @@ def values(start: int, stop: int) -> list[bytes]:
 
 def source(broker: Broker, topics: Any, **options: Any) -> Any:
     options = {"schema": {"id": int}, "end": "latest", "poll": "100ms"} | options
-    return mt.KafkaSource(topics, bootstrap=broker.bootstrap, config={"log_level": 0}, **options)
+    return mt.KafkaSource(
+        topics, bootstrap=broker.bootstrap, config={"log_level": 0, "fetch.wait.max.ms": 20}, **options
+    )
 
 
 def ids(rows: list[dict[str, Any]]) -> list[int]:
@@ -131,13 +134,29 @@ def test_two_topics_and_new_partitions(broker: Broker) -> None:
     assert last["next"] == {one: {"0": 3}, two: {"0": 3}}
     with pytest.raises(mt.SourceError, match="go on with the same topics"):
         all_rows(source(broker, one), last)
-    try:
-        broker.grow(one, 2)
-    except Exception as error:
-        pytest.skip(f"this broker adds no partitions to a topic: {error}")
-    reading = source(broker, [one, two], end=None, refresh=0).read({**last, "end": None})
-    broker.produce(one, values(6, 9), 1)
-    assert ids(take_from(reading, 3)) == [6, 7, 8]
+
+
+@pytest.mark.parametrize("is_restart", [False, True], ids=["while it runs", "meanwhile"])
+def test_partitions_that_are_added(broker: Broker, is_restart: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This broker adds none to a topic, so the second one is kept from the source at first."""
+    topic = broker.topic(2)
+    broker.produce(topic, values(0, 3))
+    broker.produce(topic, values(3, 6), 1)
+    real, asked = Topics.partitions, 0
+
+    def partitions(topics: Topics) -> Any:
+        nonlocal asked
+        asked += 1
+        return real(topics)[: 1 if asked == 1 else 2]
+
+    monkeypatch.setattr(Topics, "partitions", partitions)
+    reading = source(broker, topic, end=None, refresh="1h" if is_restart else 0).read(None)
+    assert ids(take_from(reading, 3)) == [0, 1, 2]
+    if is_restart:
+        offset = next(reading).next_offset
+        assert offset["next"] == {topic: {"0": 3}}
+        reading = source(broker, topic, end=None, refresh="1h").read(json.loads(json.dumps(offset)))
+    assert ids(take_from(reading, 3)) == [3, 4, 5]
 
 
 def test_all_columns(broker: Broker) -> None:
@@ -206,14 +225,44 @@ def test_what_is_not_there(broker: Broker) -> None:
     with pytest.raises(mt.SourceError, match="topic 'no-such-topic' cannot be read"):
         all_rows(source(broker, "no-such-topic"))
     topic = broker.topic(1)
-    broker.produce(topic, values(0, 3))
-    offset = list(source(broker, topic).read(None))[-1].next_offset
-    offset = {**offset, "next": {topic: {"0": 1000}}, "end": None}
-    with pytest.raises(mt.SourceError, match=rf"topic '{topic}', partition 0: the broker has no longer, or not yet"):
-        take_from(source(broker, topic, end=None).read(offset), 1)
     for wrong in (5, {}, {"next": 1}):
         with pytest.raises(mt.SourceError, match="is no offset of a KafkaSource"):
             all_rows(source(broker, topic), wrong)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            "OFFSET_OUT_OF_RANGE",
+            "topic 't', partition 0: the broker has no longer, or not yet, the records to go on with",
+        ),
+        ("_AUTO_OFFSET_RESET", "the job cannot go on without a gap"),
+        ("TOPIC_AUTHORIZATION_FAILED", "topic 't', partition 0: "),
+    ],
+)
+def test_errors_of_a_partition(code: str, message: str) -> None:
+    """As the client reports them; this broker knows no offset that is out of range."""
+    import confluent_kafka
+
+    class Client:
+        def assign(self, positions: Any) -> None: ...
+
+        def consume(self, most: int, wait_s: float) -> list[Any]:
+            return [self]
+
+        def error(self) -> Any:
+            return confluent_kafka.KafkaError(getattr(confluent_kafka.KafkaError, code))
+
+        def topic(self) -> str:
+            return "t"
+
+        def partition(self) -> int:
+            return 0
+
+    topics = Topics(confluent_kafka, Client(), "t", ("t",))
+    with pytest.raises(mt.SourceError, match=message):
+        topics.poll(10, 0.0, Positions())
 
 
 def test_a_closed_source(broker: Broker) -> None:

@@ -40,6 +40,7 @@ def read_mark(kafka: Any, settings: Mapping[str, Any], topic: str, key: str, tim
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 50,
         }
     )
     found: Mark | None = None
@@ -47,7 +48,7 @@ def read_mark(kafka: Any, settings: Mapping[str, Any], topic: str, key: str, tim
     try:
         consumer.assign([kafka.TopicPartition(topic, 0, kafka.OFFSET_BEGINNING)])
         while True:
-            for message in consumer.consume(1000, 0.2):
+            for message in consumer.consume(1000, 0.05):
                 error = message.error()
                 if error is None:
                     if message.key() == key.encode():

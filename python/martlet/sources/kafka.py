@@ -197,7 +197,7 @@ class KafkaSource:
             planned = [((str(topic), int(number)), int(end)) for topic, number, end in offset["planned"]]
             if offset["schema"] is not None:
                 self._messages.inferred = schema_from_json(offset["schema"])
-        except (TypeError, KeyError, ValueError) as error:
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise SourceError(f"source {self.name!r}: {offset!r} is no offset of a KafkaSource") from error
         if missing := {topic for topic, _ in at.next} - set(self.topics):
             raise SourceError(

@@ -119,7 +119,7 @@ class Topics:
     def poll(self, most: int, wait_s: float, at: Positions) -> dict[Place, list[Any]]:
         """Records by partition, up to `most` in all, none beyond the end; after `wait_s` what there is."""
         found: dict[Place, list[Any]] = {}
-        for message in self._consumer.consume(most, wait_s):
+        for message in self._some(most, wait_s):
             place = self._place(message)
             if place is None:
                 continue
@@ -137,7 +137,7 @@ class Topics:
         self.assign([(place, start)])
         found: list[Any] = []
         while True:
-            for message in self._consumer.consume(1024, 0.5):
+            for message in self._some(1024, 0.5):
                 if self._place(message) != place:
                     continue
                 is_there = message.error() is None
@@ -147,6 +147,11 @@ class Topics:
                     return found
             if is_closed.is_set():
                 raise ClosedError(f"source {self._name!r} was closed while it waited for records")
+
+    def _some(self, most: int, wait_s: float) -> list[Any]:
+        """What the client has, as soon as it has anything: it would wait to fill the whole list."""
+        first = self._consumer.consume(1, wait_s)
+        return first + self._consumer.consume(most - 1, 0) if first and most > 1 else first
 
     def commit(self, at: Positions) -> None:
         """For those who watch the group; it may fail without harm."""
