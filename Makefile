@@ -111,8 +111,9 @@ bench: build-python ## The benchmarks, each beside its peers
 
 .PHONY: wheel test-wheel
 wheel: $(VENV)/.installed ## A self-contained wheel in dist/
-	rm -rf build/lib* build/bdist* dist/martlet-*.whl
-	$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	rm -rf build/lib* build/bdist* build/wheel dist/martlet-*.whl
+	$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+	@tools/tag_wheel.sh $(PY) build/wheel/martlet-*.whl dist
 	@ls -l dist/*.whl
 
 test-wheel: wheel ## Install the wheel where there is no Swift, use it, and check what its libraries show and need

@@ -2,7 +2,7 @@
 
 1. `libmartlet.so`, the Swift engine behind its C interface, with the Swift runtime linked in. The flags that make it
    self-contained are given here and not in Package.swift, because a package with unsafe flags cannot be used as a
-   dependency by version.
+   dependency by version. It is linked with the RocksDB of this machine, which `make wheel` puts into the wheel.
 2. `martlet._engine`, the CPython extension, which finds `libmartlet.so` beside itself.
 
 The Swift build is kept in `.build-wheel`, so that building again compiles only what has changed.
@@ -49,11 +49,26 @@ def find_swift() -> str:
     return swift
 
 
+def check_rocksdb(swift: str) -> None:
+    """An explained error when RocksDB or its headers are missing; the compiler's own would be about a Swift module."""
+    clang = Path(os.path.realpath(swift)).parent / "clang"
+    command = [str(clang) if clang.exists() else "cc", "-x", "c", "-", "-lrocksdb", "-o", os.devnull]
+    program = "#include <rocksdb/c.h>\nint main(void) { rocksdb_free(0); return 0; }\n"
+    result = subprocess.run(command, input=program, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise ExecError(
+            "building martlet needs RocksDB with its C headers. Install it (Debian, Ubuntu: apt-get install "
+            "librocksdb-dev), or install a ready-made wheel of martlet, which has it inside. The compiler said: "
+            + (result.stderr.strip() or f"exit status {result.returncode}")
+        )
+
+
 def build_library() -> Path:
     """Builds libmartlet.so and returns its path."""
     if not sys.platform.startswith("linux"):
         raise PlatformError(f"the martlet wheel can be built on Linux; this is {sys.platform}.")
     swift = find_swift()
+    check_rocksdb(swift)
     linker_flags = [
         f"--version-script={EXPORTS / 'libmartlet.map'}",
         f"-soname={LIBRARY}",

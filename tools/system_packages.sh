@@ -26,6 +26,8 @@ command -v git >/dev/null || packages+=(git)
 "$python" -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' ||
   packages+=(python3-dev)
+# What state on disk is kept in; pkg-config tells Swift where it is if that is no usual place.
+[ -e /usr/include/rocksdb/c.h ] || { command -v pkg-config >/dev/null && pkg-config --exists rocksdb; } || packages+=(librocksdb-dev)
 
 # The server that the tests of PostgreSQL start for themselves.
 command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)

@@ -7,6 +7,13 @@ wheel=$(realpath "$2")
 folder=$3
 here=$(cd "$(dirname "$0")/.." && pwd)
 
+case $wheel in
+  *-manylinux_*) ;;
+  *)
+    echo "error: $wheel has no manylinux tag, so that package indexes refuse it; what auditwheel said is above" >&2
+    exit 1
+    ;;
+esac
 rm -rf "$folder"
 "$base" -m venv "$folder/venv"
 venv=$(realpath "$folder/venv")

@@ -57,6 +57,18 @@ struct CallbackFunction: EndOfInputFunction, TwoInputFunction {
     if status != 0 { throw lifetime.failure(status) }
   }
 
+  /// The function of another parallel instance; nil if there can be none.
+  var makeInstance: ((Int32) throws(EngineError) -> CallbackFunction)? {
+    guard let instantiate = table.instantiate else { return nil }
+    return { instance throws(EngineError) in
+      var made = martlet_process_function()
+      made.struct_size = UInt32(MemoryLayout<martlet_process_function>.size)
+      let status = instantiate(table.context, instance, &made, error)
+      guard status == 0 else { throw lifetime.failure(status) }
+      return try CallbackFunction(moving: made)
+    }
+  }
+
   var hasOnRight: Bool { table.on_right != nil }
 
   var takesSlices: Bool { onBatchPointer != nil }

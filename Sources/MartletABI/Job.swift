@@ -31,6 +31,9 @@ public func martletJobCreate(
     let job = Job(
       name: text(options.pointee.name) ?? "job", policies,
       clock: options.pointee.clock.map { Handle.object($0, as: ManualClock.self) } ?? Clock.system, atEnd: atEnd)
+    job.parallelism = try Parallelism(
+      options.pointee.parallelism == 0 ? 1 : Int(options.pointee.parallelism),
+      of: options.pointee.max_parallelism == 0 ? 128 : Int(options.pointee.max_parallelism))
     if let poll = options.pointee.poll {
       let lifetime = CallbackLifetime(options.pointee.poll_context, nil)
       job.poll = { if poll(lifetime.context, lifetime.error) != 0 { throw lifetime.failure() } }
@@ -111,9 +114,14 @@ public func martletJobAddProcess(
     let job = Handle.object(job, as: Job.self)
     let (kind, inputs) = try operatorInputs(options.pointee, callback)
     if inputs.isEmpty { try selectInput(of: options.pointee, in: job) }
-    var spec = ProcessSpec(
-      name: text(options.pointee.name) ?? "process", keyColumns: keys, states: states, outputSchema: output,
-      calls: kind == .process ? FunctionCalls(callback) : FunctionCalls(twoInputs: callback))
+    let name = text(options.pointee.name) ?? "process"
+    func specOf(_ callback: CallbackFunction) -> ProcessSpec {
+      ProcessSpec(
+        name: name, keyColumns: keys, states: states, outputSchema: output,
+        calls: kind == .process ? FunctionCalls(callback) : FunctionCalls(twoInputs: callback))
+    }
+    var spec = specOf(callback)
+    if let makeInstance = callback.makeInstance { spec.makeInstance = { specOf(try makeInstance($0)) } }
     spec.kind = kind
     spec.rightKeyColumns = try keyColumns(
       options.pointee.right_key_columns, options.pointee.n_right_key_columns,
@@ -138,9 +146,9 @@ public func martletJobNext(
   _ job: OpaquePointer, _ minRows: Int64, _ out: UnsafeMutablePointer<OpaquePointer?>?,
   _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  running(error: error) {
+  runningJob(job, error: error) { job in
     guard let out else { throw missing("out") }
-    out.pointee = try Handle.object(job, as: Job.self).next(minRows: Int(clamping: minRows)).map { Handle.new($0) }
+    out.pointee = try job.next(minRows: Int(clamping: minRows)).map { Handle.new($0) }
   }
 }
 

@@ -20,11 +20,9 @@ public func martletJobNextFrom(
   _ job: OpaquePointer, _ output: Int64, _ minRows: Int64, _ out: UnsafeMutablePointer<OpaquePointer?>?,
   _ error: UnsafeMutablePointer<martlet_error>?
 ) -> Int32 {
-  running(error: error) {
+  runningJob(job, error: error) { job in
     guard let out else { throw missing("out") }
-    out.pointee = try Handle.object(job, as: Job.self).next(from: Int(output), minRows: Int(clamping: minRows)).map {
-      Handle.new($0)
-    }
+    out.pointee = try job.next(from: Int(output), minRows: Int(clamping: minRows)).map { Handle.new($0) }
   }
 }
 

@@ -62,6 +62,23 @@ public func martletDeleteNamedTimer(
   }
 }
 
+@_cdecl("martlet_named_timer")
+public func martletNamedTimer(
+  _ call: UnsafePointer<martlet_context>, _ name: UnsafePointer<CChar>?, _ length: Int,
+  _ domain: UnsafeMutablePointer<Int32>?, _ time: UnsafeMutablePointer<Int64>?, _ found: UnsafeMutablePointer<Int32>?,
+  _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  boundary(engineHandle(call), as: Context.self, error: error) { context throws(EngineError) in
+    guard let time else { throw missing("time_ms") }
+    guard let found else { throw missing("found") }
+    let timer = try context.timer(name: try nameBytes(name, length))
+    found.pointee = timer == nil ? 0 : 1
+    guard let timer else { return }
+    domain?.pointee = timer.domain.rawValue
+    time.pointee = timer.time
+  }
+}
+
 private func nameBytes(_ name: UnsafePointer<CChar>?, _ length: Int) throws(EngineError) -> UnsafeBufferPointer<UInt8> {
   guard let name else { throw missing("name") }
   return UnsafeBufferPointer(start: UnsafeRawPointer(name).assumingMemoryBound(to: UInt8.self), count: length)

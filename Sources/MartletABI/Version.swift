@@ -1,4 +1,5 @@
 import CMartlet
+import MartletRocksDB
 
 @_cdecl("martlet_abi_version")
 public func martletABIVersion() -> UInt32 { UInt32(MARTLET_ABI_VERSION) }
@@ -13,3 +14,6 @@ private nonisolated(unsafe) let version: UnsafePointer<CChar> = {
 
 @_cdecl("martlet_version")
 public func martletVersion() -> UnsafePointer<CChar> { version }
+
+@_cdecl("martlet_rocksdb_version")
+public func martletRocksDBVersion() -> UnsafePointer<CChar> { RocksDB.versionCString }

@@ -4,6 +4,7 @@
 static void check_versions(void) {
   CHECK_INT(martlet_abi_version(), MARTLET_ABI_VERSION);
   CHECK(strchr(martlet_version(), '.') != NULL);
+  CHECK(strchr(martlet_rocksdb_version(), '.') != NULL && martlet_rocksdb_version() == martlet_rocksdb_version());
 }
 
 static void check_import_and_export(void) {

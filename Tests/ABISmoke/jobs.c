@@ -41,3 +41,23 @@ martlet_job *job_over(counted_source *source, const char *timestamp, const martl
   OK(martlet_job_add_process(job, function, &process, &error));
   return job;
 }
+
+int64_t row_number(int64_t column, int64_t row) {
+  (void)column;
+  return row;
+}
+
+martlet_report run_over_ten_keys(const martlet_process_function *function, const martlet_state_spec *states, int64_t n_states) {
+  martlet_error error = {0};
+  const char *names[] = {"k"};
+  counted_source source = {.names = names, .n_columns = 1, .cell = row_number, .rows = 10, .n_batches = 1, .fail_at = -1};
+  martlet_job *job = job_over(&source, NULL, function, states, n_states);
+  martlet_batch *batch = NULL;
+  OK(martlet_job_next(job, 1, &batch, &error));
+  CHECK(batch == NULL);
+  martlet_report report = {.struct_size = sizeof report};
+  OK(martlet_job_report(job, &report, &error));
+  CHECK_INT(report.records_in, 10);
+  martlet_job_free(job);
+  return report;
+}

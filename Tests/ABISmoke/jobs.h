@@ -26,4 +26,9 @@ typedef struct call_counts {
 /* A job over that source with one function, keyed by "k", with these states. */
 martlet_job *job_over(counted_source *source, const char *timestamp, const martlet_process_function *function, const martlet_state_spec *states, int64_t n_states);
 
+int64_t row_number(int64_t column, int64_t row); /* a cell */
+
+/* Runs a function that emits nothing over ten records with the keys 0 to 9, to the end, and gives the report. */
+martlet_report run_over_ten_keys(const martlet_process_function *function, const martlet_state_spec *states, int64_t n_states);
+
 #endif

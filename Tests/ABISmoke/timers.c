@@ -32,6 +32,15 @@ static int32_t alarm_event(void *context, martlet_context *call, martlet_error *
     DONE(martlet_register_named_timer(call, MARTLET_EVENT_TIME, "three", 5, 9, error));
     DONE(martlet_delete_named_timer(call, "three", 5, error));
     DONE(martlet_delete_named_timer(call, "four", 4, error));
+    int64_t time_ms = -1;
+    int32_t domain = 0, found = 0;
+    DONE(martlet_named_timer(call, "one", 3, &domain, &time_ms, &found, error));
+    CHECK(found == 1 && time_ms == 103 && domain == MARTLET_PROCESSING_TIME);
+    DONE(martlet_named_timer(call, "three", 5, NULL, &time_ms, &found, error));
+    CHECK(found == 0 && time_ms == 103);
+    CHECK_INT(martlet_named_timer(call, NULL, 5, NULL, &time_ms, &found, error), MARTLET_INVALID_ARGUMENT);
+    CHECK_INT(martlet_named_timer(call, "one", 3, NULL, NULL, &found, error), MARTLET_INVALID_ARGUMENT);
+    CHECK_INT(martlet_named_timer(call, "one", 3, NULL, &time_ms, NULL, error), MARTLET_INVALID_ARGUMENT);
     DONE(martlet_timers(call, timers, 4, &n, error));
     CHECK_INT(n, 3);
     CHECK(timers[0].domain == MARTLET_PROCESSING_TIME && timers[0].time_ms == 101 && timers[0].name == NULL);
@@ -125,7 +134,8 @@ static void gate_destroy(void *context) { ((gate *)context)->destroyed = 1; }
 
 static int32_t gate_poll(void *context, martlet_error *error) {
   gate *self = context;
-  if (self->polls_until_stop == 0 || --self->polls_until_stop > 0) return 0;
+  /* On a busy machine the other thread may not have come to the source yet. */
+  if (self->polls_until_stop == 0 || !self->is_waiting || --self->polls_until_stop > 0) return 0;
   snprintf(error->message, sizeof error->message, "stop here");
   return 1;
 }

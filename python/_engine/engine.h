@@ -16,7 +16,7 @@
 
 #include "martlet.h"
 
-#define MARTLET_STATUS_COUNT 18
+#define MARTLET_STATUS_COUNT 23
 
 typedef struct engine_state {
   /* Exception classes of martlet.errors: by martlet_status, then those without a status of their own. */

@@ -19,6 +19,11 @@ static const char *const status_class_names[MARTLET_STATUS_COUNT] = {
   [MARTLET_CALLBACK_FATAL] = "EngineError",
   [MARTLET_SNAPSHOT_INVALID] = "SnapshotError",
   [MARTLET_SNAPSHOT_MISMATCH] = "SnapshotMismatchError",
+  [MARTLET_MISSING_COLUMN] = "MissingColumnError",
+  [MARTLET_WORKER_DIED] = "WorkerDiedError",
+  [MARTLET_STORAGE_FAILED] = "StorageError",
+  [MARTLET_STORAGE_IN_USE] = "StorageInUseError",
+  [MARTLET_STORAGE_CORRUPT] = "StorageCorruptError",
 };
 
 int errors_init(engine_state *st) {

@@ -18,8 +18,11 @@ void on_failure(void *context, martlet_context *call, martlet_failure *details) 
   if (!exception) return;
   PyObject *record = call->timer_domain ? Py_NewRef(Py_None) : PyLong_FromLongLong(call->record);
   PyObject *hook = self->job->on_failure, *texts = NULL;
-  if (record && hook)
-    texts = PyObject_CallFunctionObjArgs(hook, exception, self->name, record, self->key ? self->key : Py_None, NULL);
+  PyObject *side = PyUnicode_FromString(operator_side_word(self, call));
+  if (record && hook && side)
+    texts =
+      PyObject_CallFunctionObjArgs(hook, exception, self->name, record, self->key ? self->key : Py_None, side, NULL);
+  Py_XDECREF(side);
   if (texts && PyTuple_Check(texts) && PyTuple_GET_SIZE(texts) == 3) {
     take_text(texts, 0, &details->error_type, &details->error_type_length);
     take_text(texts, 1, &details->message, &details->message_length);

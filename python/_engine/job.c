@@ -7,6 +7,7 @@
 #include "errors.h"
 #include "job_parts.h"
 #include "schema.h"
+#include "workers.h"
 
 /* ---- the GIL and failures of callbacks --------------------------------------------------------------- */
 
@@ -31,7 +32,7 @@ int32_t job_fail(job_object *self, martlet_error *error) {
 static int32_t job_poll(void *context, martlet_error *error) {
   job_object *self = context;
   job_enter(self);
-  int32_t status = PyErr_CheckSignals() < 0 ? job_fail(self, error) : MARTLET_OK;
+  int32_t status = PyErr_CheckSignals() < 0 || job_tick(self) < 0 ? job_fail(self, error) : MARTLET_OK;
   job_leave(self);
   return status;
 }
@@ -44,6 +45,7 @@ int job_raise(job_object *self, int32_t status, const martlet_error *error) {
     errors_restore(exception);
     return -1;
   }
+  if (status == MARTLET_CALLBACK_FAILED && job_raise_cause(self)) return -1;
   return errors_raise(state_of((PyObject *)self), status, error);
 }
 
@@ -240,6 +242,7 @@ static int job_traverse(job_object *self, visitproc visit, void *arg) {
   Py_VISIT(self->source_failure);
   Py_VISIT(self->on_failure);
   Py_VISIT(self->on_tick);
+  Py_VISIT(self->on_cause);
   return 0;
 }
 
@@ -262,6 +265,8 @@ static int job_clear(job_object *self) {
   Py_CLEAR(self->last);
   Py_CLEAR(self->on_failure);
   Py_CLEAR(self->on_tick);
+  Py_CLEAR(self->on_cause);
+  Py_CLEAR(self->cause);
   return 0;
 }
 
@@ -281,6 +286,11 @@ static PyMethodDef job_methods[] = {
   {"next", (PyCFunction)job_next, METH_VARARGS, "next(min_rows, output=0): the output's next batch, or None at its end."},
   {"add_output", (PyCFunction)job_add_output, METH_VARARGS,
    "add_output(process, tag): asks for an output; its number. process: from 1; tag: None for the main output."},
+  {"use_workers", (PyCFunction)job_use_workers, METH_VARARGS,
+   "use_workers(sockets, max_parallelism, revive): runs instance i of every function behind the i-th socket, which is moved; "
+   "revive makes an exception of what a worker's describe gave."},
+  {"serve", (PyCFunction)job_serve, METH_VARARGS,
+   "serve(socket, instance, parallelism, max_parallelism, describe): works for the job behind the socket until it ends."},
   {"close", (PyCFunction)job_close, METH_NOARGS, "Calls close() of every function and drops the state."},
   {"report", (PyCFunction)job_report, METH_NOARGS, "The counters as a dict."},
   {"output_schema", (PyCFunction)job_output_schema, METH_VARARGS,

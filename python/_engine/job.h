@@ -22,6 +22,9 @@ typedef struct job_object {
   PyObject *on_failure; /* called with every failure that is swallowed; NULL: none is */
   PyObject *on_tick;    /* called with the counters while the job runs, now and then; NULL: not */
   int64_t next_tick;    /* nanoseconds of the monotonic clock */
+  /* With workers: makes an exception of the bytes that one sent. In a worker: makes bytes of an exception. See workers.h. */
+  PyObject *on_cause;
+  PyObject *cause; /* in a worker: the bytes made last, which the engine borrows */
 } job_object;
 
 int job_init(PyObject *module, engine_state *st);

@@ -35,6 +35,7 @@ static int check_version(PyObject *module) {
                  MARTLET_ABI_VERSION, version);
     return -1;
   }
+  if (PyModule_AddStringConstant(module, "rocksdb_version", martlet_rocksdb_version()) < 0) return -1;
   return PyModule_AddStringConstant(module, "version", martlet_version());
 }
 

@@ -5,6 +5,7 @@
 #include "errors.h"
 #include "failures.h"
 #include "job.h"
+#include "keys.h"
 #include "side.h"
 #include "slices.h"
 #include "temporal.h"
@@ -60,8 +61,14 @@ int operator_read_key(operator_object *self, const martlet_context *call) {
     Py_XSETREF(self->key, Py_NewRef(Py_None));
     return 0;
   }
-  if (same_key(self, call)) return 0;
   PyObject *key;
+  if (keys_cached(self, call, &key)) {
+    if (!key && !(key = keys_add(self, call, key_part(self->st, call->key)))) return -1;
+    Py_XSETREF(self->key, Py_NewRef(key));
+    self->key_integer = call->key->integer;
+    return 0;
+  }
+  if (same_key(self, call)) return 0;
   if (call->key_parts == 1) key = key_part(self->st, call->key);
   else {
     key = PyTuple_New((Py_ssize_t)call->key_parts);
@@ -79,8 +86,7 @@ int operator_read_key(operator_object *self, const martlet_context *call) {
 
 /* ---- failures ---------------------------------------------------------------------------------------- */
 
-/* Records count per input, so with two of them a number alone would not say which record it is. */
-static const char *side_word(const operator_object *self, const martlet_context *call) {
+const char *operator_side_word(const operator_object *self, const martlet_context *call) {
   if (call->side == MARTLET_RIGHT) return self->kind == MARTLET_BROADCAST ? "broadcast " : "right ";
   return call->side == MARTLET_LEFT && self->kind == MARTLET_CONNECT ? "left " : "";
 }
@@ -93,13 +99,13 @@ static PyObject *place_note(operator_object *self, const martlet_context *call, 
       note = PyUnicode_FromFormat("in operator '%U', timer at %lld, key %V", self->name, (long long)call->fire_time,
                                   key, "?");
     else if (call->rows > 1)
-      note = PyUnicode_FromFormat("in operator '%U', %srecords %lld to %lld, key %V", self->name, side_word(self, call),
+      note = PyUnicode_FromFormat("in operator '%U', %srecords %lld to %lld, key %V", self->name, operator_side_word(self, call),
                                   (long long)call->record, (long long)(call->record + call->rows - 1), key, "?");
     else if (call->record >= 0 && !has_key)
-      note = PyUnicode_FromFormat("in operator '%U', %srecord %lld", self->name, side_word(self, call),
+      note = PyUnicode_FromFormat("in operator '%U', %srecord %lld", self->name, operator_side_word(self, call),
                                   (long long)call->record);
     else if (call->record >= 0)
-      note = PyUnicode_FromFormat("in operator '%U', %srecord %lld, key %V", self->name, side_word(self, call),
+      note = PyUnicode_FromFormat("in operator '%U', %srecord %lld, key %V", self->name, operator_side_word(self, call),
                                   (long long)call->record, key, "?");
     else note = PyUnicode_FromFormat("in operator '%U', on_end(), key %V", self->name, key, "?");
   } else note = PyUnicode_FromFormat("in operator '%U', %s()", self->name, method);
@@ -173,6 +179,7 @@ static int32_t on_close(void *context, martlet_context *call, martlet_error *err
   }
   Py_CLEAR(self->failure);
   Py_CLEAR(self->key);
+  keys_forget(self);
   job_leave(self->job);
   return status;
 }
@@ -414,6 +421,7 @@ static void operator_dealloc(operator_object *self) {
   }
   Py_XDECREF(self->failure);
   Py_XDECREF(self->key);
+  keys_forget(self);
   Py_XDECREF(self->target);
   Py_XDECREF(self->name);
   free_object((PyObject *)self);

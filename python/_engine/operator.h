@@ -41,6 +41,8 @@ typedef struct operator_object {
   int64_t key_integer;
   PyObject *failure;          /* the texts of the last failure that was swallowed */
   int entered; /* between a batch_begin that succeeded and its batch_end */
+  struct cached_key *keys; /* the key objects of the first slots; NULL until one is made */
+  uint32_t n_keys;
 } operator_object;
 
 int operator_init(PyObject *module, engine_state *st);
@@ -55,6 +57,8 @@ static inline operator_input *operator_input_of(operator_object *self, const mar
 }
 /* Makes `self->key` the key of this call. 0 or -1. */
 int operator_read_key(operator_object *self, const martlet_context *call);
+/* "left ", "right ", "broadcast " or "": records count per input, so with two of them a number would not say which record it is. */
+const char *operator_side_word(const operator_object *self, const martlet_context *call);
 /* Hands the current exception to the job; `method`: NULL for a callback with a key. The status for the engine. */
 int32_t operator_fail(operator_object *self, const martlet_context *call, const char *method, martlet_error *error);
 /* Gives the current MartletError the operator's name and the record and key of the running call. `self` may be NULL. */

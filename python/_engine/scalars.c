@@ -128,6 +128,25 @@ static int decimal_scalar(engine_state *st, const martlet_column *field, const s
   }
 }
 
+/* What to do about a value of another type; NULL when nothing is likely. */
+static const char *temporal_hint(const martlet_column *field, const scalar_target *target, PyObject *value) {
+  if (PyBool_Check(value) || !PyIndex_Check(value)) return NULL;
+  /* An int has no unit, so it is never taken for a time; the times that ctx shows are ints. */
+  bool is_column = !strcmp(target->noun, "column");
+  switch (field->type) {
+    case MARTLET_TYPE_TIMESTAMP:
+      if (!is_column) return "use a datetime, or dtype=int for epoch milliseconds such as ctx.timestamp";
+      return field->timezone
+               ? "use a datetime with a time zone, or declare the column as int64 for epoch milliseconds such as ctx.timestamp"
+               : "use a datetime without a time zone, or declare the column as int64 for epoch milliseconds such as "
+                 "ctx.timestamp";
+    case MARTLET_TYPE_DATE32:
+    case MARTLET_TYPE_DATE64: return "use a datetime.date";
+    case MARTLET_TYPE_DURATION: return "use a datetime.timedelta";
+    default: return "use a datetime.time";
+  }
+}
+
 static int temporal_scalar(engine_state *st, const martlet_column *field, const scalar_target *target, PyObject *value,
                            scalar *out) {
   out->kind = SCALAR_INT64;
@@ -136,7 +155,7 @@ static int temporal_scalar(engine_state *st, const martlet_column *field, const 
       if (field->type != MARTLET_TYPE_DATE32 || (out->integer >= INT32_MIN && out->integer <= INT32_MAX)) return 0;
       /* fall through */
     case TEMPORAL_OUT_OF_RANGE: return scalar_out_of_range(st, field, target, value, "is outside the range of");
-    case TEMPORAL_MISMATCH: return scalar_mismatch(field, target, value, NULL);
+    case TEMPORAL_MISMATCH: return scalar_mismatch(field, target, value, temporal_hint(field, target, value));
     case TEMPORAL_NAIVE: return scalar_mismatch(field, target, value, "it has no time zone (tzinfo)");
     case TEMPORAL_AWARE:
       return scalar_mismatch(field, target, value, "it has a time zone (tzinfo) and the type has none");

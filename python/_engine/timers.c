@@ -123,7 +123,20 @@ PyObject *timers_delete_named(context_object *self, PyObject *name) {
   return done(self, martlet_delete_named_timer(self->call, text, length, &error), &error);
 }
 
-/* ---- listing ------------------------------------------------------------------------------------------- */
+/* ---- looking ------------------------------------------------------------------------------------------- */
+
+PyObject *timers_pending(context_object *self, PyObject *name) {
+  size_t length;
+  int64_t time_ms;
+  int32_t found;
+  martlet_error error;
+  if (context_check(self, "timer()") < 0) return NULL;
+  const char *text = timer_name(name, &length);
+  if (!text) return NULL;
+  int32_t status = martlet_named_timer(self->call, text, length, NULL, &time_ms, &found, &error);
+  if (status != MARTLET_OK) return done(self, status, &error);
+  return found ? PyLong_FromLongLong(time_ms) : Py_NewRef(Py_None);
+}
 
 static PyStructSequence_Field timer_fields[] = {{"domain", "'event' or 'processing'"},
                                                 {"time_ms", "when it fires, in epoch milliseconds"},

@@ -11,6 +11,7 @@ PyObject *timers_register_processing(context_object *self, PyObject *const *args
 PyObject *timers_delete_event(context_object *self, PyObject *value);
 PyObject *timers_delete_processing(context_object *self, PyObject *value);
 PyObject *timers_delete_named(context_object *self, PyObject *name);
+PyObject *timers_pending(context_object *self, PyObject *name);
 PyObject *timers_list(context_object *self, PyObject *unused);
 
 #define TIMER_METHODS                                                                                                 \
@@ -30,6 +31,10 @@ PyObject *timers_list(context_object *self, PyObject *unused);
      "Removes the current key's unnamed processing-time timer at this time (epoch ms), if there is one."},            \
     {"delete_timer", (PyCFunction)timers_delete_named, METH_O,                                                        \
      "Removes the current key's timer of this name, whatever its time, if there is one."},                            \
+    {"timer", (PyCFunction)timers_pending, METH_O,                                                                    \
+     "timer(name)\n\n"                                                                                                \
+     "The pending time of the current key's timer of this name (epoch ms), in whichever kind of time it was "         \
+     "registered; None if it is not pending. In on_timer the timer that fires is no longer pending."},                \
   {                                                                                                                   \
     "timers", (PyCFunction)timers_list, METH_NOARGS,                                                                  \
       "The current key's pending timers as a list of (domain, time_ms, name): 'event' before 'processing', each by "  \

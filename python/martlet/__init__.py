@@ -33,6 +33,7 @@ from ._engine import (
     Timer,
     ValueState,
 )
+from ._engine import rocksdb_version as _rocksdb_version
 from ._engine import version as __version__
 from .apply import apply_process_function, broadcast_stream, connect_streams
 from .config import Config
@@ -53,8 +54,13 @@ from .errors import (
     SourceError,
     StateAccessError,
     StateTypeError,
+    StorageCorruptError,
+    StorageError,
+    StorageInUseError,
     TimerError,
     ValueRangeError,
+    WorkerDiedError,
+    WorkerFailedError,
 )
 from .functions import BroadcastProcessFunction, CoProcessFunction, ProcessFunction
 from .keyed import BroadcastConnectedStreams, BroadcastStream, ConnectedStreams, KeyedStream
@@ -117,11 +123,17 @@ __all__ = [
     "State",
     "StateAccessError",
     "StateTypeError",
+    "StorageCorruptError",
+    "StorageError",
+    "StorageInUseError",
     "Stream",
     "Timer",
     "TimerError",
     "ValueRangeError",
     "ValueState",
+    "WorkerDiedError",
+    "WorkerFailedError",
+    "__features__",
     "__version__",
     "apply_process_function",
     "broadcast_stream",
@@ -129,3 +141,6 @@ __all__ = [
     "errors",
     "stream",
 ]
+
+#: What this build of martlet works with, name → version: `{"rocksdb": "7.8.3"}`. For bug reports.
+__features__: dict[str, str] = {"rocksdb": _rocksdb_version}

@@ -7,6 +7,7 @@ from typing import Any
 
 from ._engine import ManualClock
 from .errors import ConfigError
+from .parallelism import read_parallelism
 
 __all__ = ["Config"]
 
@@ -27,6 +28,8 @@ _SETTINGS = (
     "name",
     "clock",
     "at_end",
+    "parallelism",
+    "max_parallelism",
 )
 
 
@@ -57,6 +60,12 @@ class Config:
     - `at_end`: what becomes of processing-time timers that are pending when a bounded input ends (event-time timers
       always fire): `"fire"` fires them in order of time, with `ctx.processing_time` showing the time of each;
       `"drop"` forgets them; `"keep"` leaves them pending, counted in the report.
+    - `parallelism`: how many instances of every function work at once, each in a worker process of its own and with its
+      share of the keys. The output is that of a serial run, in its order. Defaults to the environment variable
+      MARTLET_PARALLELISM, then to 1: no processes. Functions travel by cloudpickle (`pip install martlet[parallel]`).
+      Prints of workers appear where this process prints; logging in a worker is the worker's own, which writes warnings
+      to standard error: that is also where skipped failures are logged.
+    - `max_parallelism`: into how many groups keys are divided, and so the largest `parallelism`; 1 to 32768.
 
     An unknown setting or value is a ConfigError that lists what is allowed.
     """
@@ -73,6 +82,8 @@ class Config:
     name: str | None
     clock: ManualClock | None
     at_end: str
+    parallelism: int
+    max_parallelism: int
 
     def __init__(
         self,
@@ -87,6 +98,8 @@ class Config:
         name: str | None = None,
         clock: ManualClock | str | None = None,
         at_end: str = "fire",
+        parallelism: int | None = None,
+        max_parallelism: int = 128,
         **unknown: object,
     ) -> None:
         if unknown:
@@ -116,6 +129,9 @@ class Config:
             raise ConfigError(f"clock={clock!r} is not a clock; use 'system' or mt.ManualClock()")
         put(self, "clock", None if isinstance(clock, str) else clock)
         put(self, "at_end", _one_of("at_end", at_end, _AT_END))
+        instances, groups = read_parallelism(parallelism, max_parallelism)
+        put(self, "parallelism", instances)
+        put(self, "max_parallelism", groups)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Config is immutable: make a new one to change {name!r}")

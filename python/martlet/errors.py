@@ -22,8 +22,13 @@ __all__ = [
     "SourceError",
     "StateAccessError",
     "StateTypeError",
+    "StorageCorruptError",
+    "StorageError",
+    "StorageInUseError",
     "TimerError",
     "ValueRangeError",
+    "WorkerDiedError",
+    "WorkerFailedError",
 ]
 
 
@@ -62,11 +67,11 @@ class ConfigError(MartletError, ValueError):
 
 
 class SchemaError(MartletError):
-    """A column is missing or a type does not fit: fix the input or the declared output."""
+    """A type does not fit, or a column is missing: fix the input or the declared output."""
 
 
 class MissingColumnError(SchemaError, KeyError):
-    """There is no column of this name. The message lists those there are."""
+    """There is no key, timestamp or record column of this name. The message lists those there are."""
 
     __str__ = MartletError.__str__
 
@@ -121,6 +126,28 @@ class SnapshotError(MartletError, ValueError):
 
 class SnapshotMismatchError(SnapshotError):
     """A snapshot of a function with other keys or states. Declare what the message names as it was."""
+
+
+class WorkerDiedError(MartletError, RuntimeError):
+    """A worker process ended while its job still needed it; the message says how."""
+
+
+class WorkerFailedError(MartletError, RuntimeError):
+    """A function failed in a worker process with an exception that cannot be sent; the message tells of it."""
+
+
+class StorageError(MartletError, OSError):
+    """Files could not be read or written: disk full, read-only, no permission. See to that, then start again."""
+
+    __str__ = MartletError.__str__
+
+
+class StorageInUseError(StorageError):
+    """Another job has the directory open: stop it, or choose another directory."""
+
+
+class StorageCorruptError(StorageError):
+    """What is on disk is damaged or incomplete: restore from a checkpoint."""
 
 
 class EngineError(MartletError, RuntimeError):

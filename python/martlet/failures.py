@@ -30,9 +30,12 @@ class FailureLog:
         self._last = ""
         self._first_unsaid = 0.0
 
-    def __call__(self, failure: BaseException, operator: str, record: int | None, key: object) -> Texts | None:
+    def __call__(
+        self, failure: BaseException, operator: str, record: int | None, key: object, side: str
+    ) -> Texts | None:
+        """`side`: "left ", "right " or "broadcast " of a function of two inputs, otherwise ""."""
         self._seen += 1
-        place = f"operator {operator!r}, " + ("timer" if record is None else f"record {record}")
+        place = f"operator {operator!r}, " + ("timer" if record is None else f"{side}record {record}")
         if self._seen <= _DETAILED:
             _LOGGER.warning("skipped a failure in %s, key %r", place, key, exc_info=failure)
         else:

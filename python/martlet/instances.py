@@ -28,14 +28,14 @@ _APPLY = {
 }
 _METHODS = {
     "process": ("open", "on_event", "on_timer", "close", "on_end", "on_batch"),
-    "connect": ("open", "on_event", "on_left", "on_right", "on_timer", "close", "on_end", "on_batch"),
+    "connect": ("open", "on_event", "on_left", "on_right", "on_timer", "close", "on_end"),
     "broadcast": ("open", "on_event", "on_broadcast", "on_timer", "close", "on_end"),
 }
 # What the engine asks for, in its order, by the name that the kind of function has for it.
 _CALLBACKS = {
     "process": ("open", "on_event", "on_timer", "close", "on_end", "on_batch", None),
-    "connect": ("open", "on_left", "on_timer", "close", "on_end", "on_batch", "on_right"),
-    "connect by on_event": ("open", "on_event", "on_timer", "close", "on_end", "on_batch", None),
+    "connect": ("open", "on_left", "on_timer", "close", "on_end", None, "on_right"),
+    "connect by on_event": ("open", "on_event", "on_timer", "close", "on_end", None, None),
     "broadcast": ("open", "on_event", "on_timer", "close", "on_end", None, "on_broadcast"),
 }
 
@@ -119,7 +119,7 @@ def _check_events(fn: object, name: str, kind: Kind) -> None:
                 f"{name} defines on_event and on_left and on_right; define on_event for the records of both sides, or "
                 "the other two"
             )
-        if not sides and not (defined["on_event"] or defined["on_batch"]):
+        if not sides and not defined["on_event"]:
             raise ConfigError(f"{name} defines neither on_left and on_right nor on_event (key, batch, row, ctx)")
     if kind == "broadcast":
         for method in ("on_event", "on_broadcast"):

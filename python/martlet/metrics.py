@@ -32,7 +32,7 @@ _COUNTERS = {
 _GAUGES = {
     "timers_pending": "Timers registered and not fired.",
     "keys": "Keys that hold state or timers.",
-    "state_entries": "Values that states hold.",
+    "state_entries": "Values, list elements and map entries that states hold.",
     "state_bytes": "Memory of keys, state and timers, in bytes.",
     "watermark_ms": "The watermark of the input, in epoch milliseconds.",
     "watermark_lag_ms": "How far the watermark of the input is behind the clock, in milliseconds.",

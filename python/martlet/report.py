@@ -34,7 +34,7 @@ class RunReport:
     keys: int
     """Keys that hold state or timers at the end."""
     state_entries: int
-    """Values that states hold at the end."""
+    """Values, list elements and map entries that states hold at the end, also expired ones that nothing cleaned yet."""
     state_bytes: int
     """Memory of keys, state and timers at the end."""
     watermark: int

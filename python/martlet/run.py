@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from ._engine import Job, ManualClock, RecordBatch, Schema, export_stream
 from .config import Config
-from .errors import ClosedError
+from .errors import ClosedError, WorkerDiedError
 from .instances import Instance, instantiate
 from .metrics import watermark_lag_ms
 from .monitor import Monitor
 from .report import RunReport
 from .sources.reading import batches_of, close_source
+from .workers import start_workers
 
 if TYPE_CHECKING:
     from .graph import Plan, PlannedOperator, SourceNode
@@ -85,12 +86,14 @@ class Run:
     """
 
     __slots__ = (
+        "__weakref__",
         "_job",
         "_monitor",
         "_numbers",
         "_open",
         "_sources",
         "_started",
+        "_workers",
         "failure",
         "is_running",
         "name",
@@ -112,6 +115,7 @@ class Run:
         # A source on its own is the job's only output.
         self._numbers = [self._job.add_output(one.process, one.tag) if one.process else 0 for one in plan.outputs]
         self._open = len(plan.outputs)
+        self._workers = start_workers(self, self._job, name, plan, config)
 
     def outputs(self) -> list[Output]:
         """Those of the plan, to be asked for once. The run does not hold them: it lives as long as one of them."""
@@ -128,6 +132,8 @@ class Run:
             if self.failure is not None:
                 raise self.failure from None
             self.failure = error
+            if self._workers is not None and isinstance(error, WorkerDiedError):
+                self._workers.explain(error)
             raise
         finally:
             self.is_running = False
@@ -158,9 +164,12 @@ class Run:
         failed = self.failure is not None
         self._monitor.close(counters, f"failed: {self.failure!r}" if failed else f"ended: {self.report}")
         for source in self._sources:
-            close_source(source)
+            with contextlib.suppress(Exception):
+                close_source(source)
         with contextlib.suppress(Exception):
             self._job.close()
+        if self._workers is not None:
+            self._workers.close()
 
 
 class Output:

@@ -83,12 +83,13 @@ class Stream:
 
         Two tags are filled by the engine:
 
-        - `"late"` under `Config(late="side_output")`: the late records, as they came.
+        - `"late"` under `Config(late="side_output")`: the late records, as they came; of two inputs in the columns
+          `left` and `right`, structs of which one is None.
         - `"errors"` under `Config(on_error="dead_letter")` (or `null_keys=`, `null_timestamps=`): a row for each record
           or timer that failed, with the columns `operator`, `record_number` (in the operator's input, from 0; None for
           a timer), `key` (text), `timestamp` (epoch ms or None), `fire_time` and `domain` (`"event"`, `"processing"`;
           of a timer), `error_type`, `message`, `traceback` (text or None) and `record`: a struct of the input's
-          columns, None for a timer.
+          columns (of two inputs: of `left` and `right`, one of them None), None for a timer.
 
         Raises ConfigError if the stream has no function.
         """

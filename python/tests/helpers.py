@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 import martlet as mt
 
@@ -40,3 +47,27 @@ def in_callback(body: Any, *states: Any, dtype: Any = None) -> Any:
 
     run([{"k": 1}], on_event, state, *states)
     return result[0]
+
+
+def live_objects() -> int:
+    """Objects that the garbage collector knows, after it has run."""
+    gc.collect()
+    return len(gc.get_objects())
+
+
+def resident_bytes() -> int:
+    """Memory of this process; skips the test where that cannot be told."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("reads /proc")
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def grows(measure: Callable[[], int], work: Callable[[], object], *, warm_up: int, times: int) -> int:
+    """By how much `measure` grows while the work is done so many times; the first few do not count."""
+    for _ in range(warm_up):
+        work()
+    before = measure()
+    for _ in range(times):
+        work()
+    return measure() - before

@@ -205,7 +205,7 @@ def test_a_failure_says_which_side() -> None:
     assert (missing.value.record, missing.value.key) == (0, "'ann'")
 
 
-def test_policies_late_nulls_and_errors() -> None:
+def test_policies_late_nulls_and_errors(caplog: pytest.LogCaptureFixture) -> None:
     left = [{"k": 1, "t": 10}, {"k": None, "t": 11}, {"k": 1, "t": 12}]
     right = [{"k": 1, "u": 5, "t": 10}, {"k": 1, "u": 6, "t": 50}, {"k": 1, "u": 7, "t": 3}]
 
@@ -225,7 +225,14 @@ def test_policies_late_nulls_and_errors() -> None:
         {"side": "right", "late": True},
     ]
     letters = errors.to_pylist()
-    assert [(r["error_type"], r["record_number"]) for r in letters] == [("ValueError", 0), ("NullKeyError", 1)]
+    assert [(r["error_type"], r["record_number"], r["record"]) for r in letters] == [
+        ("ValueError", 0, {"left": None, "right": {"k": 1, "u": 5, "t": 10}}),
+        ("NullKeyError", 1, {"left": {"k": None, "t": 11}, "right": None}),
+    ]
+    assert "in operator 'fn', right record 0, key 1" in caplog.text
+    config = mt.Config(late="side_output", on_error="skip", null_keys="drop")
+    late = connect_streams(*streams, fn, key="k", config=config).side_output("late")
+    assert late.to_pylist() == [{"left": None, "right": {"k": 1, "u": 7, "t": 3}}]
     report = connect_streams(*streams, fn, key="k", config=mt.Config(on_error="skip", null_keys="drop")).run()
     assert (report.errors, report.null_keys, report.late, report.records_in) == (1, 1, 1, 6)
 
@@ -243,6 +250,9 @@ def test_misuse() -> None:
     class Nothing(CoProcessFunction):
         pass
 
+    class Batches(Suspicious):
+        def on_batch(self, key: Any, batch: Any, ctx: Any) -> None: ...
+
     class Plain(mt.ProcessFunction):
         def on_event(self, key: Any, batch: Any, row: int, ctx: Any) -> None: ...
 
@@ -251,6 +261,7 @@ def test_misuse() -> None:
         (OneSide(), "OneSide defines on_left and no on_right"),
         (All(), "define on_event for the records of both sides, or the other two"),
         (Nothing(), "neither on_left and on_right nor on_event"),
+        (Batches(), "on_batch, which nothing calls; the methods of a CoProcessFunction are open, on_event, on_left"),
         (Suspicious, "is a class"),
         (3, "a function over two streams is an object with on_left and on_right"),
     ):

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from helpers import rows, run
+from helpers import in_callback, rows, run
 
 import martlet as mt
 
@@ -132,6 +132,46 @@ def test_what_does_not_fit(second: Any, error: type[mt.MartletError], message: s
     with pytest.raises(error, match=message) as caught:
         run(rows("a", "u1"), fn)
     assert (caught.value.operator, caught.value.record, caught.value.key) == ("fn", 1, "'u1'")
+
+
+@pytest.mark.parametrize(
+    ("kind", "advice"),
+    [
+        ("timestamp[ms]", "use a datetime without a time zone, or declare the column as int64 for epoch milliseconds"),
+        ("timestamp[ns, tz=UTC]", "use a datetime with a time zone, or declare the column as int64"),
+        ("date32", "use a datetime.date"),
+        ("time64[us]", "use a datetime.time"),
+        ("duration[ms]", "use a datetime.timedelta"),
+    ],
+)
+def test_an_int_is_no_time(kind: str, advice: str) -> None:
+    with pytest.raises(mt.SchemaError, match=rf"column 't': expected .*, got int 3; {advice}"):
+        run(rows("a"), lambda key, batch, row, ctx: ctx.emit(t=3), output={"t": kind})
+    # What has nothing to do with time gets no such advice.
+    with pytest.raises(mt.SchemaError, match=r"got str 'x' \("):
+        run(rows("a"), lambda key, batch, row, ctx: ctx.emit(t="x"), output={"t": kind})
+
+
+def test_timestamps_as_the_message_advises() -> None:
+    epoch = dt.datetime(1970, 1, 1)
+
+    def fn(key: Any, batch: mt.Record, row: int, ctx: mt.Context) -> None:
+        assert ctx.timestamp is not None
+        at = epoch + dt.timedelta(milliseconds=ctx.timestamp)
+        ctx.emit(ms=ctx.timestamp, naive=at, zoned=at.replace(tzinfo=dt.UTC))
+
+    output = {"ms": "int64", "naive": "timestamp[ms]", "zoned": "timestamp[us, tz=UTC]"}
+    at = epoch + dt.timedelta(milliseconds=1)
+    expected = {"ms": 1, "naive": at, "zoned": at.replace(tzinfo=dt.UTC)}
+    assert run(rows("a", "b"), fn, timestamp="i", output=output)[1] == expected
+
+
+def test_an_int_in_a_state_of_times() -> None:
+    def body(state: mt.ValueState, ctx: mt.Context) -> None:
+        with pytest.raises(mt.StateTypeError, match=r"got int 5; use a datetime, or dtype=int for epoch milliseconds"):
+            state.set(5)
+
+    in_callback(body, dtype=dt.datetime)
 
 
 def test_a_failed_emission_leaves_no_half_row() -> None:

@@ -184,8 +184,8 @@ def test_settings() -> None:
         ({"null_keys": "keep"}, "null_keys='keep' is not allowed; use 'raise' or 'drop'"),
         ({"null_timestamps": 3}, "use 'raise' or 'drop' or 'process'"),
         (
-            {"parallelism": 4},
-            "unknown setting 'parallelism'; the settings are 'profile', 'on_error', 'late', ",
+            {"threads": 4},
+            "unknown setting 'threads'; the settings are 'profile', 'on_error', 'late', ",
         ),
         ({"name": ""}, "is not a name"),
     ):

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import grows, live_objects
 
 import martlet as mt
 
@@ -255,16 +256,7 @@ def test_nothing_is_kept() -> None:
 
         assert len(process(source(), Fires(told)).to_pylist()) == 2
 
-    def count() -> int:
-        gc.collect()
-        return len(gc.get_objects())
-
-    for _ in range(3):
-        work()
-    before = count()
-    for _ in range(10):
-        work()
-    assert count() - before < 20
+    assert grows(live_objects, work, warm_up=3, times=10) < 20
 
 
 def test_no_thread_without_processing_time_timers() -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gc
-import resource
 import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import Counter, rows, run
+from helpers import Counter, grows, live_objects, resident_bytes, rows, run
 
 import martlet as mt
 
@@ -99,34 +98,12 @@ WORK = [everything, failing, abandoned, failing_source, misfit, exported]
 
 @pytest.mark.parametrize("work", WORK)
 def test_objects(work: Callable[[], None]) -> None:
-    def count() -> int:
-        gc.collect()
-        return len(gc.get_objects())
-
-    for _ in range(3):
-        work()
-    before = count()
-    for _ in range(20):
-        work()
-    assert count() - before < 20
+    assert grows(live_objects, work, warm_up=3, times=20) < 20
 
 
 @pytest.mark.parametrize("work", WORK)
 def test_memory(work: Callable[[], None]) -> None:
-    def rss() -> int:
-        with open("/proc/self/statm") as statm:  # noqa: PTH123
-            return int(statm.read().split()[1]) * resource.getpagesize()
-
-    if not sys.platform.startswith("linux"):
-        pytest.skip("reads /proc")
-    for _ in range(100):
-        work()
-    gc.collect()
-    before = rss()
-    for _ in range(300):
-        work()
-    gc.collect()
-    assert rss() - before < 3_000_000
+    assert grows(resident_bytes, work, warm_up=100, times=300) < 3_000_000
 
 
 def test_references_to_singletons_and_arguments() -> None:
@@ -185,16 +162,5 @@ def test_a_cycle_through_a_run_is_collected() -> None:
 
 
 def test_an_unbounded_source_keeps_memory_flat() -> None:
-    def rss() -> int:
-        with open("/proc/self/statm") as statm:  # noqa: PTH123
-            return int(statm.read().split()[1]) * resource.getpagesize()
-
-    if not sys.platform.startswith("linux"):
-        pytest.skip("reads /proc")
     out = iter(mt.stream({"k": i % 10} for i in range(10**9)).key_by("k").process(Counter()))
-    for _ in range(20_000):
-        next(out)
-    before = rss()
-    for _ in range(50_000):
-        next(out)
-    assert rss() - before < 2_000_000
+    assert grows(resident_bytes, lambda: next(out), warm_up=20_000, times=50_000) < 2_000_000

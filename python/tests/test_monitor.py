@@ -140,3 +140,30 @@ def test_a_run_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         apply_process_function(mt.stream([{"k": 1}]), "k", ident, config=Config(name="j")).run()
     assert [record.getMessage().split(":")[0] for record in caplog.records] == ["job 'j' starts", "job 'j' ended"]
     assert not logging.getLogger("martlet").handlers
+
+
+@pytest.mark.parametrize("dtype", [int, None])
+def test_state_entries_are_values_elements_and_map_entries(dtype: Any) -> None:
+    class Holds(mt.ProcessFunction):
+        value = mt.ValueState("value", dtype)
+        items = mt.ListState("items", dtype)
+        entries = mt.MapState("entries", dtype, dtype)
+        total = mt.ReducingState("total", "sum", int)
+
+        def on_event(self, key: Any, batch: Any, row: int, ctx: Any) -> None:
+            self.value.set(1)
+            self.items.extend([1, 2, 3])
+            self.entries.put(batch["i"], 1)
+            self.entries.put(-1, 1)
+            self.total.add(1)
+            if batch["i"] % 2:
+                raise ValueError
+            if key == "gone":
+                for state in (self.value, self.items, self.entries, self.total):
+                    state.clear()
+
+    records = [{"k": key, "i": i} for i, key in enumerate(["a", "a", "a", "gone", "gone", "b"])]
+    out = apply_process_function(mt.stream(records), "k", Holds(), config=Config(on_error="skip"))
+    report = out.run()
+    # Records 1, 3 and 5 failed and left nothing: "a" had two.
+    assert (report.errors, report.keys, report.state_entries) == (3, 1, 1 + 6 + 3 + 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import martlet as mt
@@ -71,6 +71,7 @@ ROWS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(ROWS, st.lists(st.integers(0, 50), max_size=5), st.integers(0, 20), st.booleans())
 def test_on_batch_gives_what_on_event_gives(
     rows: list[dict[str, int]], cuts: list[int], bound: int, is_sorted: bool

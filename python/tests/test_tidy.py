@@ -125,6 +125,14 @@ def manifest_has_no_unsafe_flags(root: Path) -> list[str]:
     return [f"Package.swift: has {flag}" for flag in ("unsafeFlags", "-Ounchecked") if flag in text]
 
 
+def engine_needs_no_rocksdb(root: Path) -> list[str]:
+    """Who wants state in memory only builds the product Martlet without RocksDB installed."""
+    text = (root / "Package.swift").read_text()
+    if re.search(r'\.target\(\s*name: "Martlet",\s*dependencies: \["CMartlet"\]\)', text):
+        return []
+    return ['Package.swift: the target Martlet depends on more than ["CMartlet"]']
+
+
 def files_are_short(root: Path) -> list[str]:
     """One concern a file."""
     return [
@@ -199,7 +207,7 @@ def extension_has_no_global_state(root: Path) -> list[str]:
 
 
 # The contract, and the part of it that has a file of its own.
-CONTRACT = ("martlet.h", "martlet_state.h", "martlet_harness.h")
+CONTRACT = ("martlet.h", "martlet_state.h", "martlet_harness.h", "martlet_workers.h")
 
 
 def declared_functions(root: Path) -> set[str]:
@@ -241,6 +249,7 @@ def versions_agree(root: Path) -> list[str]:
 RULES: list[Callable[[Path], list[str]]] = [
     layers_point_one_way,
     engine_has_no_foundation,
+    engine_needs_no_rocksdb,
     manifest_has_no_unsafe_flags,
     files_are_short,
     extension_has_no_global_state,
@@ -259,7 +268,7 @@ def test_this_tree_keeps(rule: Callable[[Path], list[str]]) -> None:
 # ---- the rules find what they are for ---------------------------------------------------------------
 
 GOOD_TREE = {
-    "Package.swift": "let package = Package()",
+    "Package.swift": '.target(name: "Martlet", dependencies: ["CMartlet"])',
     "pyproject.toml": '[project]\nversion = "1.2.3"',
     "Sources/CMartlet/include/martlet.h": (
         "int32_t martlet_a(void);\n/* martlet_gone() */\nchar *martlet_b(int (*f)(int));"
@@ -288,6 +297,12 @@ FAULTS = [
     (layers_point_one_way, "Sources/Martlet/Time/T.swift", "struct T {}\nextension Middle {}", "Time mentions Middle"),
     (layers_point_one_way, "Sources/Martlet/Stuff/S.swift", "struct S {}", "in no layer"),
     (engine_has_no_foundation, "Sources/Martlet/Key/F.swift", "import FoundationEssentials", "imports Foundation"),
+    (
+        engine_needs_no_rocksdb,
+        "Package.swift",
+        '.target(name: "Martlet", dependencies: ["CMartlet", "CRocksDB"])',
+        "more than",
+    ),
     (manifest_has_no_unsafe_flags, "Package.swift", "unsafeFlags([])", "unsafeFlags"),
     (files_are_short, "python/martlet/long.py", "x = 1\n" * 501, "501 lines"),
     (extension_has_no_global_state, "python/_engine/a.c", "static int counter;", "'static int counter'"),

@@ -163,8 +163,11 @@ def test_null_timestamps() -> None:
 
 
 def test_bad_timestamp_columns() -> None:
-    with pytest.raises(mt.SchemaError, match=r"(?s)'?nope'?.*k"):
-        run(at(1), watch, timestamp="nope")
+    with pytest.raises(mt.MissingColumnError, match=r"'clicks': there is no timestamp column 'nope'; .*'k'") as caught:
+        run(at(1), watch, timestamp="nope", name="clicks")
+    assert isinstance(caught.value, (mt.SchemaError, KeyError))
+    with pytest.raises(mt.MissingColumnError, match=r"'T' \(did you mean 't'\?\)"):
+        run(at(1), watch, timestamp="T")
     with pytest.raises(mt.SchemaError, match="k"):
         run(at(1), watch, timestamp="k")
     with pytest.raises(mt.ConfigError, match="watermark= needs timestamp="):

@@ -261,6 +261,31 @@ def test_a_name_is_one_timer_across_domains() -> None:
     assert play((0, "a", "start"), end=9, start=start) == ["processing:x:3@-", "event:y:11@11"]
 
 
+def test_the_pending_time_of_a_name() -> None:
+    def start(ctx: mt.Context) -> None:
+        assert ctx.timer("x") is None
+        ctx.register_event_time_timer(10)
+        assert ctx.timer("x") is None
+        ctx.register_event_time_timer(10, name="x")
+        ctx.register_event_time_timer(-3, name="é")
+        assert (ctx.timer("x"), ctx.timer("é"), ctx.timer("y")) == (10, -3, None)
+        ctx.register_processing_time_timer(4, name="x")
+        assert ctx.timer("x") == 4
+        ctx.delete_timer("é")
+        assert ctx.timer("é") is None
+        for bad in (None, 3, b"x"):
+            with pytest.raises(TypeError, match="a timer's name is a str"):
+                ctx.timer(bad)  # type: ignore[arg-type]
+
+    def other(ctx: mt.Context) -> None:
+        assert ctx.timer("x") is None
+
+    def then(time: int, ctx: mt.Context) -> None:
+        assert ctx.timer("x") is (None if ctx.timer_name == "x" or time == 10 else 4)
+
+    play((0, "a", "start"), (0, "b", "other"), end=9, fn=Script(then), start=start, other=other)
+
+
 def test_delete_by_name() -> None:
     def start(ctx: mt.Context) -> None:
         ctx.register_event_time_timer(10, name="ciao")
@@ -344,6 +369,7 @@ def test_timers_outside_of_a_callback() -> None:
                 lambda: ctx.register_processing_time_timer(1),
                 lambda: ctx.delete_timer("x"),
                 lambda: ctx.timers(),
+                lambda: ctx.timer("x"),
             ):
                 with pytest.raises(mt.StateAccessError):
                     use()

@@ -30,6 +30,7 @@ class Model:
         self.broadcast = broadcast
         self.lags = dict(zip(self.sides, lags, strict=True))
         self.marks = {side: MIN for side, rows in self.sides.items() if rows}
+        self.turn = self.first
         self.watermark = MIN
         self.sums: dict[int, int] = {}
         self.rules: dict[int, int] = {}
@@ -38,12 +39,13 @@ class Model:
 
     def run(self) -> list[Row]:
         at = dict.fromkeys(self.sides, 0)
-        second = "left" if self.first == "right" else "right"
         while left := {side: rows[at[side] :] for side, rows in self.sides.items() if at[side] < len(rows)}:
-            side = min(left, key=lambda one: (left[one][0]["t"], one == second))
+            side = self.next_side({side: rows[0]["t"] for side, rows in left.items()})
             at[side] += 1
+            time = left[side][0]["t"]
             self.record(side, left[side][0])
-            self.marks[side] = max(self.marks[side], left[side][0]["t"] - self.lags[side] - 1)
+            if time is not None:
+                self.marks[side] = max(self.marks[side], time - self.lags[side] - 1)
             self.advance(min(self.marks.values()))
             if len(left[side]) == 1:  # an input that has ended holds nothing back
                 del self.marks[side]
@@ -51,6 +53,13 @@ class Model:
                     self.advance(min(self.marks.values()))
         self.advance(MAX)
         return self.out
+
+    def next_side(self, heads: dict[str, int | None]) -> str:
+        """What has no time goes at once, in turns if both have none; otherwise the smaller time."""
+        if len(heads) == 2 and set(heads.values()) == {None}:
+            side, self.turn = self.turn, "left" if self.turn == "right" else "right"
+            return side
+        return min(heads, key=lambda one: (MIN if heads[one] is None else heads[one], one != self.first))
 
     def advance(self, watermark: int) -> None:
         if watermark <= self.watermark:
@@ -60,7 +69,7 @@ class Model:
             del self.timers[time, key]
             self.emit("timer", key, self.sums.get(key), time, False)
 
-    def emit(self, what: str, key: int | None, value: Any, at: int, late: bool) -> None:
+    def emit(self, what: str, key: int | None, value: Any, at: int | None, late: bool) -> None:
         watermark = self.watermark
         self.out.append(
             {"what": what, "key": key, "value": repr(value), "at": at, "watermark": watermark, "late": late}
@@ -68,7 +77,7 @@ class Model:
 
     def record(self, side: str, row: Row) -> None:
         key, time, op, n = row["k"], row["t"], row["op"], row["n"]
-        late = time <= self.watermark
+        late = time is not None and time <= self.watermark
         if self.broadcast and side == "right":
             if op == "add":
                 self.rules[key] = n
@@ -83,7 +92,7 @@ class Model:
         if op == "add":
             self.sums[key] = self.sums.get(key, 0) + n
         elif op == "timer":
-            self.timers[time + n, key] = 0
+            self.timers[(time or 0) + n, key] = 0
         elif op == "clear":
             self.sums.pop(key, None)
         self.emit(side, key, (self.sums.get(key), sorted(self.rules.items())), time, late)
@@ -108,7 +117,7 @@ class Interpreter(mt.BroadcastProcessFunction):
             case "add":
                 self.sums.set((self.sums.get() or 0) + n)
             case "timer":
-                ctx.register_event_time_timer(batch["t"] + n)
+                ctx.register_event_time_timer((batch["t"] or 0) + n)
             case "clear":
                 self.sums.clear()
         self.emit(ctx, str(ctx.side), key, (self.sums.get(), rules))
@@ -151,7 +160,7 @@ ROWS = st.lists(
     st.fixed_dictionaries(
         {
             "k": st.integers(-1, 2),
-            "t": st.integers(0, 30),
+            "t": st.integers(0, 30) | st.none(),
             "op": st.sampled_from(["add", "add", "timer", "timer", "read", "clear"]),
             "n": st.integers(-5, 12),
         }
@@ -174,11 +183,12 @@ def cut(rows: list[Row], lengths: list[int]) -> list[Any]:
 def result(left: Any, right: Any, lags: tuple[int, int], broadcast: bool) -> list[Row]:
     one = mt.stream(left, timestamp="t", watermark=lags[0], bounded=True)
     other = mt.stream(right, timestamp="t", watermark=lags[1], bounded=True)
+    config = mt.Config(null_timestamps="process")
     if broadcast:
         fn = Interpreter()
-        out = one.key_by("k").connect(other.broadcast(fn.rules)).process(fn, output=OUTPUT)
+        out = one.key_by("k").connect(other.broadcast(fn.rules)).process(fn, output=OUTPUT, config=config)
     else:
-        out = connect_streams(one, other, Connected(), key="k", output=OUTPUT)
+        out = connect_streams(one, other, Connected(), key="k", output=OUTPUT, config=config)
     return out.to_pylist()
 
 

@@ -52,7 +52,7 @@ extern "C" {
 typedef enum martlet_status {
   MARTLET_OK = 0,
   MARTLET_INVALID_ARGUMENT = 1, /* a setting or argument is wrong: fix the call */
-  MARTLET_SCHEMA_MISMATCH = 2,  /* a column is missing or its type does not fit: fix the input or output */
+  MARTLET_SCHEMA_MISMATCH = 2,  /* a column's type does not fit, or batches differ: fix the input or output */
   MARTLET_KEY_TYPE = 3,         /* a column of this type cannot be a key */
   MARTLET_NULL_KEY = 4,         /* a record has a null key and the policy is to raise */
   MARTLET_NULL_TIMESTAMP = 5,   /* a record has a null timestamp and the policy is to raise */
@@ -67,7 +67,12 @@ typedef enum martlet_status {
   MARTLET_INTERNAL = 14,        /* a broken invariant: report a bug */
   MARTLET_CALLBACK_FATAL = 15,  /* returned by a callback only: as MARTLET_CALLBACK_FAILED, and no error policy may swallow it */
   MARTLET_SNAPSHOT_INVALID = 16,/* bytes that are no whole, sound snapshot of a format this version reads */
-  MARTLET_SNAPSHOT_MISMATCH = 17/* the snapshot of a function with other keys or states: declare them as they were */
+  MARTLET_SNAPSHOT_MISMATCH = 17,/* the snapshot of a function with other keys or states: declare them as they were */
+  MARTLET_MISSING_COLUMN = 18,  /* there is no column of that name; the message lists those there are */
+  MARTLET_STORAGE_FAILED = 19,  /* files could not be read or written: see to the disk, then open again */
+  MARTLET_STORAGE_IN_USE = 20,  /* another job has the directory open: stop it or choose another directory */
+  MARTLET_STORAGE_CORRUPT = 21, /* what is on disk is damaged or incomplete: restore from a checkpoint */
+  MARTLET_WORKER_DIED = 22      /* a worker process ended while it was needed: look for what killed it */
 } martlet_status;
 
 #define MARTLET_NO_RECORD (-1)
@@ -83,6 +88,7 @@ typedef struct martlet_error {
 
 uint32_t martlet_abi_version(void);
 const char *martlet_version(void); /* "0.1.0": static */
+const char *martlet_rocksdb_version(void); /* of the library that state on disk is kept with, "7.8.3": static */
 
 /* ---- batches ----------------------------------------------------------------------------------- */
 
@@ -249,6 +255,10 @@ typedef struct martlet_process_function {
   /* The records of the right input of a MARTLET_CONNECT (NULL: on_event gets those too) and of the broadcast side of a
    * MARTLET_BROADCAST, where it must be set and no key is current. The batch of batch_begin is then that of one side, or NULL. */
   int32_t (*on_right)(void *context, martlet_context *call, martlet_error *error);
+  /* Makes the function of a further parallel instance, 1 and up (instance 0 has the one that was added): fills `function`, which is zeroed but
+   * for its struct_size, and whose context is moved. Called on the job's thread when the job begins. NULL: a parallelism above 1 is
+   * MARTLET_INVALID_ARGUMENT. */
+  int32_t (*instantiate)(void *context, int32_t instance, struct martlet_process_function *function, martlet_error *error);
 } martlet_process_function;
 
 /* The job's clock now. */
@@ -274,6 +284,10 @@ typedef struct martlet_timer {
 /* The current key's pending timers: event time first, each by time, then in order of registration. Writes at most `capacity` of
  * them to `timers`, and how many there are to `*count`. */
 int32_t martlet_timers(martlet_context *call, martlet_timer *timers, int64_t capacity, int64_t *count, martlet_error *error);
+
+/* The current key's pending timer of that name. `*found` is 1 and `*domain` (martlet_timer_domain) and `*time_ms` say when it fires, or
+ * `*found` is 0 and the two are left alone. `domain` may be NULL. */
+int32_t martlet_named_timer(martlet_context *call, const char *name, size_t length, int32_t *domain, int64_t *time_ms, int32_t *found, martlet_error *error);
 
 /* ---- state: martlet_state.h ---------------------------------------------------------------------- */
 
@@ -412,6 +426,11 @@ typedef struct martlet_job_options {
   void *poll_context;      /* borrowed until the job is freed */
   int32_t on_error;        /* martlet_error_policy */
   int32_t late;            /* martlet_late_policy */
+  /* Instances of every function, each with its own share of the keys (martlet_key_group); the output is that of one, in the same
+   * order. 0: 1. With more, every instance is called on a thread of its own, one call at a time; open, close and destroy included but for
+   * destroy, which comes on the thread that frees the job. */
+  int32_t parallelism;
+  int32_t max_parallelism; /* key groups, from `parallelism` to 32768; 0: 128 */
 } martlet_job_options;
 
 typedef struct martlet_report {
@@ -426,7 +445,7 @@ typedef struct martlet_report {
   int64_t timers_fired;
   int64_t timers_pending;
   int64_t keys;             /* keys that hold state or timers now */
-  int64_t state_bytes;      /* memory of keys, state and timers */
+  int64_t state_bytes;      /* memory of keys, state and timers; beyond 65,536 keys partly as last measured */
   int64_t watermark;        /* of the last operator */
   int64_t processing_timers_fired;   /* those of timers_fired … */
   int64_t processing_timers_pending; /* … and of timers_pending that wait for processing time */
@@ -434,7 +453,7 @@ typedef struct martlet_report {
   int64_t errors;           /* records and timers whose calls failed and were taken back */
   int64_t side_records;     /* rows of side outputs that were taken, or wait to be */
   int64_t side_dropped;     /* rows of outputs that nobody asked for */
-  int64_t state_entries;    /* values that states hold now */
+  int64_t state_entries;    /* values, list elements and map entries that states hold now */
   int64_t input_watermark;  /* of the input: the last before its end */
 } martlet_report;
 
@@ -476,5 +495,6 @@ int32_t martlet_key_group(uint64_t hash, int32_t max_parallelism);
 #endif
 
 #include "martlet_harness.h"
+#include "martlet_workers.h"
 
 #endif /* MARTLET_H */

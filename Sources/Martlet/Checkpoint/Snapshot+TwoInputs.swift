@@ -116,6 +116,7 @@ extension ProcessOperator {
     }
     throw EngineError(
       .snapshotMismatch,
-      "the snapshot is of a function with \(words(was)), and this one has \(words(kind)); restore it into one of the same kind")
+      "the snapshot is of a function with \(words(was)), and this one has \(words(kind)); restore it into one of the same kind"
+    )
   }
 }

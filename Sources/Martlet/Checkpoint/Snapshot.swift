@@ -109,7 +109,9 @@ struct SnapshotReader {
     } catch {
       throw SnapshotFormat.malformed(at: reader.offset)
     }
-    if header.schema == nil, header.second == nil, remainingKeys > 0 { throw SnapshotFormat.malformed(at: reader.offset) }
+    if header.schema == nil, header.second == nil, remainingKeys > 0 {
+      throw SnapshotFormat.malformed(at: reader.offset)
+    }
   }
 
   /// The next key, nil after the last one. Throws `.snapshotInvalid` where the content makes no sense.

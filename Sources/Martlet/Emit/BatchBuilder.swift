@@ -10,9 +10,12 @@ public final class BatchBuilder {
   /// Rows that were ended.
   public var numRows: Int { storedRows }
   @exclusivity(unchecked) @usableFromInline var storedRows = 0
-  @usableFromInline let hasNested: Bool
+  let hasNested: Bool
   /// `columns` again, to be walked for every row without counting references.
-  @usableFromInline let cells: UnsafeMutableBufferPointer<Unmanaged<ColumnBuilder>>
+  let cells: UnsafeMutableBufferPointer<Unmanaged<ColumnBuilder>>
+  /// Where each column counts its cells.
+  @usableFromInline let counts: UnsafeMutablePointer<UnsafeMutablePointer<CellCursor>>
+  @usableFromInline let columnCount: Int
 
   public init(_ schema: Schema) throws(EngineError) {
     self.schema = schema
@@ -21,18 +24,30 @@ public final class BatchBuilder {
     self.columns = columns
     cells = .allocate(capacity: columns.count)
     _ = cells.initialize(from: columns.map { Unmanaged.passUnretained($0) })
+    columnCount = columns.count
+    counts = .allocate(capacity: columns.count)
+    for (position, column) in columns.enumerated() { (counts + position).initialize(to: column.cursor) }
     hasNested = schema.fields.contains { !$0.type.valueType.children.isEmpty }
   }
 
-  deinit { cells.deallocate() }
+  deinit {
+    cells.deallocate()
+    counts.deallocate()
+  }
 
-  /// Completes the row if it is complete, which a row with one cell per plain column is; else false, and `endRow` decides.
+  /// Completes the row if it has one cell per column; else false, and `endRow` decides. Not for nested columns, which may have open
+  /// items.
   @inlinable @inline(__always)
   func endCompleteRow() -> Bool {
     let complete = storedRows &+ 1
-    for position in 0..<cells.count
-    where cells[position]._withUnsafeGuaranteedRef({ $0.storedCount }) != complete { return false }
-    if hasNested { return false }
+    var position = 0
+    var differences = 0
+    while position &+ 1 < columnCount {
+      differences |= (counts[position].pointee.count ^ complete) | (counts[position &+ 1].pointee.count ^ complete)
+      position &+= 2
+    }
+    if position < columnCount { differences |= counts[position].pointee.count ^ complete }
+    if _slowPath(differences != 0) { return false }
     storedRows = complete
     return true
   }

@@ -7,10 +7,13 @@ import CMartlet
 /// `truncate(to:)`. Not thread-safe.
 public class ColumnBuilder {
   public final let field: Field
-  // What changes with every cell is exempt from the run-time check for overlapping access, which costs more than the append itself: these
-  // are loaded and stored as a whole, by one thread, and no access calls out.
-  @exclusivity(unchecked) @usableFromInline final var storedCount = 0
-  /// Bit set: not null. Nil until the first null, as most columns never see one.
+  @usableFromInline final let cursor: UnsafeMutablePointer<CellCursor>
+  @usableFromInline final var storedCount: Int {
+    @inlinable @inline(__always) get { cursor.pointee.count }
+    @inlinable @inline(__always) set { cursor.pointee.count = newValue }
+  }
+  /// Bit set: not null. Nil until the first null, as most columns never see one. Exempt from the run-time check for overlapping
+  /// access, which costs more than the append itself: loaded and stored as a whole, by one thread, and no access calls out.
   @exclusivity(unchecked) @usableFromInline final var validity: UnsafeMutablePointer<UInt8>?
   private final var validityBytes = 0
   private(set) final var nullCount = 0
@@ -19,9 +22,14 @@ public class ColumnBuilder {
   init(_ field: Field) {
     self.field = field
     layout = ColumnLayout([field])
+    cursor = .allocate(capacity: 1)
+    cursor.initialize(to: CellCursor())
   }
 
-  deinit { validity?.deallocate() }
+  deinit {
+    validity?.deallocate()
+    cursor.deallocate()
+  }
 
   /// The cells so far.
   @inlinable
@@ -199,6 +207,7 @@ public class ColumnBuilder {
     }
     validity = block
     validityBytes = larger
+    cursor.pointee.limit = 0
   }
 
   final func truncateValidity(to count: Int) {

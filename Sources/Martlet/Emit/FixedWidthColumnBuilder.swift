@@ -7,15 +7,15 @@ public final class FixedWidthColumnBuilder: ColumnBuilder {
 
   /// Bytes of a cell.
   public let width: Int
-  @exclusivity(unchecked) @usableFromInline final var values: UnsafeMutableRawPointer
-  @exclusivity(unchecked) @usableFromInline final var capacity: Int
+  private var values: UnsafeMutableRawPointer { cursor.pointee.values }
+  @exclusivity(unchecked) private final var capacity = 0
   private let scalar: Scalar
 
   init(_ field: Field, _ scalar: Scalar) {
     self.scalar = scalar
     width = field.type.byteWidth
-    (values, capacity) = Self.emptyBlock(width)
     super.init(field)
+    start(Self.emptyBlock(width, 0))
   }
 
   deinit { values.deallocate() }
@@ -24,26 +24,35 @@ public final class FixedWidthColumnBuilder: ColumnBuilder {
   @inlinable
   public final func appendUnchecked<T: BitwiseCopyable>(_ value: T) {
     assert(MemoryLayout<T>.size == width, "a value of another width than the column's")
-    if storedCount == capacity { grow(1) }
-    (values + storedCount &* MemoryLayout<T>.stride).assumingMemoryBound(to: T.self).initialize(to: value)
-    if validity != nil { writeValidity(true) }
-    storedCount &+= 1
+    if _slowPath(!cursor.pointee.hasRoom) { makeRoom() }
+    cursor.pointee.store(value)
   }
 
+  /// Room for one more cell, and its bit if cells have bits.
   @usableFromInline @inline(never)
-  final func grow(_ more: Int) {
+  final func makeRoom() {
+    reserve(1)
+    if validity != nil { writeValidity(true) }
+  }
+
+  private func start(_ block: (values: UnsafeMutableRawPointer, capacity: Int)) {
+    cursor.pointee.values = block.values
+    capacity = block.capacity
+    cursor.pointee.limit = validity == nil ? capacity : 0
+  }
+
+  @inline(never)
+  private func grow(_ more: Int) {
     let cells = max(storedCount + more, capacity * 2)
     let block = UnsafeMutableRawPointer.allocate(byteCount: max(64, cells * width), alignment: GrowableBytes.alignment)
     block.copyMemory(from: values, byteCount: storedCount * width)
     values.deallocate()
-    (values, capacity) = (block, cells)
+    start((block, cells))
   }
 
-  private static func emptyBlock(_ width: Int) -> (UnsafeMutableRawPointer, Int) {
-    (
-      .allocate(byteCount: max(64, width), alignment: GrowableBytes.alignment),
-      width == 0 ? Int.max : max(64, width) / width
-    )
+  private static func emptyBlock(_ width: Int, _ cells: Int) -> (UnsafeMutableRawPointer, Int) {
+    let bytes = max(64, width, cells * width)
+    return (.allocate(byteCount: bytes, alignment: GrowableBytes.alignment), width == 0 ? Int.max : bytes / width)
   }
 
   private func reserve(_ more: Int) {
@@ -179,7 +188,9 @@ public final class FixedWidthColumnBuilder: ColumnBuilder {
   }
 
   override public func finish(into array: UnsafeMutablePointer<ArrowArray>) {
+    let cells = storedCount
     finish(into: array, buffers: [values])
-    (values, capacity) = Self.emptyBlock(width)
+    // Room for as many again: batches of one output are mostly of one size.
+    start(Self.emptyBlock(width, cells))
   }
 }

@@ -6,7 +6,8 @@ final class OrderCursor {
   /// Counts callbacks, so that rows of one callback share a detail.
   @exclusivity(unchecked) private(set) var serial: UInt64 = 0
   /// Whether rows emitted now have a detail.
-  @exclusivity(unchecked) private(set) var isDetailed = false
+  var isDetailed: Bool { detailed.pointee }
+  fileprivate let detailed: UnsafeMutablePointer<Bool>
   @exclusivity(unchecked) private var phase: UInt32 = 0
   @exclusivity(unchecked) private var time = Int64.min
   /// The key that goes with `time`. Its slot is not given back before the work is done.
@@ -17,14 +18,19 @@ final class OrderCursor {
   init() {
     order = .allocate(capacity: 1)
     order.initialize(to: 0)
+    detailed = .allocate(capacity: 1)
+    detailed.initialize(to: false)
   }
 
-  deinit { order.deallocate() }
+  deinit {
+    order.deallocate()
+    detailed.deallocate()
+  }
 
   /// New work: nothing has come yet.
   func begin() {
     order.pointee = 0
-    isDetailed = false
+    detailed.pointee = false
   }
 
   /// The record at this position of the chunk comes.
@@ -41,15 +47,33 @@ final class OrderCursor {
   func begin(phase: UInt32) {
     self.phase = phase
     slot = Slot.none
-    isDetailed = false
+    detailed.pointee = false
   }
 
-  func endPhase() { isDetailed = false }
+  /// A record of two inputs comes, the only kind that can visit keys.
+  @usableFromInline
+  func begin(mergedRecord position: UInt32) {
+    order.pointee = position &* 2 &+ 1
+    phase = 0
+    detailed.pointee = false
+  }
+
+  /// `on_broadcast` visits keys: what it emits for each has an odd phase, what it emits between two visits an even one.
+  func beginVisit() { begin(phase: phase &+ 1) }
+
+  func endVisit() {
+    begin(phase: phase &+ 1)
+    time = Int64.min
+    serial &+= 1
+    detailed.pointee = true
+  }
+
+  func endPhase() { detailed.pointee = false }
 
   /// A callback of the phase comes, for the key of `slot`.
   func begin(callbackAt time: Int64, slot: UInt32) {
     serial &+= 1
-    isDetailed = true
+    detailed.pointee = true
     if self.slot == Slot.none || time > self.time {
       (self.time, self.slot) = (time, slot)
     } else if time == self.time, slot != self.slot, let keys, keys.precedes(self.slot, slot) {
@@ -60,7 +84,7 @@ final class OrderCursor {
   /// The detail of what is emitted now; its key's bytes are appended to `bytes`.
   func detail(firstRow: Int, keyBytes bytes: inout [UInt8]) -> OrderDetail {
     let start = bytes.count
-    keys?.appendCanonicalBytes(of: slot, to: &bytes)
+    if slot != Slot.none { keys?.appendCanonicalBytes(of: slot, to: &bytes) }
     return OrderDetail(
       firstRow: UInt32(firstRow), rowCount: 0, phase: phase, time: time, keyStart: UInt32(start),
       keyCount: UInt32(bytes.count - start))
@@ -70,6 +94,9 @@ final class OrderCursor {
 /// The orders of the rows of one output that were not taken yet.
 final class OrderLog {
   private let cursor: OrderCursor
+  /// The cursor's, for every row; the cursor lives as long as this.
+  private let order: UnsafePointer<UInt32>
+  private let detailed: UnsafePointer<Bool>
   @exclusivity(unchecked) private var values = GrowableBytes()
   @exclusivity(unchecked) private var count = 0
   private var details: [OrderDetail] = []
@@ -77,7 +104,11 @@ final class OrderLog {
   /// The callback that the last detail belongs to; 0: none of the rows at hand.
   private var lastSerial: UInt64 = 0
 
-  init(_ cursor: OrderCursor) { self.cursor = cursor }
+  init(_ cursor: OrderCursor) {
+    self.cursor = cursor
+    order = UnsafePointer(cursor.order)
+    detailed = UnsafePointer(cursor.detailed)
+  }
 
   deinit { values.free() }
 
@@ -86,8 +117,8 @@ final class OrderLog {
   func note(_ rows: Int) {
     values.reserve((count &+ rows) &* 4, used: count &* 4)
     let start = values.start.assumingMemoryBound(to: UInt32.self) + count
-    start.initialize(repeating: cursor.order.pointee, count: rows)
-    if cursor.isDetailed { noteDetail(rows) }
+    start.initialize(repeating: order.pointee, count: rows)
+    if detailed.pointee { noteDetail(rows) }
     count &+= rows
   }
 

@@ -14,8 +14,13 @@ public final class OutputBuilder {
   }
   /// The place of every row in the order of a serial run; only in a parallel instance. Set before the first row.
   @exclusivity(unchecked) var orderLog: OrderLog? {
-    didSet { notesRows = recordsTimestamps || orderLog != nil }
+    didSet {
+      notesRows = recordsTimestamps || orderLog != nil
+      fastLog = orderLog.map { .passUnretained($0) }
+    }
   }
+  /// The same, not counted: for every row.
+  @exclusivity(unchecked) private var fastLog: Unmanaged<OrderLog>?
   /// Whether anything is noted for every row.
   @exclusivity(unchecked) @usableFromInline private(set) var notesRows: Bool
 
@@ -43,8 +48,10 @@ public final class OutputBuilder {
 
   var gathered: BatchBuilder?
   var built: BatchBuilder?
-  /// `built` while a row of it can take the short way: in a run of built rows.
+  /// `built` while a row of it can take the short way: in a run of built rows without nested columns and timestamps.
   @exclusivity(unchecked) @usableFromInline var fastBuilder: Unmanaged<BatchBuilder>?
+  /// `built` in any run of built rows.
+  @exclusivity(unchecked) private var openBuilder: Unmanaged<BatchBuilder>?
   @exclusivity(unchecked) private var times = GrowableBytes()
   @exclusivity(unchecked) private var timeCount = 0
   /// Which rows came from which rows of the current slice, see `SliceRows`. Kept only with timestamps.
@@ -83,18 +90,27 @@ public final class OutputBuilder {
 
   /// Emits row `row` of `batch` by reference. Errors: `.schemaMismatch` if the batch does not fit the output's schema.
   @inlinable @inline(__always)
-  public func emitRow(_ batch: RecordBatch, _ row: Int, timestamp: Int64) throws(EngineError) {
-    guard Unmanaged.passUnretained(batch).toOpaque() == fastSource, UInt(bitPattern: row) < sourceRows,
-      pendingRows < rowCapacity, !notesRows
-    else { return try emitSlowly(batch, row, timestamp) }
+  public func emitRow(_ batch: RecordBatch, _ row: Int, timestamp: @autoclosure () -> Int64) throws(EngineError) {
+    try emitRow(Unmanaged.passUnretained(batch), row, timestamp: timestamp())
+  }
+
+  /// The same without counting a reference, also where there is more to note than the row: parallel instances that count
+  /// references to one input batch wait for each other's caches.
+  @inlinable @inline(__always)
+  package func emitRow(
+    _ batch: Unmanaged<RecordBatch>, _ row: Int, timestamp: @autoclosure () -> Int64
+  ) throws(EngineError) {
+    guard _fastPath(batch.toOpaque() == fastSource),
+      _fastPath(UInt(bitPattern: row) < sourceRows), _fastPath(pendingRows < rowCapacity), _fastPath(!notesRows)
+    else { return try emitSlowly(batch, row, timestamp()) }
     rows[pendingRows] = Int32(truncatingIfNeeded: row)
     pendingRows &+= 1
   }
 
   @usableFromInline @inline(never)
-  func emitSlowly(_ batch: RecordBatch, _ row: Int, _ timestamp: Int64) throws(EngineError) {
-    if Unmanaged.passUnretained(batch).toOpaque() != fastSource || UInt(bitPattern: row) >= sourceRows {
-      try prepare(batch, row)
+  func emitSlowly(_ batch: Unmanaged<RecordBatch>, _ row: Int, _ timestamp: Int64) throws(EngineError) {
+    if batch.toOpaque() != fastSource || UInt(bitPattern: row) >= sourceRows {
+      try prepare(batch.takeUnretainedValue(), row)
     }
     if pendingRows == rowCapacity { growRows(1) }
     rows[pendingRows] = Int32(truncatingIfNeeded: row)
@@ -213,16 +229,17 @@ public final class OutputBuilder {
 
   /// Completes the row whose cells were appended to `builder`. Errors: as `BatchBuilder.endRow`.
   @inlinable @inline(__always)
-  public func endBuiltRow(timestamp: Int64) throws(EngineError) {
-    if let fastBuilder, !notesRows, fastBuilder._withUnsafeGuaranteedRef({ $0.endCompleteRow() }) { return }
-    try endAnyRow(timestamp)
+  public func endBuiltRow(timestamp: @autoclosure () -> Int64) throws(EngineError) {
+    if let fastBuilder, _fastPath(fastBuilder._withUnsafeGuaranteedRef({ $0.endCompleteRow() })) { return }
+    try endAnyRow(timestamp())
   }
 
   /// What the short way leaves out.
   @usableFromInline @inline(never)
   func endAnyRow(_ timestamp: Int64) throws(EngineError) {
-    if let fastBuilder {
-      let failure: EngineError? = fastBuilder._withUnsafeGuaranteedRef { builder in
+    if let openBuilder {
+      let failure: EngineError? = openBuilder._withUnsafeGuaranteedRef { builder in
+        if !builder.hasNested, builder.endCompleteRow() { return nil }
         do throws(EngineError) {
           try builder.endRow()
           return nil
@@ -236,7 +253,8 @@ public final class OutputBuilder {
       let builder = try builder
       try builder.endRow()
       runs.append(Run(kind: .built, start: start))
-      fastBuilder = .passUnretained(builder)
+      openBuilder = .passUnretained(builder)
+      fastBuilder = builder.hasNested || notesRows ? nil : openBuilder
       fastSource = nil
     }
     if notesRows { note(timestamp, 1) }
@@ -248,8 +266,8 @@ public final class OutputBuilder {
 
   @inline(__always)
   func note(_ timestamp: Int64, _ count: Int) {
-    if let orderLog {
-      orderLog.note(count)
+    if let fastLog {
+      fastLog._withUnsafeGuaranteedRef { $0.note(count) }
       if !recordsTimestamps { return }
     }
     times.reserve((timeCount + count) * 8, used: timeCount * 8)
@@ -279,9 +297,9 @@ public final class OutputBuilder {
   func beginRun(_ kind: Kind) {
     guard runs.last?.kind != kind else { return }
     runs.append(Run(kind: kind, start: numRows))
-    fastBuilder = nil
+    (fastBuilder, openBuilder) = (nil, nil)
   }
 
   /// After a change of `runs`: the next row finds its way by itself.
-  func leaveShortWays() { (fastSource, fastBuilder) = (nil, nil) }
+  func leaveShortWays() { (fastSource, fastBuilder, openBuilder) = (nil, nil, nil) }
 }

@@ -10,15 +10,27 @@
 /// ```
 public final class OutputColumn<Value: ColumnValue>: AnyOutputColumn {
   @exclusivity(unchecked) @usableFromInline var builder: Unmanaged<Value.Builder>?
+  /// Where the next cell goes. Outside of a callback one that has room for none.
+  @exclusivity(unchecked) @usableFromInline var cursor: UnsafeMutablePointer<CellCursor>
+  private let noCursor: UnsafeMutablePointer<CellCursor>
 
   /// `side`: the side output that the column belongs to, itself a stored property; nil: the main output.
   public init(_ name: String, of side: SideOutput? = nil) {
+    noCursor = .allocate(capacity: 1)
+    noCursor.initialize(to: CellCursor())
+    cursor = noCursor
     super.init(name: name, dataType: Value.dataType, side: side)
   }
+
+  deinit { noCursor.deallocate() }
 
   /// Sets this column of the row under construction, once.
   @inlinable @inline(__always)
   public func set(_ value: Value) {
+    // Decided when this is specialised: a value that lies in the column as it lies in memory.
+    if Value.Builder.self == FixedWidthColumnBuilder.self, _fastPath(cursor.pointee.hasRoom) {
+      return cursor.pointee.store(value)
+    }
     guard let builder else { misused() }
     builder._withUnsafeGuaranteedRef { Value.append(value, to: $0) }
   }
@@ -31,10 +43,15 @@ public final class OutputColumn<Value: ColumnValue>: AnyOutputColumn {
   override func bind(_ output: OutputBuilder) {
     // The builder exists from the declaration of the schema on and lives as long as the output.
     guard let batch = try? output.builder, let index = batch.schema.index(of: name) else { return }
-    builder = (batch.columns[index] as? Value.Builder).map { .passUnretained($0) }
+    guard let column = batch.columns[index] as? Value.Builder else { return }
+    builder = .passUnretained(column)
+    cursor = column.cursor
   }
 
-  override func unbind() { builder = nil }
+  override func unbind() {
+    builder = nil
+    cursor = noCursor
+  }
 }
 
 public class AnyOutputColumn {

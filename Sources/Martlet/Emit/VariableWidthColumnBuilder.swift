@@ -135,8 +135,10 @@ final class VariableWidthColumnBuilder: ColumnBuilder {
   }
 
   override func finish(into array: UnsafeMutablePointer<ArrowArray>) {
+    // Room for as much again: batches of one output are mostly of one size.
+    let room = (offsets: GrowableBytes(capacity: (storedCount + 1) * (isLarge ? 8 : 4)), data: dataCount)
     finish(into: array, buffers: [offsets.start, data.start])
-    (offsets, data, dataCount) = (GrowableBytes(), GrowableBytes(), 0)
+    (offsets, data, dataCount) = (room.offsets, GrowableBytes(capacity: room.data), 0)
     writeOffset(0, 0)
   }
 }

@@ -26,7 +26,19 @@ struct BytesKeyTable: ~Copyable {
   /// As `IntegerKeyTable.intern`, in three passes: hash, fetch the key bytes of the probable slot, compare.
   mutating func intern(
     _ keys: UnsafePointer<KeyRef>, _ slots: UnsafeMutablePointer<UInt32>, count rows: Int,
-    _ allocator: SlotAllocator
+    _ allocator: SlotAllocator, mayBeNull: Bool = true
+  ) {
+    if mayBeNull {
+      intern(keys, slots, rows, allocator, true)
+    } else {
+      intern(keys, slots, rows, allocator, false)
+    }
+  }
+
+  @inline(__always)
+  private mutating func intern(
+    _ keys: UnsafePointer<KeyRef>, _ slots: UnsafeMutablePointer<UInt32>, _ rows: Int,
+    _ allocator: SlotAllocator, _ mayBeNull: Bool
   ) {
     withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 64) { hashes in
       let hashes = hashes.baseAddress.unsafelyUnwrapped
@@ -35,16 +47,16 @@ struct BytesKeyTable: ~Copyable {
         let end = min(start &+ 64, rows)
         reserve(end &- start)
         let mask = UInt32(bucketCount &- 1)
-        for row in start..<end where slots[row] != Slot.none {
+        for row in start..<end where !mayBeNull || slots[row] != Slot.none {
           let hash = hash32(keys[row].bytes, keys[row].count)
           hashes[row &- start] = hash
           martlet_prefetch(buckets + Int(hash & mask))
         }
-        for row in start..<end where slots[row] != Slot.none {
+        for row in start..<end where !mayBeNull || slots[row] != Slot.none {
           let bucket = buckets[Int(hashes[row &- start] & mask)]
           if bucket.slotPlusOne != 0 { martlet_prefetch(allocator.byteKeys + Int(bucket.slotPlusOne &- 1)) }
         }
-        for row in start..<end where slots[row] != Slot.none {
+        for row in start..<end where !mayBeNull || slots[row] != Slot.none {
           slots[row] = findOrInsert(keys[row], hashes[row &- start], mask, allocator)
         }
         start = end

@@ -31,38 +31,71 @@ struct IntegerKeyTable: ~Copyable {
   ///
   /// Two passes over blocks of 64 rows, so that the misses of one block overlap instead of
   /// being waited for one by one. The first pass leaves the place to look at in the row's slot.
+  /// Without `mayBeNull` the slots come in undefined and no key is null.
   mutating func intern(
     _ keys: UnsafePointer<KeyRef>, _ slots: UnsafeMutablePointer<UInt32>, count rows: Int,
-    _ allocator: SlotAllocator
+    _ allocator: SlotAllocator, mayBeNull: Bool = true
+  ) {
+    if mayBeNull {
+      intern(keys, slots, rows, allocator, true)
+    } else {
+      intern(keys, slots, rows, allocator, false)
+    }
+  }
+
+  @inline(__always)
+  private mutating func intern(
+    _ keys: UnsafePointer<KeyRef>, _ slots: UnsafeMutablePointer<UInt32>, _ rows: Int,
+    _ allocator: SlotAllocator, _ mayBeNull: Bool
   ) {
     var start = 0
     while start < rows {
       let end = min(start &+ 64, rows)
       reserve(end &- start)
-      let mask = bucketCount &- 1
-      let buckets = buckets
-      for row in start..<end {
-        let home = IntegerKeyTable.hash(keys[row].integer) & mask
-        martlet_prefetch(buckets + home)
-        if slots[row] != Slot.none { slots[row] = UInt32(truncatingIfNeeded: home) }
-      }
-      for row in start..<end where slots[row] != Slot.none {
-        var position = Int(slots[row])
-        let key = keys[row].integer
-        while true {
-          let bucket = buckets[position]
-          if bucket.slotPlusOne == 0 {
-            slots[row] = insert(key, at: position, allocator)
-            break
-          }
-          if bucket.key == key {
-            slots[row] = UInt32(truncatingIfNeeded: bucket.slotPlusOne &- 1)
-            break
-          }
-          position = (position &+ 1) & mask
+      if bucketCount <= IntegerKeyTable.cachedBuckets {
+        findAll(keys, slots, start, end, allocator, mayBeNull, isCached: true)
+      } else {
+        let mask = bucketCount &- 1
+        for row in start..<end {
+          let home = IntegerKeyTable.hash(keys[row].integer) & mask
+          martlet_prefetch(buckets + home)
+          if !mayBeNull || slots[row] != Slot.none { slots[row] = UInt32(truncatingIfNeeded: home) }
         }
+        findAll(keys, slots, start, end, allocator, mayBeNull, isCached: false)
       }
       start = end
+    }
+  }
+
+  /// A table of so many buckets stays in the second-level cache: one pass, without fetching ahead.
+  private static let cachedBuckets = 1 << 14
+
+  /// With `isCached`, the place to look at is still to be computed.
+  @inline(__always)
+  private mutating func findAll(
+    _ keys: UnsafePointer<KeyRef>, _ slots: UnsafeMutablePointer<UInt32>, _ start: Int, _ end: Int,
+    _ allocator: SlotAllocator, _ mayBeNull: Bool, isCached: Bool
+  ) {
+    let mask = bucketCount &- 1
+    let buckets = buckets
+    var row = start
+    while row < end {
+      defer { row &+= 1 }
+      if mayBeNull, slots[row] == Slot.none { continue }
+      let key = keys[row].integer
+      var position = isCached ? IntegerKeyTable.hash(key) & mask : Int(slots[row])
+      while true {
+        let bucket = buckets[position]
+        if _slowPath(bucket.slotPlusOne == 0) {
+          slots[row] = insert(key, at: position, allocator)
+          break
+        }
+        if _fastPath(bucket.key == key) {
+          slots[row] = UInt32(truncatingIfNeeded: bucket.slotPlusOne &- 1)
+          break
+        }
+        position = (position &+ 1) & mask
+      }
     }
   }
 

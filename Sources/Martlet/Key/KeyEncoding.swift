@@ -22,7 +22,7 @@ enum KeyEncoding {
 
   /// What follows a 00 within bytes, and the 00 that ends them.
   private static let zeroByte: UInt8 = 0xFF
-  private static let end: UInt8 = 0x01
+  static let end: UInt8 = 0x01
 
   /// Appends the part of class `keyClass` with this integer (as `KeyReader` gives it).
   static func append(integer: Int64, _ keyClass: KeyClass, to bytes: inout [UInt8]) {

@@ -29,27 +29,29 @@ struct KeyReader {
 
   init(_ schema: KeySchema) { self.schema = schema }
 
-  /// Fills `keys` for the selected rows; `slots[i]` becomes `Slot.none` where the key is null, 0 elsewhere. The refs
-  /// point into the batch or this reader and are valid until the next call.
+  /// Fills `keys` for the selected rows; `slots[i]` becomes `Slot.none` where the key is null, 0 elsewhere. Returns whether there
+  /// may be nulls; if not, the slots are as they were. The refs point into the batch or this reader and are valid until the next
+  /// call.
   mutating func read(
     _ batch: RecordBatch, _ selection: RowSelection, into keys: UnsafeMutablePointer<KeyRef>,
     _ slots: UnsafeMutablePointer<UInt32>
-  ) {
+  ) -> Bool {
     switch schema.form {
     case .integer:
       let part = schema.parts[0]
-      readIntegers(batch.columns[part.column], part.keyClass, selection, keys, slots)
+      return readIntegers(batch.columns[part.column], part.keyClass, selection, keys, slots)
     case .bytes:
-      readBytes(batch.columns[schema.parts[0].column], selection, keys, slots)
+      return readBytes(batch.columns[schema.parts[0].column], selection, keys, slots)
     case .encoded:
       readEncoded(batch, selection, keys, slots)
+      return true
     }
   }
 
   private func readIntegers(
     _ column: martlet_column, _ keyClass: KeyClass, _ selection: RowSelection,
     _ keys: UnsafeMutablePointer<KeyRef>, _ slots: UnsafeMutablePointer<UInt32>
-  ) {
+  ) -> Bool {
     guard column.dictionary == nil, column.type != Int32(MARTLET_TYPE_BOOL.rawValue), keyClass != .null else {
       for index in 0..<selection.count {
         let row = selection[index]
@@ -57,7 +59,7 @@ struct KeyReader {
         slots[index] = isNull ? Slot.none : 0
         keys[index] = KeyRef(integer: isNull ? 0 : KeyReader.integer(column, row, keyClass))
       }
-      return
+      return true
     }
     switch (keyClass, column.width) {
     case (.unsigned, 1): load(UInt8.self, column, .min, selection, keys)
@@ -72,7 +74,7 @@ struct KeyReader {
     if column.type == Int32(MARTLET_TYPE_DATE64.rawValue) {
       for index in 0..<selection.count { keys[index].integer = floorDivide(keys[index].integer, millisecondsPerDay) }
     }
-    markNulls(column, selection, slots)
+    return markNulls(column, selection, slots)
   }
 
   @inline(__always)
@@ -89,31 +91,30 @@ struct KeyReader {
 
   private func markNulls(
     _ column: martlet_column, _ selection: RowSelection, _ slots: UnsafeMutablePointer<UInt32>
-  ) {
-    guard column.null_count > 0 else {
-      slots.update(repeating: 0, count: selection.count)
-      return
-    }
+  ) -> Bool {
+    guard column.null_count > 0 else { return false }
     for index in 0..<selection.count { slots[index] = column.isNull(selection[index]) ? Slot.none : 0 }
+    return true
   }
 
   private func readBytes(
     _ column: martlet_column, _ selection: RowSelection, _ keys: UnsafeMutablePointer<KeyRef>,
     _ slots: UnsafeMutablePointer<UInt32>
-  ) {
-    markNulls(column, selection, slots)
+  ) -> Bool {
+    let mayBeNull = markNulls(column, selection, slots)
     if column.dictionary == nil, column.type == Int32(MARTLET_TYPE_UTF8.rawValue), let data = column.data {
       let offsets = column.values.unsafelyUnwrapped.assumingMemoryBound(to: Int32.self) + Int(column.offset)
       for index in 0..<selection.count {
         let row = selection[index]
         keys[index] = KeyRef(bytes: data + Int(offsets[row]), count: Int(offsets[row &+ 1] &- offsets[row]))
       }
-      return
+      return mayBeNull
     }
-    for index in 0..<selection.count where slots[index] != Slot.none {
+    for index in 0..<selection.count where !mayBeNull || slots[index] != Slot.none {
       let bytes = column.bytes(selection[index])
       keys[index] = KeyRef(bytes: bytes.baseAddress ?? UnsafeRawPointer(keys), count: bytes.count)
     }
+    return mayBeNull
   }
 
   private mutating func readEncoded(

@@ -44,10 +44,7 @@ struct KeySchema {
   init(_ names: [String], in schema: Schema) throws(EngineError) {
     var parts: [Part] = []
     for name in names {
-      guard let column = schema.index(of: name) else {
-        let known = schema.fields.map { "'\($0.name)'" }.joined(separator: ", ")
-        throw EngineError(.schemaMismatch, "there is no key column '\(name)'; the input has: \(known)")
-      }
+      guard let column = schema.index(of: name) else { throw schema.missing(name, as: "key column") }
       let type = schema.fields[column].type.valueType
       guard let keyClass = KeyClass(type) else { throw KeySchema.notAKey(name, type) }
       var field = schema.templates.baseAddress.unsafelyUnwrapped + column

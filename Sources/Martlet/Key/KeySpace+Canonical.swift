@@ -47,7 +47,7 @@ extension KeySpace {
     var reader = KeyReader(other)
     var key = KeyRef(integer: 0)
     var slot: UInt32 = 0
-    reader.read(batch, RowSelection(start: 0, count: 1), into: &key, &slot)
+    _ = reader.read(batch, RowSelection(start: 0, count: 1), into: &key, &slot)
     guard slot != Slot.none else { throw EngineError(.nullKey, "the key to look up is null") }
     return withExtendedLifetime(reader) {
       if schema.form == .integer { return integers.find(key.integer) }

@@ -51,11 +51,11 @@ final class KeySpace {
     _ batch: RecordBatch, _ selection: RowSelection, _ keys: UnsafeMutablePointer<KeyRef>,
     _ rowSlots: UnsafeMutablePointer<UInt32>
   ) {
-    reader.read(batch, selection, into: keys, rowSlots)
+    let mayBeNull = reader.read(batch, selection, into: keys, rowSlots)
     if schema.form == .integer {
-      integers.intern(keys, rowSlots, count: selection.count, slots)
+      integers.intern(keys, rowSlots, count: selection.count, slots, mayBeNull: mayBeNull)
     } else {
-      byteStrings.intern(keys, rowSlots, count: selection.count, slots)
+      byteStrings.intern(keys, rowSlots, count: selection.count, slots, mayBeNull: mayBeNull)
     }
   }
 
@@ -64,11 +64,11 @@ final class KeySpace {
     _ batch: RecordBatch, _ selection: RowSelection, _ reader: inout KeyReader, _ keys: UnsafeMutablePointer<KeyRef>,
     _ rowSlots: UnsafeMutablePointer<UInt32>
   ) {
-    reader.read(batch, selection, into: keys, rowSlots)
+    let mayBeNull = reader.read(batch, selection, into: keys, rowSlots)
     if schema.form == .integer {
-      integers.intern(keys, rowSlots, count: selection.count, slots)
+      integers.intern(keys, rowSlots, count: selection.count, slots, mayBeNull: mayBeNull)
     } else {
-      byteStrings.intern(keys, rowSlots, count: selection.count, slots)
+      byteStrings.intern(keys, rowSlots, count: selection.count, slots, mayBeNull: mayBeNull)
     }
   }
 

@@ -45,6 +45,8 @@ final class SlotAllocator {
   @exclusivity(unchecked) private(set) var integerKeys: UnsafeMutablePointer<Int64>
   @exclusivity(unchecked) private(set) var byteKeys: UnsafeMutablePointer<InlineBytes>
   private var holdsBytes: Bool
+  /// Of the long keys.
+  @exclusivity(unchecked) private var blockBytes = BlockSums()
 
   @exclusivity(unchecked) private(set) var capacity = 256
   @exclusivity(unchecked) private var freeSlots: [UInt32] = []
@@ -82,11 +84,10 @@ final class SlotAllocator {
   var keyCount: Int { slotCount - freeSlots.count }
 
   var memoryBytes: Int {
-    var bytes = slotCount * (MemoryLayout<UInt32>.stride + (holdsBytes ? 16 : 8))
-    if holdsBytes {
-      for slot in 0..<slotCount where live[slot] != SlotAllocator.freeMark { bytes += byteKeys[slot].blockBytes }
-    }
+    let bytes = slotCount * (MemoryLayout<UInt32>.stride + (holdsBytes ? 16 : 8))
+    guard holdsBytes else { return bytes }
     return bytes
+      + blockBytes.total(slots: slotCount) { live[$0] == SlotAllocator.freeMark ? 0 : byteKeys[$0].blockBytes }
   }
 
   @inline(__always)

@@ -23,7 +23,9 @@ extension Context {
     }
     let timers = timerHandles
     timerHandles = nil
+    orders?.beginVisit()
     defer {
+      orders?.endVisit()
       timerHandles = timers
       raw.pointee.slot = Slot.none
     }
@@ -32,6 +34,7 @@ extension Context {
       guard column.exists(slot) else { continue }
       raw.pointee.slot = slot
       keys.show(slot: slot)
+      orders?.begin(callbackAt: 0, slot: slot)
       try body(key)
     }
   }

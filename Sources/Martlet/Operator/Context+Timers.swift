@@ -53,6 +53,13 @@ extension Context {
     }
   }
 
+  /// The pending time of the current key's timer of that name, in milliseconds, in whichever domain it was registered; nil if it is
+  /// not pending. In `onTimer` the timer that fires is not pending any more.
+  public func timer(named name: String) throws(EngineError) -> Int64? {
+    let timers = try currentTimers("look up")
+    return timers.names.find(name).flatMap { timers.pending(slot: raw.pointee.slot, name: $0)?.time }
+  }
+
   /// In `onTimer`, which time the timer waited for; nil elsewhere.
   public var timerDomain: TimerDomain? { TimerDomain(rawValue: raw.pointee.timer_domain) }
 
@@ -70,6 +77,11 @@ extension Context {
   package func deleteTimer(name: UnsafeBufferPointer<UInt8>) throws(EngineError) {
     let timers = try currentTimers("delete")
     if let name = timers.names.find(name) { timers.delete(slot: raw.pointee.slot, name: name) }
+  }
+
+  package func timer(name: UnsafeBufferPointer<UInt8>) throws(EngineError) -> (domain: TimerDomain, time: Int64)? {
+    let timers = try currentTimers("look up")
+    return timers.names.find(name).flatMap { timers.pending(slot: raw.pointee.slot, name: $0) }
   }
 
   /// As `timers()`; the names are valid until the operator closes.

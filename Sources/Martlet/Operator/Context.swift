@@ -12,6 +12,8 @@ public final class Context {
   let clock: Clock
   @exclusivity(unchecked) var timerHandles: TimerHandles?
   private(set) var keySpace: KeySpace?
+  /// Only in a parallel instance.
+  var orders: OrderCursor?
   /// Where the record loop next looks at its timers; see `RecordLoop`.
   private let nextMark: UnsafeMutablePointer<Int>?
   /// At the end of the input, the time of the processing-time timer that fires before it was due.
@@ -128,7 +130,7 @@ public final class Context {
   /// Emits the record as it is, by reference. It carries the current timestamp.
   @inlinable @inline(__always)
   public func emit(_ record: Record) throws(EngineError) {
-    try output.emitRow(record.batch._withUnsafeGuaranteedRef { $0 }, record.row, timestamp: raw.pointee.timestamp)
+    try output.emitRow(record.batch, record.row, timestamp: raw.pointee.timestamp)
   }
 
   /// Emits the row that was set through `OutputColumn`s; columns that were not set are null.

@@ -58,7 +58,7 @@ public class AnyInputColumn {
     }
     if side == nil, let left = known.left, let right = known.right, !isIn(left, .left), !isIn(right, .right) {
       throw EngineError(
-        .schemaMismatch, "there is no input column '\(name)': the left side has (\(left)), the right side (\(right))")
+        .missingColumn, "there is no input column '\(name)': the left side has (\(left)), the right side (\(right))")
     }
   }
 

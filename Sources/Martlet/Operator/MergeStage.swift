@@ -137,6 +137,7 @@ final class MergeStage {
   private func fill() {
     while rowCount < MergeStage.chunkRows, markCount < 2 * MergeStage.chunkRows {
       // Where the left side is not waited for, when it ends must not tell.
+      if order == .rightFirst, right.isOver { finish(.right) }
       if left.isOver, order != .rightFirst || right.isOver { finish(.left) }
       if right.isOver { finish(.right) }
       if right.hasFailed || left.hasFailed && (order != .rightFirst || right.isOver) { return }
@@ -208,11 +209,23 @@ final class MergeStage {
     var left = Cursor(leftSegment, .left)
     var right = Cursor(rightSegment, .right)
     var valve = valve
+    // Where both sides count, as they nearly always do, the combined watermark is worked out here: a call for each took a fifth of the
+    // time of the merge.
+    let isPlain = valve.isPlain
+    var marked = (left: valve.watermark(of: 0), right: valve.watermark(of: 1), both: valve.watermark)
     while !left.isDone, !right.isDone, rowCount < MergeStage.chunkRows, markCount < 2 * MergeStage.chunkRows {
       let takesLeft = left.key == right.key ? leftGoesFirst(left.key) : left.key < right.key
       if takesLeft {
         if left.isMark {
-          if let watermark = valve.advance(0, to: left.key) { note(watermark) }
+          if !isPlain {
+            if let watermark = valve.advance(0, to: left.key) { note(watermark) }
+          } else if left.key > marked.left {
+            marked.left = left.key
+            if min(marked.left, marked.right) > marked.both {
+              marked.both = min(marked.left, marked.right)
+              note(marked.both)
+            }
+          }
           left.passMark()
         } else {
           rows[rowCount] = left.row
@@ -222,7 +235,15 @@ final class MergeStage {
         }
       } else {
         if right.isMark {
-          if let watermark = valve.advance(1, to: right.key) { note(watermark) }
+          if !isPlain {
+            if let watermark = valve.advance(1, to: right.key) { note(watermark) }
+          } else if right.key > marked.right {
+            marked.right = right.key
+            if min(marked.left, marked.right) > marked.both {
+              marked.both = min(marked.left, marked.right)
+              note(marked.both)
+            }
+          }
           right.passMark()
         } else {
           rows[rowCount] = right.row
@@ -232,6 +253,7 @@ final class MergeStage {
         }
       }
     }
+    if isPlain { valve.jump(to: (marked.left, marked.right), combined: marked.both) }
     self.valve = valve
     if leftSegment.times != nil || rightSegment.times != nil { hasTimes = true }
     leave(left, .left)

@@ -18,6 +18,8 @@ struct MergedChunk {
   /// The number, in its input, of row 0 of each batch.
   let firstLeft: Int64
   let firstRight: Int64
+  /// Only in a parallel instance: where its records stand in the whole chunk, whose positions the marks have.
+  var ordered: OrderedChunk?
 }
 
 /// One of the inputs of an operator.

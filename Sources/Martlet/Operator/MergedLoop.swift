@@ -15,6 +15,9 @@ struct MergedLoop {
   /// Whether records of the left side are called without a key, as those of a broadcast side always are.
   @usableFromInline let isLeftKeyed: Bool
   @usableFromInline let isRightKeyed: Bool
+  /// Only in a parallel instance: the position of each record in the whole chunk.
+  @usableFromInline let positions: UnsafePointer<UInt32>?
+  @usableFromInline let orders: OrderCursor?
 
   /// One side of the chunk. Without records of it nothing here is read.
   @usableFromInline
@@ -43,23 +46,36 @@ struct MergedLoop {
     nextMark = owner.nextMark
     isLeftKeyed = isKeyed
     isRightKeyed = owner.kind == .connect
+    positions = merged.ordered?.positions
+    orders = owner.orders
   }
 
   @inlinable
   func run<Function: TwoInputFunction>(_ function: UnsafeMutablePointer<Function>) throws {
-    if owner.arePoliciesPlain { try runPlain(function) } else { try runGuarded(function) }
-    if nextMark.pointee != Int.max { try owner.passMarks(at: rows.count) }
+    if !owner.arePoliciesPlain {
+      try runGuarded(function)
+    } else if positions == nil {
+      try runPlain(function, areOrdered: false)
+    } else {
+      try runPlain(function, areOrdered: true)
+    }
+    if nextMark.pointee != Int.max { try passMarks(at: rows.count) }
   }
 
   @inlinable @inline(__always)
-  func runPlain<Function: TwoInputFunction>(_ function: UnsafeMutablePointer<Function>) throws {
+  func runPlain<Function: TwoInputFunction>(
+    _ function: UnsafeMutablePointer<Function>, areOrdered: Bool
+  ) throws {
     let key = Key(raw.pointee.key, Int(raw.pointee.key_parts))
     let leftHandle = OpaquePointer(left.batch.toOpaque())
     let rightHandle = OpaquePointer(right.batch.toOpaque())
     var nextLeft = 0
     var nextRight = 0
     for index in 0..<rows.count {
-      if index >= nextMark.pointee { try owner.passMarks(at: index) }
+      if index >= nextMark.pointee {
+        if areOrdered { try owner.passOrderedMarks(at: index) } else { try owner.passMarks(at: index) }
+      }
+      if areOrdered, let orders { orders.begin(mergedRecord: positions.unsafelyUnwrapped[index]) }
       let entry = rows[index]
       let row = Int(entry & ~MergedChunk.rightBit)
       let isRight = entry & MergedChunk.rightBit != 0
@@ -69,7 +85,7 @@ struct MergedLoop {
         raw.pointee.timestamp = timestamp
         let isLate = timestamp <= raw.pointee.watermark && timestamp != EventTime.none
         raw.pointee.is_late = isLate ? 1 : 0
-        if isLate { owner.countLate() }
+        if isLate, !areOrdered || !isRight || !owner.repeatsBroadcast { owner.countLate() }
       }
       if isRight {
         let place = nextRight

@@ -18,6 +18,8 @@ protocol Operator: AnyObject {
   func finish(watermark: Int64) throws
   /// Fires the processing-time timers that the clock has passed; false if there are none.
   func tick() throws -> Bool
+  /// While the input is idle: frees some of the state that has expired.
+  func sweepExpired()
   /// Milliseconds until `tick` may have something to do, at least; nil if no processing-time timer is pending.
   var timeToNextTick: Int64? { get }
   /// The input has ended: fires what is left and ends the keys. The last watermark is not passed on: every operator of a chain
@@ -27,7 +29,7 @@ protocol Operator: AnyObject {
   func close() throws
 
   /// Several watermarks without records.
-  func finish(_ marks: [WatermarkMark]) throws
+  func finish(_ marks: UnsafeBufferPointer<WatermarkMark>) throws
   /// Whether work was taken whose results are not in the outputs yet. Only with parallel instances.
   var hasWorkUnderWay: Bool { get }
   /// Waits for the results of the work that was taken first, of all work that was taken.
@@ -36,18 +38,20 @@ protocol Operator: AnyObject {
 }
 
 extension Operator {
+  func finish(_ marks: UnsafeBufferPointer<WatermarkMark>) throws {
+    for mark in marks { try finish(watermark: mark.watermark) }
+  }
+
   // For operators of one input.
   func open(left: Schema?, right: Schema?) throws { preconditionFailure("operator '\(name)' has one input") }
   func process(_ merged: MergedChunk) throws { preconditionFailure("operator '\(name)' has one input") }
-
-  func finish(_ marks: [WatermarkMark]) throws { for mark in marks { try finish(watermark: mark.watermark) } }
   var hasWorkUnderWay: Bool { false }
   func collectOldest() throws {}
   func collectAll() throws {}
 }
 
 /// What an operator counts.
-struct OperatorCounters {
+struct OperatorCounters: BitwiseCopyable {
   var nullKeys: Int64 = 0
   var late: Int64 = 0
   var lateDropped: Int64 = 0

@@ -17,7 +17,7 @@ package final class OutputPort {
 
   package func emit(_ batch: Unmanaged<RecordBatch>, row: Int) throws(EngineError) {
     do {
-      try builder.emitRow(batch._withUnsafeGuaranteedRef { $0 }, row, timestamp: raw.pointee.timestamp)
+      try builder.emitRow(batch, row, timestamp: raw.pointee.timestamp)
     } catch {
       throw located(error)
     }

@@ -24,6 +24,8 @@ extension ProcessOperator {
   /// Makes this the operator of an instance; before `open`.
   func becomeInstance(_ instance: Int32, of parallelism: Int32) {
     orders = OrderCursor()
+    context.orders = orders
+    repeatsBroadcast = kind == .broadcast && instance > 0
     context.raw.pointee.instance = instance
     context.raw.pointee.parallelism = parallelism
   }
@@ -119,11 +121,19 @@ extension ProcessOperator {
   }
 }
 
+extension MergedLoop {
+  /// Passes the marks before record `index`, in an instance or not.
+  @inlinable @inline(__always)
+  func passMarks(at index: Int) throws {
+    if positions == nil { try owner.passMarks(at: index) } else { try owner.passOrderedMarks(at: index) }
+  }
+}
+
 extension RecordLoop {
   /// The loop of a parallel instance under plain policies.
   @inlinable
   func runOrdered<Function: ProcessFunction>(_ function: UnsafeMutablePointer<Function>) throws {
-    _ = try rows(function, from: 0, arePlain: false, areOrdered: true)
+    _ = try rows(function, from: 0, arePlain: false, areOrdered: true, prefetch)
     if nextMark.pointee != Int.max { try owner.passOrderedMarks(at: selection.count) }
   }
 

@@ -13,6 +13,7 @@ extension ProcessOperator {
     try located { () throws(EngineError) in
       try handles.bindInputs(left: merged.left, right: merged.right, known: (second.leftSchema, second.rightSchema))
     }
+    orderedChunk = merged.ordered
     setMarks(merged.marks)
     let loop = MergedLoop(
       self, merged, (merged.left ?? some, merged.right ?? some), parts.keys, interned, isKeyed: second.isKeyed)
@@ -42,7 +43,8 @@ extension MergedLoop {
     let key = Key(raw.pointee.key, Int(raw.pointee.key_parts))
     var next = (left: 0, right: 0)
     for index in 0..<rows.count {
-      if index >= nextMark.pointee { try owner.passMarks(at: index) }
+      if index >= nextMark.pointee { try passMarks(at: index) }
+      if let positions, let orders { orders.begin(mergedRecord: positions[index]) }
       let row = Int(rows[index] & ~MergedChunk.rightBit)
       let isRight = rows[index] & MergedChunk.rightBit != 0
       let place = isRight ? next.right : next.left
@@ -91,6 +93,7 @@ extension ProcessOperator {
       loop.keys.show(input.interned.keys[place])
     }
     if isRight ? rejectsNullRight : rejectsNullTimestamps, timestamp == EventTime.none {
+      if isRight, repeatsBroadcast { return false }
       show()
       try rejectNullTimestamp()
       return false
@@ -104,7 +107,7 @@ extension ProcessOperator {
     guard timestamp <= raw.pointee.watermark, timestamp != EventTime.none else { return true }
     raw.pointee.is_late = 1
     if isRight, kind == .broadcast {
-      countLate()
+      if !repeatsBroadcast { countLate() }
       return true
     }
     return try admitLate(input.batch.takeUnretainedValue(), row, timestamp)

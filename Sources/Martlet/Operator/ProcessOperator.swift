@@ -10,9 +10,9 @@ final class ProcessOperator: Operator {
   @usableFromInline let context: Context
 
   let calls: FunctionCalls
-  let kind: OperatorKind
   /// What this was made of, and further instances can be made of.
   let spec: ProcessSpec
+  let kind: OperatorKind
   let keyColumns: [String]
   let rightKeyColumns: [String]
   let descriptors: [StateDescriptor]
@@ -44,6 +44,8 @@ final class ProcessOperator: Operator {
   /// Only in a parallel instance: see `ProcessOperator+Order.swift`.
   @exclusivity(unchecked) var orders: OrderCursor?
   @exclusivity(unchecked) var orderedChunk: OrderedChunk?
+  /// Whether another instance, which sees the same broadcast records, counts and reports them.
+  @exclusivity(unchecked) @usableFromInline var repeatsBroadcast = false
 
   /// What depends on the input's schema and exists from `open` to `close`.
   final class Parts {
@@ -69,8 +71,8 @@ final class ProcessOperator: Operator {
     try StateTable.checkNames(spec.states)
     try spec.checkStates()
     name = spec.name
-    kind = spec.kind
     self.spec = spec
+    kind = spec.kind
     keyColumns = spec.keyColumns
     rightKeyColumns = spec.rightKeyColumns
     descriptors = spec.states
@@ -178,6 +180,7 @@ final class ProcessOperator: Operator {
     } else {
       try advance(to: watermark)
     }
+    parts.states.sweep(afterRows: 0)
     parts.keys.reclaim()
   }
 
@@ -238,9 +241,11 @@ final class ProcessOperator: Operator {
   func advance(to watermark: Int64) throws {
     guard watermark > context.raw.pointee.watermark else { return }
     context.raw.pointee.watermark = watermark
-    if timers?.event._withUnsafeGuaranteedRef({ $0.mayBeDue(at: watermark) }) ?? false, let parts {
-      parts.timers.event.advance(to: watermark)
-      try fireTimers(parts, .event, at: watermark)
+    if let timers, timers.event._withUnsafeGuaranteedRef({ $0.mayBeDue(at: watermark) }) {
+      timers.event._withUnsafeGuaranteedRef { $0.advance(to: watermark) }
+      if timers.event._withUnsafeGuaranteedRef({ $0.isDue(at: watermark) }), let parts {
+        try fireTimers(parts, .event, at: watermark)
+      }
     }
     lane.note(watermark)
     if sides.forward { for side in sides.lanes { side.note(watermark) } }
@@ -248,12 +253,13 @@ final class ProcessOperator: Operator {
 
   private func fireTimers(_ parts: Parts, _ domain: TimerDomain, at time: Int64) throws {
     let raw = context.raw
-    let queue = parts.timers.queue(domain)
+    // Not counted for each timer: `parts` owns it.
+    let queue = Unmanaged.passUnretained(parts.timers.queue(domain))
     let orders = orders
     context.clearCall()
     raw.pointee.timer_domain = domain.rawValue
     let key = Key(parts.keys.parts, parts.keys.partCount)
-    while let due = queue.popDue(at: time) {
+    while let due = queue._withUnsafeGuaranteedRef({ $0.popDue(at: time) }) {
       raw.pointee.slot = due.slot
       raw.pointee.timestamp = domain == .event ? due.time : EventTime.none
       raw.pointee.fire_time = due.time
@@ -311,8 +317,14 @@ final class ProcessOperator: Operator {
     parts.timers.processing.advance(to: now)
     guard parts.timers.processing.isDue(at: now) else { return false }
     try enclosed(nil) { try fireProcessingTimers(parts, at: now) }
+    parts.states.sweep(afterRows: 0)
     parts.keys.reclaim()
     return true
+  }
+
+  func sweepExpired() {
+    parts?.states.sweepWhileIdle()
+    parts?.keys.reclaim()
   }
 
   var timeToNextTick: Int64? { parts?.timers.timeToNextProcessingTimer }
@@ -370,13 +382,20 @@ final class ProcessOperator: Operator {
 
   var counters: OperatorCounters {
     guard let parts else { return count }
+    var counters = quickCounters
+    counters.stateEntries = parts.states.entryCount
+    counters.stateBytes = parts.keys.memoryBytes + parts.states.memoryBytes + parts.timers.memoryBytes
+    return counters
+  }
+
+  /// Without the sizes of states, which take a look at every key.
+  var quickCounters: OperatorCounters {
+    guard let parts else { return count }
     var counters = count
     counters.sideDropped = sides.lanes.reduce(0) { $0 + $1.dropped }
     counters.timersPending = parts.timers.count
-    counters.stateEntries = parts.states.entryCount
     counters.processingTimersPending = parts.timers.processing.count
     counters.keys = parts.keys.slots.keyCount
-    counters.stateBytes = parts.keys.memoryBytes + parts.states.memoryBytes + parts.timers.memoryBytes
     counters.watermark = context.watermark
     return counters
   }

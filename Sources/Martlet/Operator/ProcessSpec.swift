@@ -66,6 +66,20 @@ package struct ProcessSpec {
     self.calls = calls
   }
 
+  /// The same with the function of another parallel instance.
+  func remade(for instance: Int32) throws -> ProcessSpec {
+    guard let makeInstance else {
+      throw EngineError(
+        .invalidArgument,
+        "operator '\(name)': its function is the only one of its kind, and parallel instances need one each; set "
+          + "martlet_process_function.instantiate, or run it with a parallelism of 1")
+    }
+    let other = try makeInstance(instance)
+    var spec = self
+    (spec.handles, spec.calls) = (other.handles, other.calls)
+    return spec
+  }
+
   /// Throws `.invalidArgument` for settings that do not fit the kind of the operator.
   func checkStates() throws(EngineError) {
     for state in states where state.kind.isBroadcast && kind != .broadcast {
@@ -80,20 +94,6 @@ package struct ProcessSpec {
         "operator '\(name)': '\(state.name)' is a \(state.kind.noun), which belongs to a key, and the main stream has none; key it by a "
           + "column, or use a broadcast state")
     }
-  }
-
-  /// The same with the function of another parallel instance.
-  func remade(for instance: Int32) throws -> ProcessSpec {
-    guard let makeInstance else {
-      throw EngineError(
-        .invalidArgument,
-        "operator '\(name)': its function is the only one of its kind, and parallel instances need one each; set "
-          + "martlet_process_function.instantiate, or run it with a parallelism of 1")
-    }
-    let other = try makeInstance(instance)
-    var spec = self
-    (spec.handles, spec.calls) = (other.handles, other.calls)
-    return spec
   }
 
   /// The output schema that is known before anything is emitted.

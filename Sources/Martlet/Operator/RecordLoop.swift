@@ -55,25 +55,34 @@ struct RecordLoop {
     if timestamps == nil, selection.rows == nil, keys.showsDirectly == .integer, nextMark.pointee == Int.max {
       // The mark is the bound of this loop, so that a processing-time timer that a record registers ends it.
       nextMark.pointee = selection.count
-      let next = try rows(function, from: 0, arePlain: true)
+      let next =
+        if let prefetch {
+          try rows(function, from: 0, arePlain: true, prefetch)
+        } else {
+          try rows(function, from: 0, arePlain: true, nil)
+        }
       if nextMark.pointee == selection.count {
         nextMark.pointee = Int.max
       } else {
-        _ = try rows(function, from: next, arePlain: false)
+        _ = try rows(function, from: next, arePlain: false, prefetch)
       }
     } else {
-      _ = try rows(function, from: 0, arePlain: false)
+      _ = try rows(function, from: 0, arePlain: false, prefetch)
     }
     if nextMark.pointee != Int.max { try owner.passMarks(at: selection.count) }
   }
 
   @inlinable @inline(__always)
   func rows<Function: ProcessFunction>(
-    _ function: UnsafeMutablePointer<Function>, from start: Int, arePlain: Bool, areOrdered: Bool = false
+    _ function: UnsafeMutablePointer<Function>, from start: Int, arePlain: Bool, areOrdered: Bool = false,
+    _ prefetch: StatePrefetch?
   ) throws -> Int {
     let key = Key(raw.pointee.key, Int(raw.pointee.key_parts))
     let handle = OpaquePointer(batch.toOpaque())
+    let shown = keys.parts
     var position = start
+    // Only what comes between records takes the batch out of the context.
+    if arePlain { raw.pointee.batch = handle }
     while position < (arePlain ? nextMark.pointee : selection.count) {
       let index = position
       position &+= 1
@@ -88,14 +97,14 @@ struct RecordLoop {
       let row = arePlain ? selection.start &+ index : selection[index]
       raw.pointee.row = Int64(row)
       raw.pointee.record = firstRecord &+ Int64(row)
-      if slot == Slot.none {
+      if _slowPath(slot == Slot.none) {
         try owner.skipNullKey()
         continue
       }
-      raw.pointee.batch = handle
+      if !arePlain { raw.pointee.batch = handle }
       raw.pointee.slot = slot
       if arePlain {
-        keys.parts.pointee.integer = keyRefs[index].integer
+        shown.pointee.integer = keyRefs[index].integer
       } else {
         keys.show(keyRefs[index])
       }

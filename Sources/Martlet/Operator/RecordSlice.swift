@@ -26,7 +26,7 @@ public struct RecordSlice {
 
 /// A process function that takes records in slices: all consecutive records of one key in the input at once.
 ///
-/// A slice ends with its key, where the watermark makes a timer due, where records begin or cease to be late, and with the
+/// A slice ends with its key, where the watermark makes a timer (of the same parallel instance) due, where records begin or cease to be late, and with the
 /// chunk (8192 rows); so no call ever holds a record that `onEvent` would have seen after a timer. Inside of `onBatch`
 /// `context.timestamp`, `context.watermark` and the key are those that `onEvent` would see with the last record.
 public protocol BatchProcessFunction: ProcessFunction {

@@ -53,7 +53,7 @@ final class SideOutputs {
 extension Context {
   /// Emits the record to a side output, by reference. It carries the current timestamp.
   public func emit(_ record: Record, to side: SideOutput) throws(EngineError) {
-    try side.builder.emitRow(record.batch._withUnsafeGuaranteedRef { $0 }, record.row, timestamp: raw.pointee.timestamp)
+    try side.builder.emitRow(record.batch, record.row, timestamp: raw.pointee.timestamp)
   }
 
   /// Emits the row that was set through the side output's `OutputColumn`s.

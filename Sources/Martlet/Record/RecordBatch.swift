@@ -85,11 +85,10 @@ public final class RecordBatch: @unchecked Sendable {
     return RecordBatch(self, offset, count, schema)
   }
 
-  /// The position of a column. Errors: `.schemaMismatch` listing the columns there are.
+  /// The position of a column. Errors: `.missingColumn` listing the columns there are.
   public func column(named name: String) throws(EngineError) -> Int {
     if let position = schema.index(of: name) { return position }
-    let names = schema.fields.map { "'\($0.name)'" }.joined(separator: ", ")
-    throw EngineError(.schemaMismatch, "there is no column '\(name)'; the columns are \(names)")
+    throw schema.missing(name)
   }
 }
 

@@ -23,10 +23,7 @@ struct EventTimeColumn {
   private let isUnsigned: Bool
 
   init(_ name: String, in schema: Schema) throws(EngineError) {
-    guard let column = schema.index(of: name) else {
-      let known = schema.fields.map { "'\($0.name)'" }.joined(separator: ", ")
-      throw EngineError(.schemaMismatch, "there is no timestamp column '\(name)'; the input has: \(known)")
-    }
+    guard let column = schema.index(of: name) else { throw schema.missing(name, as: "timestamp column") }
     self.name = name
     self.column = column
     let type = schema.fields[column].type

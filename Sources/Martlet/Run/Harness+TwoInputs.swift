@@ -124,7 +124,8 @@ extension Harness {
   var secondSnapshot: SecondSnapshot? {
     second.map {
       SecondSnapshot(
-        kind: process.kind, keyColumns: process.rightKeyColumns, schema: inputSchema(of: .right), records: $0.input.records,
+        kind: process.kind, keyColumns: process.rightKeyColumns, schema: inputSchema(of: .right),
+        records: $0.input.records,
         $0.valve)
     }
   }

@@ -24,12 +24,14 @@ public final class Job {
   // The graph; see JobGraph.swift.
   var sources: [SourceStage] = []
   var operators: [any Operator] = []
-  /// Per operator: what feeds it, one or two.
-  var inputs: [[JobInput]] = []
   /// Instances of every operator; before the job begins.
   public var parallelism = Parallelism.serial
   /// Where they run; nil: in threads of this process.
   var transport: (any InstanceTransport)?
+  /// What a worker process said about the cause of the last failure.
+  package var failureCause: [UInt8]?
+  /// Per operator: what feeds it, one or two.
+  var inputs: [[JobInput]] = []
   /// What the next operator is applied to.
   var current: JobInput?
   var outputs: [JobOutput] = []

@@ -95,7 +95,7 @@ extension Job {
   }
 
   private func takesTurns(_ feeds: [Feed]) -> Bool {
-    feeds.allSatisfy { feed in merges[feed.process].map { $0.order != .arrival } ?? false }
+    !feeds.isEmpty && feeds.allSatisfy { feed in merges[feed.process].map { $0.order != .arrival } ?? false }
   }
 
   private func fail(_ feeds: [Feed], _ error: any Error) throws {
@@ -200,7 +200,7 @@ extension Job {
   /// To an operator that is not open too, which has no timers yet and only passes them on.
   func pass(_ marks: UnsafeBufferPointer<WatermarkMark>, to index: Int) throws {
     do {
-      try operators[index].finish(Array(marks))
+      try operators[index].finish(marks)
     } catch {
       try failed(index)
       return try deferFailure(of: index, error)

@@ -25,6 +25,7 @@ extension Job {
       findOrigins()
       try makeParallel()
       merges = operators.indices.map { inputs[$0].count == 2 ? MergeStage(operators[$0].kind, order(of: $0)) : nil }
+      try makeParallel()
       try makeRoutes()
       if sources.count > 1, sources.contains(where: \.isLive) { live = LiveInputs(sources, clock) }
       try openWhatIsKnown()
@@ -82,7 +83,9 @@ extension Job {
       return try deferFailure(ofSource: number, error)
     }
     switch arrival {
-    case .notYet: if try !collectSome() { try poll() }
+    case .notYet:
+      for one in operators { one.sweepExpired() }
+      if try !collectSome() { try poll() }
     case .chunk(let chunk): try pushFromSource(chunk, number)
     case .end:
       // The clock may have passed some while the source was asked.

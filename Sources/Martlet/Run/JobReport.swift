@@ -18,7 +18,7 @@ public struct JobReport: Sendable {
   public var sideRecords: Int64
   /// Rows of outputs that nobody asked for.
   public var sideDropped: Int64
-  /// Values that states hold.
+  /// Values, list elements and map entries that states hold; what has expired counts until it is cleaned away.
   public var stateEntries: Int64
   /// Of the input: the last before its end.
   public var inputWatermark: Int64

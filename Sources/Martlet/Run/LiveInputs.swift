@@ -42,6 +42,7 @@ extension Job {
       }
     }
     if try collectSome() { return }
+    for one in operators { one.sweepExpired() }
     var wait = min(timeToNextTick ?? SourceStage.longestWait, SourceStage.longestWait)
     let now = clock.now()
     for number in waiting where sources[number].idleTimeout > 0 && !live.idle[number] {

@@ -140,7 +140,13 @@ final class SourceStage {
 
   private func settle(_ schema: Schema) throws {
     guard self.schema == nil else { return }
-    if let timestampColumn { eventTime = try EventTimeColumn(timestampColumn, in: schema) }
+    if let timestampColumn {
+      do {
+        eventTime = try EventTimeColumn(timestampColumn, in: schema)
+      } catch {
+        throw EngineError(error.kind, "stream '\(name)': \(error.message)")
+      }
+    }
     self.schema = schema
   }
 

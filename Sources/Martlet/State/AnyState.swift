@@ -7,21 +7,28 @@ public class AnyState {
   public let name: String
   let ttl: StateTTL?
   // Final, so that other modules load it instead of asking the class for it.
-  @exclusivity(unchecked) @usableFromInline final var cursor: UnsafePointer<martlet_context>?
+  /// Where the current key's slot stands: in the context of the operator, outside of one in `noSlot`.
+  @exclusivity(unchecked) @usableFromInline final var currentSlotAddress: UnsafePointer<UInt32>
+  private let noSlot: UnsafeMutablePointer<UInt32>
   /// Not retained: the operator that bound it outlives the binding.
   @exclusivity(unchecked) private var column: Unmanaged<StateColumn>?
 
   init(_ name: String, ttl: StateTTL?) {
     self.name = name
     self.ttl = ttl
+    noSlot = .allocate(capacity: 1)
+    noSlot.initialize(to: Slot.none)
+    currentSlotAddress = UnsafePointer(noSlot)
   }
+
+  deinit { noSlot.deallocate() }
 
   func descriptor() throws(EngineError) -> StateDescriptor { preconditionFailure("every state kind has a descriptor") }
 
   /// Called at open, and again whenever the columns moved.
   func bind(_ column: StateColumn, _ cursor: UnsafePointer<martlet_context>) {
     self.column = .passUnretained(column)
-    self.cursor = cursor
+    currentSlotAddress = cursor.pointer(to: \.slot).unsafelyUnwrapped
   }
 
   /// Of a broadcast state, after `bind` with a cursor that shows its slot: the callback that runs.
@@ -29,12 +36,17 @@ public class AnyState {
 
   func unbind() {
     column = nil
-    cursor = nil
+    currentSlotAddress = UnsafePointer(noSlot)
   }
+
+  /// The current key's slot, `Slot.none` where there is none.
+  @inlinable @inline(__always)
+  final var slotOrNone: UInt32 { currentSlotAddress.pointee }
 
   @inlinable @inline(__always)
   final var currentSlot: UInt32 {
-    guard let slot = cursor?.pointee.slot, slot != Slot.none else { misused() }
+    let slot = slotOrNone
+    guard slot != Slot.none else { misused() }
     return slot
   }
 

@@ -11,6 +11,8 @@ final class ListStateColumn: StateColumn {
   let form: CellForm
   @exclusivity(unchecked) private var lists: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   private let stride: Int
+  /// Of all lists in slots, not of those that the journal has.
+  @exclusivity(unchecked) private var elementCount = 0
   private static let headerSize = 24
 
   override init(_ descriptor: StateDescriptor, _ environment: StateEnvironment, index: Int) {
@@ -29,6 +31,8 @@ final class ListStateColumn: StateColumn {
     lists.growBlocks(to: capacity)
     (lists + old).update(repeating: nil, count: capacity - old)
   }
+
+  override var entryCount: Int { elementCount }
 
   override var prefetch: StatePrefetch? { StatePrefetch(present: present, values: lists, stride: 8) }
 
@@ -55,6 +59,7 @@ final class ListStateColumn: StateColumn {
     form.initialize(element(block, count), cell)
     if let expiry { setStamp(block, count, expiry.stamp()) }
     setCount(block, count &+ 1)
+    elementCount &+= 1
     markSet(slot)
     if let journal, journal.isActive { journal.append(.init(column: index, slot: slot, action: .shorter, count: 1)) }
   }
@@ -93,6 +98,7 @@ final class ListStateColumn: StateColumn {
       oldest = min(oldest, stamp)
       kept += 1
     }
+    elementCount &-= storedCount(block) - kept
     setCount(block, kept)
     setOldest(block, oldest)
     if kept == 0 {
@@ -111,6 +117,7 @@ final class ListStateColumn: StateColumn {
       form.initialize(element(copy, count), form.load(element(block, position)))
       setStamp(copy, count, stamp(block, position))
       setCount(copy, count + 1)
+      elementCount &+= 1
     }
     detach(slot, block)
     if lists[Int(slot)] == nil { markEmpty(slot) }
@@ -142,6 +149,7 @@ final class ListStateColumn: StateColumn {
   /// Takes the block out of the slot: into the journal, or away.
   private func detach(_ slot: UInt32, _ block: UnsafeMutableRawPointer) {
     if lists[Int(slot)] == block { lists[Int(slot)] = nil }
+    elementCount &-= storedCount(block)
     guard let journal, journal.isActive else {
       free(block)
       return
@@ -157,14 +165,19 @@ final class ListStateColumn: StateColumn {
       let count = storedCount(block) - record.count
       for position in count..<storedCount(block) { form.release(element(block, position)) }
       setCount(block, count)
+      elementCount &-= record.count
       if count == 0 {
         lists[Int(slot)] = nil
         freeBytes(block)
         markEmpty(slot)
       }
     case .list:
-      if let block = lists[Int(slot)] { free(block) }
+      if let block = lists[Int(slot)] {
+        elementCount &-= storedCount(block)
+        free(block)
+      }
       lists[Int(slot)] = UnsafeMutableRawPointer(bitPattern: UInt(record.old.0))
+      elementCount &+= storedCount(of: slot)
       markSet(slot)
     case .absent, .value, .noEntry, .entry, .map: preconditionFailure("a list records lists")
     }
@@ -244,12 +257,14 @@ final class ListStateColumn: StateColumn {
   }
 
   override var memoryBytes: Int {
-    var bytes = super.memoryBytes + slots.slotCount * 8
-    for slot in 0..<usedSlots {
-      guard let block = lists[slot] else { continue }
-      bytes += ListStateColumn.headerSize + storedCapacity(block) * stride
-      if form.isBytes { for position in 0..<storedCount(block) { bytes += form.blockBytes(element(block, position)) } }
-    }
-    return bytes
+    super.memoryBytes + slots.slotCount * 8
+      + blockBytes.total(slots: usedSlots) { slot in
+        guard let block = lists[slot] else { return 0 }
+        var bytes = ListStateColumn.headerSize + storedCapacity(block) * stride
+        if form.isBytes {
+          for position in 0..<storedCount(block) { bytes += form.blockBytes(element(block, position)) }
+        }
+        return bytes
+      }
   }
 }

@@ -8,6 +8,8 @@ final class MapStateColumn: StateColumn {
   let keyStorage: StateStorage
   let keyOrder: MapKeyOrder
   @exclusivity(unchecked) private var tables: UnsafeMutablePointer<OrderedTable>
+  /// Of all maps in slots, not of those that the journal has.
+  @exclusivity(unchecked) private var entriesInSlots = 0
   /// Within a large map: the key at which the next sweep goes on.
   private var sweepKey: (UInt64, UInt64)?
 
@@ -34,6 +36,8 @@ final class MapStateColumn: StateColumn {
     tables.growBlocks(to: capacity)
     (tables + old).update(repeating: OrderedTable(), count: capacity - old)
   }
+
+  override var entryCount: Int { entriesInSlots }
 
   override var prefetch: StatePrefetch? {
     StatePrefetch(present: present, values: tables, stride: MemoryLayout<OrderedTable>.stride)
@@ -62,6 +66,7 @@ final class MapStateColumn: StateColumn {
     let table = tables + Int(slot)
     let (position, isNew) = layout.findOrInsert(table, stored)
     let address = layout.value(position.node, position.index)
+    if isNew { entriesInSlots &+= 1 }
     if isPlain {
       if isNew { layout.values.initialize(address, value) } else { layout.values.assign(address, value) }
     } else {
@@ -108,6 +113,7 @@ final class MapStateColumn: StateColumn {
     if let journal, journal.isActive {
       recordEntry(slot, stored, position, journal)
       layout.remove(tables + Int(slot), stored, keepsValue: true)
+      entriesInSlots &-= 1
       if tables[Int(slot)].count == 0 { markEmpty(slot) }
     } else {
       drop(slot, stored)
@@ -145,6 +151,7 @@ final class MapStateColumn: StateColumn {
   override func clear(_ slot: UInt32) {
     let table = tables[Int(slot)]
     guard let root = table.root else { return }
+    entriesInSlots &-= table.count
     if let journal, journal.isActive {
       journal.append(
         .init(
@@ -159,7 +166,7 @@ final class MapStateColumn: StateColumn {
 
   /// Removes an entry without a record of it.
   private func drop(_ slot: UInt32, _ stored: StateCell) {
-    layout.remove(tables + Int(slot), stored)
+    if layout.remove(tables + Int(slot), stored) { entriesInSlots &-= 1 }
     if tables[Int(slot)].count == 0 { markEmpty(slot) }
   }
 
@@ -269,12 +276,13 @@ final class MapStateColumn: StateColumn {
     case .entry:
       let (position, isNew) = withCell(record.key) { layout.findOrInsert(table, $0) }
       let address = layout.value(position.node, position.index)
-      if !isNew { layout.values.release(address) }
+      if isNew { entriesInSlots &+= 1 } else { layout.values.release(address) }
       layout.values.put(address, record.old)
       if layout.isTimed { setStamp(slot, position, record.stamp) }
       layout.keys.release(record.key)
       markSet(slot)
     case .map:
+      entriesInSlots &+= record.count - table.pointee.count
       layout.removeAll(&table.pointee)
       table.pointee = OrderedTable(
         root: UnsafeMutableRawPointer(bitPattern: UInt(record.old.0)), count: record.count, oldest: record.stamp)
@@ -318,8 +326,7 @@ final class MapStateColumn: StateColumn {
   }
 
   override var memoryBytes: Int {
-    var bytes = super.memoryBytes + slots.slotCount * MemoryLayout<OrderedTable>.stride
-    for slot in 0..<usedSlots { bytes += layout.memoryBytes(tables[slot]) }
-    return bytes
+    super.memoryBytes + slots.slotCount * MemoryLayout<OrderedTable>.stride
+      + blockBytes.total(slots: usedSlots) { layout.memoryBytes(tables[$0]) }
   }
 }

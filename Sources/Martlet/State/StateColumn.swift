@@ -18,6 +18,8 @@ public class StateColumn {
   @exclusivity(unchecked) private(set) final var capacity = 256
   /// Where the next sweep goes on.
   @exclusivity(unchecked) final var sweepSlot = 0
+  /// Of what is not in the arrays of the column.
+  @exclusivity(unchecked) final var blockBytes = BlockSums()
 
   init(_ descriptor: StateDescriptor, _ environment: StateEnvironment, index: Int) {
     self.descriptor = descriptor
@@ -102,8 +104,9 @@ public class StateColumn {
   @inline(__always)
   final var isJournaling: Bool { journal?.isActive ?? false }
 
-  /// The slots that are set.
-  final var entryCount: Int {
+  /// The values, elements or entries that all slots hold.
+  var entryCount: Int {
+    // One byte a slot, and the compiler adds many at a time.
     var count = 0
     for slot in 0..<usedSlots { count &+= Int(present[slot]) }
     return count

@@ -63,15 +63,23 @@ final class StateTable {
 
   // MARK: - Expiry
 
+  /// The most steps of one sweep of a column.
+  private static let longestSweep = 16_384
+
   /// Between chunks: cleans up some of what has expired, so that values nobody touches go too. The work follows the chunk's
   /// size, within limits, so that neither a stream of single records nor a large state makes it felt.
-  func sweep(afterRows rows: Int) {
+  func sweep(afterRows rows: Int) { sweep(budget: min(max(2 * rows, 64), StateTable.longestSweep)) }
+
+  /// While the input is idle, each time the job wakes: as much as after a large chunk.
+  func sweepWhileIdle() { sweep(budget: StateTable.longestSweep) }
+
+  private func sweep(budget: Int) {
     guard hasTTL else { return }
-    let budget = min(max(2 * rows, 64), 16_384)
     for column in columns { column.sweep(budget: budget) }
   }
 
-  /// How many states of all keys hold something.
+  /// How many values, list elements and map entries the states of all keys hold: what has expired counts until it is cleaned away.
+  /// No walk over the elements: it is asked for while a job runs.
   var entryCount: Int { columns.reduce(0) { $0 + $1.entryCount } }
 
   var memoryBytes: Int { columns.reduce(0) { $0 + $1.memoryBytes } }

@@ -33,13 +33,23 @@ public struct FixedStateAccess<Value: BitwiseCopyable>: BitwiseCopyable {
   @inlinable @inline(__always)
   public func get(_ slot: UInt32) -> Value? {
     guard watched == nil else { return getWatched(slot) }
-    return present[Int(slot)] != 0 ? values[Int(slot)] : nil
+    return getPlain(slot)
+  }
+
+  @inlinable @inline(__always)
+  func getPlain(_ slot: UInt32) -> Value? {
+    present[Int(slot)] != 0 ? values[Int(slot)] : nil
   }
 
   @inlinable @inline(__always)
   public func set(_ slot: UInt32, _ value: Value) {
     guard watched == nil else { return setWatched(slot, value) }
-    if present[Int(slot)] == 0 {
+    setPlain(slot, value)
+  }
+
+  @inlinable @inline(__always)
+  func setPlain(_ slot: UInt32, _ value: Value) {
+    if _slowPath(present[Int(slot)] == 0) {
       present[Int(slot)] = 1
       live[Int(slot)] &+= 1
     }

@@ -18,31 +18,37 @@ import CMartlet
 public final class ValueState<Value: StateValue>: AnyState {
   // Exempt from the run-time check for overlapping access: loaded as a whole, and no access calls out.
   @exclusivity(unchecked) @usableFromInline var access: Value.Access?
+  /// The slots below this number are read and written where they lie; 0 where a read or write does more: with a TTL, where calls
+  /// can be taken back, and outside of callbacks. One comparison then stands for all of these.
+  @exclusivity(unchecked) @usableFromInline var plainSlots: UInt32 = 0
 
   public override init(_ name: String, ttl: StateTTL? = nil) { super.init(name, ttl: ttl) }
 
   /// The current key's value, nil if there is none.
   @inlinable @inline(__always)
   public func get() -> Value? {
-    guard let access else { misused() }
+    let slot = slotOrNone
     // The optimiser calls the conformances of the standard library's types through their witness tables, which made 2 of the
     // 10 ns of a counter's record; this comparison it decides when it specialises.
-    if Value.self == Int64.self {
-      let value = unsafeBitCast(access, to: FixedStateAccess<Int64>.self).get(currentSlot)
+    if Value.self == Int64.self, _fastPath(slot < plainSlots) {
+      let value = unsafeBitCast(access.unsafelyUnwrapped, to: FixedStateAccess<Int64>.self).getPlain(slot)
       return unsafeBitCast(value, to: Value?.self)
     }
-    return Value.get(access, currentSlot)
+    guard let access, slot != Slot.none else { misused() }
+    return Value.get(access, slot)
   }
 
   /// Sets the current key's value.
   @inlinable @inline(__always)
   public func set(_ value: Value) {
-    guard let access else { misused() }
-    if Value.self == Int64.self {
-      unsafeBitCast(access, to: FixedStateAccess<Int64>.self).set(currentSlot, unsafeBitCast(value, to: Int64.self))
+    let slot = slotOrNone
+    if Value.self == Int64.self, _fastPath(slot < plainSlots) {
+      unsafeBitCast(access.unsafelyUnwrapped, to: FixedStateAccess<Int64>.self)
+        .setPlain(slot, unsafeBitCast(value, to: Int64.self))
       return
     }
-    Value.set(access, currentSlot, value)
+    guard let access, slot != Slot.none else { misused() }
+    Value.set(access, slot, value)
   }
 
   /// Forgets the current key's value; a key without values and timers takes no memory.
@@ -58,10 +64,12 @@ public final class ValueState<Value: StateValue>: AnyState {
   override func bind(_ column: StateColumn, _ cursor: UnsafePointer<martlet_context>) {
     super.bind(column, cursor)
     access = Value.access(to: column)
+    plainSlots = column.isPlain ? UInt32(column.capacity) : 0
   }
 
   override func unbind() {
     super.unbind()
     access = nil
+    plainSlots = 0
   }
 }

@@ -201,8 +201,7 @@ final class BytesStateColumn: ValueStateColumn {
   }
 
   override var memoryBytes: Int {
-    var bytes = super.memoryBytes + slots.slotCount * MemoryLayout<InlineBytes>.stride
-    for slot in 0..<usedSlots { bytes += values[slot].blockBytes }
-    return bytes
+    super.memoryBytes + slots.slotCount * MemoryLayout<InlineBytes>.stride
+      + blockBytes.total(slots: usedSlots) { values[$0].blockBytes }
   }
 }

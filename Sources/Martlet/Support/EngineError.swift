@@ -6,7 +6,7 @@ public struct EngineError: Error, Sendable {
   public enum Kind: Int32, Sendable, CaseIterable {
     /// A setting or argument is wrong: fix the call.
     case invalidArgument = 1
-    /// A column is missing or a type does not fit: fix the input or the declared output.
+    /// A type does not fit, or batches of one stream differ: fix the input or the declared output.
     case schemaMismatch = 2
     /// A column of this type cannot be a key: cast it.
     case keyType = 3
@@ -38,6 +38,16 @@ public struct EngineError: Error, Sendable {
     case snapshotInvalid = 16
     /// A snapshot of a function with other keys or states: declare them as they were.
     case snapshotMismatch = 17
+    /// There is no column of that name: name one of those the message lists. (A `.schemaMismatch` of its own.)
+    case missingColumn = 18
+    /// Reading or writing files failed (disk full, read-only, no permission): see to that, then open the store again.
+    case storageFailed = 19
+    /// Another job has the directory open: stop it, or choose another directory.
+    case storageInUse = 20
+    /// What is on disk is damaged or incomplete: restore from a checkpoint.
+    case storageCorrupt = 21
+    /// A worker process ended while it was needed: look for what killed it.
+    case workerDied = 22
   }
 
   public var kind: Kind
@@ -48,6 +58,8 @@ public struct EngineError: Error, Sendable {
   public var record: Int64?
   /// The current key, as text.
   public var key: String?
+  /// Of a callback that failed in a worker process: what the binding there gave about the cause, for the binding here.
+  public var cause: [UInt8]?
 
   public init(_ kind: Kind, _ message: String) {
     self.kind = kind

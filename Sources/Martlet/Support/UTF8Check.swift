@@ -3,6 +3,21 @@ enum UTF8Check {
   static func isValid(_ bytes: UnsafeRawBufferPointer) -> Bool {
     guard let base = bytes.baseAddress else { return true }
     let count = bytes.count
+    // ASCII, which most strings are: whole words, the last one overlapping the one before.
+    if count >= 8 {
+      var word = 8
+      var seen = base.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
+      while word < count {
+        seen |= base.loadUnaligned(fromByteOffset: word &- 8, as: UInt64.self)
+        word &+= 8
+      }
+      if seen & 0x8080_8080_8080_8080 == 0 { return true }
+    }
+    return isWellFormed(base, count)
+  }
+
+  @inline(never)
+  private static func isWellFormed(_ base: UnsafeRawPointer, _ count: Int) -> Bool {
     var position = 0
     while position < count {
       if position + 8 <= count,

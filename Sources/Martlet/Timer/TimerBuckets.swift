@@ -79,16 +79,21 @@ struct TimerBuckets: ~Copyable {
       empty(number)
     }
     guard occupied & (1 << UInt64(highest)) != 0 else { return }
-    // Timers of this bucket have the bit set, as the target has: they are before it or go to a lower bucket.
+    // Timers of this bucket have the bit set, as the target has: they are before it or go to a lower bucket, never to this one.
     let bucket = buckets[highest]
-    buckets[highest] = Bucket(nodes: .blocks(0))
-    occupied &= ~(1 << UInt64(highest))
+    empty(highest)
     for position in 0..<bucket.count {
       let node = bucket.nodes[position]
       if TimerBuckets.order(store[node].time) <= target { due(node) } else { add(node, target, store) }
     }
-    bucket.nodes.freeBlocks()
+    // A large block is given back; a small one is kept, since time that goes on in small steps deals a bucket out at each.
+    if bucket.capacity > TimerBuckets.keptCapacity {
+      bucket.nodes.freeBlocks()
+      buckets[highest] = Bucket(nodes: .blocks(0))
+    }
   }
+
+  private static let keptCapacity = 1 << 12
 
   private mutating func empty(_ number: Int) {
     buckets[number].count = 0

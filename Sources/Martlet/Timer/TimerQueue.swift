@@ -178,6 +178,9 @@ final class TimerQueue {
     return timers.sorted { ($0.time, $0.sequence) < ($1.time, $1.sequence) }
   }
 
+  /// When the key's timer of that name fires; nil if it is not pending.
+  func time(slot: UInt32, name: TimerName) -> Int64? { find(slot, 0, name).map { store[$0].time } }
+
   // MARK: - Order
 
   private func precedes(_ a: UInt32, _ b: UInt32) -> Bool {

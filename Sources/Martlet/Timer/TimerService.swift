@@ -55,6 +55,12 @@ final class TimerService {
     event.delete(slot: slot, name: name) || processing.delete(slot: slot, name: name)
   }
 
+  /// The pending timer of that name, in whichever domain it is.
+  func pending(slot: UInt32, name: TimerName) -> (domain: TimerDomain, time: Int64)? {
+    if let time = event.time(slot: slot, name: name) { return (.event, time) }
+    return processing.time(slot: slot, name: name).map { (.processing, $0) }
+  }
+
   /// The pending timers of a key: event time first, each by time, then in order of registration.
   func pending(slot: UInt32) -> [(domain: TimerDomain, timer: TimerNode)] {
     event.pending(slot: slot).map { (.event, $0) } + processing.pending(slot: slot).map { (.processing, $0) }

@@ -99,9 +99,9 @@ import Testing
 
   @Test func aNewerFormatSaysSo() throws {
     var bytes = try SnapshotTests.harness().snapshot()
-    bytes[8] = 2
+    bytes[8] = 3
     let error = #expect(throws: EngineError.self) { try Harness(restoring: bytes, Everything(), keys: ["k"]) }
-    #expect(error?.message.contains("format version 2") == true)
+    #expect(error?.message.contains("format version 3") == true)
   }
 
   // MARK: - Keys

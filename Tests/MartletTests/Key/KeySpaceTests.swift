@@ -116,7 +116,7 @@ import Testing
       #expect(error?.kind == .keyType && error.says("'k'") && error.says("\(type)"))
     }
     let error = #expect(throws: EngineError.self) { try KeyRig(["user"], Schema([Field("k", .utf8)])) }
-    #expect(error?.kind == .schemaMismatch && error.says("'user'") && error.says("'k'"))
+    #expect(error?.kind == .missingColumn && error.says("'user'") && error.says("'k'"))
   }
 
   /// A column of type null has rows, and never a key.

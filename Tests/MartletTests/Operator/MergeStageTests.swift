@@ -31,7 +31,7 @@ import Testing
     var turn = favoured
     func note(_ watermark: Int64?) { if let watermark { merged.append(.watermark(watermark)) } }
     while true {
-      for side in [InputSide.left, .right] where rest[side]!.isEmpty {
+      for side in rightFirst ? [InputSide.right, .left] : [.left, .right] where rest[side]!.isEmpty {
         if rightFirst, side == .left, !rest[.right]!.isEmpty { continue }
         note(valve.finish(side.rawValue).watermark)
       }

@@ -139,7 +139,7 @@ import Testing
     let right = try rig(Wrong())
     _ = try right.run("1:5")
     let missing = #expect(throws: EngineError.self) { try right.run("2:5") }
-    #expect(missing?.kind == .schemaMismatch && missing?.message.contains("'v'") == true)
+    #expect(missing?.kind == .missingColumn && missing?.message.contains("'v'") == true)
     struct Nowhere: CoProcessFunction {
       let other = InputColumn<Int64>("w")
       func onEvent(key: Key, batch: Record, row: Int, context: Context) throws {}
@@ -217,7 +217,7 @@ import Testing
       try Harness(
         connecting: Tells { _, _ in "" }, keys: ("a", "b"), left: Schema([Field("a", .int8)]), right: Schema([]))
     }
-    #expect(missing?.kind == .schemaMismatch && missing?.message.contains("'b'") == true)
+    #expect(missing?.kind == .missingColumn && missing?.message.contains("'b'") == true)
   }
 
   @Test func broadcastStatesAreForBroadcasts() throws {

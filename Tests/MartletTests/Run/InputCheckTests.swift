@@ -27,21 +27,21 @@ import Testing
 
   @Test func keyColumn() throws {
     let missing = try failure(key: "user", Reads(column: InputColumn<Int64>("k")))
-    #expect(missing?.kind == .schemaMismatch && missing.says("'user'") && missing?.operatorName == "op")
+    #expect(missing?.kind == .missingColumn && missing.says("'user'") && missing?.operatorName == "op")
     let float = try failure(key: "x", Reads(column: InputColumn<Int64>("k")))
     #expect(float?.kind == .keyType && float.says("'x'") && float.says("cast") && float?.operatorName == "op")
   }
 
   @Test func timestampColumn() throws {
     let missing = try failure(timestamp: "when", Reads(column: InputColumn<Int64>("k")))
-    #expect(missing?.kind == .schemaMismatch && missing.says("'when'") && missing.says("'t'"))
+    #expect(missing?.kind == .missingColumn && missing.says("'when'") && missing.says("'t'"))
     let text = try failure(timestamp: "s", Reads(column: InputColumn<Int64>("k")))
     #expect(text?.kind == .schemaMismatch && text.says("'s'") && text.says("utf8"))
   }
 
   @Test func inputColumns() throws {
     let missing = try failure(Reads(column: InputColumn<Int64>("amount")))
-    #expect(missing?.kind == .schemaMismatch && missing.says("'amount'") && missing?.operatorName == "op")
+    #expect(missing?.kind == .missingColumn && missing.says("'amount'") && missing?.operatorName == "op")
     let text = try failure(Reads(column: InputColumn<Int64>("s")))
     #expect(text?.kind == .schemaMismatch && text.says("'s'") && text.says("Int64"))
     #expect(try failure(Reads(column: InputColumn<Double>("k"))) == nil, "integers read as Double")

@@ -203,6 +203,34 @@ import Testing
     #expect(rows.map { $0[0].plain } == ["a:event", "a:timer", "quiet:event"])
   }
 
+  /// The source only goes on once what has expired is gone, which nobody touches.
+  @Test func expiredStateGoesWhileTheSourceWaits() throws {
+    struct Keeps: ProcessFunction {
+      let values = ValueState<Int64>("values", ttl: try! StateTTL(milliseconds: 5))
+      let lists = ListState<String>("lists", ttl: try! StateTTL(milliseconds: 5))
+      let maps = MapState<String, Int64>("maps", ttl: try! StateTTL(milliseconds: 5))
+      func onEvent(key: Key, batch: Record, row: Int, context: Context) throws {
+        values.set(1)
+        lists.extend(["one", "two"])
+        maps.put(key.string, 2)
+        // So that the job wakes now and then; it stays pending.
+        try context.registerProcessingTimeTimer(context.processingTime + 3_600_000)
+      }
+    }
+    let gate = try Gate(["a", "b", "c"])
+    let job = Job(atEnd: .keep)
+    try job.addSource(gate)
+    try job.addProcess(ProcessSpec("keeps", by: "k", Keeps()))
+    var entries: [Int64] = []
+    job.poll = { [unowned job] in
+      guard gate.isWaiting.isSet else { return }
+      entries.append(job.report.stateEntries)
+      if entries.last == 0 { gate.mayPass.set() }
+    }
+    let (_, error) = job.drain()
+    #expect(error == nil && entries.last == 0 && job.report.timersPending == 3)
+  }
+
   @Test func anErrorOfTheSourceReachesTheJobsThread() throws {
     let job = try gated(try Gate(["a", "b"], then: Boom(at: 3)), opens: true)
     let (rows, error) = job.drain()

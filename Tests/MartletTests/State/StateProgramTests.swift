@@ -52,6 +52,7 @@ import Testing
       } else {
         rig.table.commitCall()
       }
+      #expect(rig.table.entryCount == stored(rig))
     }
     for slot in UInt32(0)..<4 { try compare(rig, model, slot, now) }
     // Everything goes, and every slot's count with it.
@@ -59,7 +60,22 @@ import Testing
       for column in rig.table.columns { column.clear(slot) }
       #expect(rig.slots.live[Int(slot)] == 1)
     }
-    #expect(rig.table.memoryBytes < 2_000)
+    #expect(rig.table.entryCount == 0 && rig.table.memoryBytes < 2_000)
+  }
+
+  /// What the columns hold, counted one by one.
+  private func stored(_ rig: StateRig) -> Int {
+    var count = 0
+    for slot in UInt32(0)..<4 {
+      for column in rig.table.columns {
+        switch column {
+        case let list as ListStateColumn: list.forEachStored(slot) { _, _ in count += 1 }
+        case let map as MapStateColumn: map.forEachStored(slot) { _, _, _ in count += 1 }
+        default: count += column.isSet(slot) ? 1 : 0
+        }
+      }
+    }
+    return count
   }
 
   private func perform(

@@ -26,7 +26,8 @@ class Debounce(mt.ProcessFunction):
     last_bid = mt.ValueState("last_bid")
 
     def on_event(self, auction, bid, row, ctx):
-        if any(timer.time_ms < ctx.timestamp for timer in ctx.timers()):
+        quiet_ms = ctx.timer("quiet")
+        if quiet_ms is not None and quiet_ms < ctx.timestamp:
             self.end_burst(ctx)
         self.last_bid.set(bid.to_dict())
         ctx.register_event_time_timer(ctx.timestamp + QUIET_MS, name="quiet")

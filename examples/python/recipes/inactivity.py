@@ -25,10 +25,10 @@ LIMITS = {"notice": 2 * DAY_MS, "alarm": 7 * DAY_MS}
 
 class Inactivity(mt.ProcessFunction):
     def on_event(self, connection, flight, row, ctx):
-        for timer in ctx.timers():
-            if timer.time_ms < ctx.timestamp:
-                self.report(connection, timer.name, timer.time_ms, ctx)
         for name, limit in LIMITS.items():
+            due_ms = ctx.timer(name)
+            if due_ms is not None and due_ms < ctx.timestamp:
+                self.report(connection, name, due_ms, ctx)
             ctx.register_event_time_timer(ctx.timestamp + limit, name=name)
 
     def on_timer(self, connection, fire_time_ms, ctx):

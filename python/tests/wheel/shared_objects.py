@@ -1,4 +1,6 @@
-"""Checks the two shared objects of an installed wheel: what they show, what they need, where they look for it.
+"""Checks the shared objects of an installed wheel: what they show, what they need, where they look for it.
+
+Two are ours; those in martlet.libs, RocksDB and what it needs, were put there by auditwheel under names of their own.
 
 Run by `make test-wheel` with the Python of an environment that has nothing but the wheel. Needs binutils.
 """
@@ -40,6 +42,16 @@ def dynamic_entries(library: Path, tag: str) -> set[str]:
     return set(re.findall(rf"\({tag}\)[^\[]*\[([^\]]*)\]", tool_output("readelf", "-d", "-W", str(library))))
 
 
+def link_problems(library: Path, needed: set[str], run_paths: set[str]) -> list[str]:
+    problems = []
+    if missing := sorted(dynamic_entries(library, "NEEDED") - needed):
+        problems.append(f"needs {missing}, which a wheel cannot count on")
+    entries = dynamic_entries(library, "RUNPATH") | dynamic_entries(library, "RPATH")
+    if paths := sorted({path for entry in entries for path in entry.split(":")} - run_paths):
+        problems.append(f"looks for libraries in {paths}, which are folders of the machine that built it")
+    return [f"{library.name}: {problem}" for problem in problems]
+
+
 def problems_of(library: Path, prefix: str, needed: set[str]) -> list[str]:
     exported = exported_symbols(library)
     problems = []
@@ -47,11 +59,22 @@ def problems_of(library: Path, prefix: str, needed: set[str]) -> list[str]:
         problems.append(f"shows {len(strangers)} symbols that do not begin with {prefix}: {strangers[:5]}")
     if not exported:
         problems.append(f"shows no {prefix} symbol at all")
-    if missing := sorted(dynamic_entries(library, "NEEDED") - needed):
-        problems.append(f"needs {missing}, which a wheel cannot count on")
-    if paths := sorted((dynamic_entries(library, "RUNPATH") | dynamic_entries(library, "RPATH")) - {"$ORIGIN"}):
-        problems.append(f"looks for libraries in {paths}, which are folders of the machine that built it")
-    return [f"{library.name}: {problem}" for problem in problems]
+    named = [f"{library.name}: {problem}" for problem in problems]
+    return named + link_problems(library, needed, {"$ORIGIN", "$ORIGIN/../martlet.libs"})
+
+
+def bundled_problems(bundled: dict[str, Path]) -> list[str]:
+    """RocksDB is there, and what is there finds the rest there."""
+    problems = []
+    if not any(name.startswith("librocksdb-") for name in bundled):
+        problems.append(f"martlet.libs: has no RocksDB, only {sorted(bundled)}")
+    for name, library in bundled.items():
+        # Two copies of one name in a process would be taken for one.
+        if not re.match(r"lib\w+-[0-9a-f]{8}\.so", name):
+            problems.append(f"{name}: has no name of its own, so that another package's library could be taken for it")
+        # zlib is on every machine that has Python, and what manylinux allows.
+        problems += link_problems(library, SYSTEM_LIBRARIES | {"libz.so.1"} | set(bundled), {"$ORIGIN"})
+    return problems
 
 
 def main() -> int:
@@ -63,7 +86,11 @@ def main() -> int:
     library = package / "libmartlet.so"
     extensions = sorted(package.glob("_engine*.so"))
     problems = [] if len(extensions) == 1 else [f"{package}: {len(extensions)} extension modules instead of one"]
-    problems += problems_of(library, "martlet_", SYSTEM_LIBRARIES)
+    bundled = {path.name: path for path in (package.parent / "martlet.libs").glob("*.so*")}
+    problems += bundled_problems(bundled)
+    problems += problems_of(library, "martlet_", SYSTEM_LIBRARIES | set(bundled))
+    if not any(name.startswith("librocksdb-") for name in dynamic_entries(library, "NEEDED")):
+        problems.append(f"{library.name}: is not linked with the RocksDB of the wheel")
     for extension in extensions:
         problems += problems_of(extension, "PyInit_", SYSTEM_LIBRARIES | {"libmartlet.so"})
         if "libmartlet.so" not in dynamic_entries(extension, "NEEDED"):
@@ -72,7 +99,8 @@ def main() -> int:
         print(problem, file=sys.stderr)
     if not problems:
         size, symbols = library.stat().st_size / 1e6, len(exported_symbols(library))
-        print(f"libmartlet.so ({size:.1f} MB): {symbols} symbols, martlet_* only; needs the C and C++ run time only")
+        print(f"libmartlet.so ({size:.1f} MB): {symbols} symbols, martlet_* only; needs the C and C++ run time,")
+        print(f"and of the wheel: {', '.join(sorted(bundled))}")
     return bool(problems)
 
 

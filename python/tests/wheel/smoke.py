@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import Path
 
 import martlet as mt
 from martlet import ProcessFunction, ValueState, apply_process_function
@@ -91,7 +92,12 @@ def main() -> None:
     else:
         raise AssertionError("a float key was accepted")
 
-    print(f"martlet {mt.__version__} on Python {sys.version.split()[0]}: smoke test passed")
+    rocksdb = mt.__features__["rocksdb"]
+    assert rocksdb.count(".") == 2, rocksdb
+    loaded = [line for line in Path("/proc/self/maps").read_text().splitlines() if "librocksdb" in line]
+    assert loaded and all("martlet.libs" in line for line in loaded), f"RocksDB is not that of the wheel: {loaded}"
+
+    print(f"martlet {mt.__version__} with RocksDB {rocksdb} on Python {sys.version.split()[0]}: smoke test passed")
 
 
 if __name__ == "__main__":

@@ -35,16 +35,41 @@ final class InstanceRunner {
         result.failure = result.failure ?? failure(error)
       }
     }
-    result.counters = process.counters
+    count(work, &result)
     result.nextWake = process.parts?.timers.processing.nextWake
     return result
   }
+
+  /// The sizes of states are looked at now and then only, and at the end.
+  private func count(_ work: InstanceWork, _ result: inout InstanceResult) {
+    let isChunk =
+      switch work {
+      case .chunk, .merged: true
+      default: false
+      }
+    if isChunk, result.failure == nil, process.parts != nil {
+      result.counters = process.quickCounters
+      workSinceSizes += 1
+      guard workSinceSizes >= InstanceRunner.workBetweenSizes else {
+        (result.counters.stateEntries, result.counters.stateBytes) = sizes
+        return
+      }
+    }
+    workSinceSizes = 0
+    result.counters = process.counters
+    sizes = (result.counters.stateEntries, result.counters.stateBytes)
+  }
+
+  private var workSinceSizes = 0
+  private var sizes = (entries: 0, bytes: 0)
+  private static let workBetweenSizes = 256
 
   private func mayDo(_ work: InstanceWork) -> Bool {
     switch work {
     case .open: true
     case .close: isOpen
-    case .chunk, .watermarks, .tick, .declare, .endTimers, .endKeys: !hasFailed && !skips.load(ordering: .relaxed)
+    case .chunk, .merged, .watermarks, .tick, .declare, .endTimers, .endKeys:
+      !hasFailed && !skips.load(ordering: .relaxed)
     }
   }
 
@@ -53,7 +78,11 @@ final class InstanceRunner {
     case .open(let opening):
       isOpen = true
       prepare(opening.lanes)
-      try process.open(inputSchema: opening.left)
+      if process.kind == .process {
+        try process.open(inputSchema: opening.left)
+      } else {
+        try process.open(left: opening.left, right: opening.right)
+      }
     case .chunk(let chunk):
       let ordered = OrderedChunk(chunk.positions, total: chunk.recordCount)
       try withExtendedLifetime(chunk.owner) {
@@ -62,6 +91,14 @@ final class InstanceRunner {
             batch: chunk.batch,
             selection: RowSelection(start: 0, count: chunk.rows.count, rows: chunk.rows.baseAddress),
             timestamps: chunk.timestamps, marks: chunk.marks, firstRecord: chunk.firstRecord, ordered: ordered))
+      }
+    case .merged(let chunk):
+      try withExtendedLifetime(chunk.owner) {
+        try process.process(
+          MergedChunk(
+            left: chunk.left, right: chunk.right, rows: chunk.rows, timestamps: chunk.timestamps, marks: chunk.marks,
+            firstLeft: chunk.firstLeft, firstRight: chunk.firstRight,
+            ordered: OrderedChunk(chunk.positions, total: chunk.recordCount)))
       }
     case .watermarks(let watermarks):
       for (phase, watermark) in watermarks.enumerated() {

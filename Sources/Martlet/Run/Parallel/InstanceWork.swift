@@ -32,6 +32,7 @@ enum InstanceWork {
   /// First, once.
   case open(InstanceOpening)
   case chunk(InstanceChunk)
+  case merged(InstanceMergedChunk)
   /// Watermarks without records.
   case watermarks([Int64])
   /// Fire the processing-time timers that the clock has passed.
@@ -49,9 +50,9 @@ enum InstanceWork {
 
 /// What an instance is told before anything else.
 struct InstanceOpening {
-  /// Of the input (left, main); nil if it ended without ever having one.
+  /// Of the input (left, main); nil if it ended without ever having one, or, of two, is not known yet.
   let left: Schema?
-  /// Of the right or broadcast side of an operator with two inputs.
+  /// The same of the right or broadcast side of an operator with two inputs.
   let right: Schema?
   /// The outputs that somebody takes. Rows of others are counted and dropped by the instance.
   let lanes: [LaneUse]
@@ -82,6 +83,30 @@ struct InstanceChunk: @unchecked Sendable {
   /// How many records the whole chunk has.
   let recordCount: Int
   let owner: AnyObject
+  /// The rows of the batch from the chunk's first record to its last, of all instances: what worker processes are sent. Nil: from the
+  /// first to the last of `rows`.
+  var span: Range<Int>?
+}
+
+/// The same for two inputs. Broadcast records are in the chunk of every instance.
+struct InstanceMergedChunk: @unchecked Sendable {
+  // Written by the coordinator before it is sent, read by the instances.
+
+  /// Those of the whole chunk, also where none of the instance's records is in one.
+  let left: RecordBatch?
+  let right: RecordBatch?
+  let firstLeft: Int64
+  let firstRight: Int64
+  /// As `MergedChunk.rows`.
+  let rows: UnsafeBufferPointer<UInt32>
+  let positions: UnsafeBufferPointer<UInt32>
+  let timestamps: UnsafePointer<Int64>?
+  let marks: UnsafeBufferPointer<WatermarkMark>
+  let recordCount: Int
+  let owner: AnyObject
+  /// As `InstanceChunk.span`, of either side.
+  let leftSpan: Range<Int>
+  let rightSpan: Range<Int>
 }
 
 /// What came of one piece of work.

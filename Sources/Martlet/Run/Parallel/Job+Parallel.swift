@@ -43,8 +43,7 @@ extension Job {
         try fronts[process].instance(place, policies, clock)
       }
     self.transport = transport
-    // Those of two inputs are one instance on the job's thread.
-    for (process, front) in fronts.enumerated() where front.kind == .process {
+    for (process, front) in fronts.enumerated() {
       var links: [any InstanceLink] = []
       func place(_ instance: Int) -> InstancePlace {
         InstancePlace(
@@ -64,7 +63,8 @@ extension Job {
     for index in operators.indices where operators[index].hasWorkUnderWay {
       do { try operators[index].collectOldest() } catch {
         try failed(index)
-        throw error
+        try deferFailure(of: index, error)
+        continue
       }
       try flush(index)
     }
@@ -85,7 +85,7 @@ extension Job {
     guard hasWorkUnderWay else { return }
     do { try operators[index].collectAll() } catch {
       try failed(index)
-      throw error
+      return try deferFailure(of: index, error)
     }
     try flush(index)
     for follower in followers(of: index) { try settle(follower) }
@@ -100,6 +100,7 @@ extension ProcessOperator {
     let clock = clock.runsByItself ? clock : ManualClock(clock.now())
     let process = try ProcessOperator(mine, policies, clock: clock)
     process.rejectsNullTimestamps = rejectsNullTimestamps
+    process.rejectsNullRight = rejectsNullRight
     if place.instance > 0, let shared = mine.handles.shared(with: spec.handles) {
       throw EngineError(
         .invalidArgument,

@@ -13,11 +13,15 @@ final class ParallelOperator: Operator {
   /// Called now and then while instances are waited for; what it throws stops the job.
   private let poll: () throws -> Void
   private var partitioner: KeyPartitioner?
+  /// Only for two inputs.
+  private var twoInputs: TwoInputPartitioner?
   private var mergers: [LaneMerger] = []
   private var pending: [PendingWork] = []
   private var spare: [ChunkPartition] = []
   private var latest: [InstanceResult]
   private var tickIsUnderWay = false
+  /// See FirstRecords.swift.
+  var firstRecords = 0
   private var watermark = EventTime.min
   /// Of the work that is merged; kept for its memory.
   private var passedMarks: [PassedMark] = []
@@ -51,19 +55,32 @@ final class ParallelOperator: Operator {
     partitioner?.free()
     partitioner = KeyPartitioner(keySchema, parallelism: place.parallelism, maxParallelism: place.maxParallelism)
     try front.declareEngineOutputs(inputSchema)
+    inputSchemaAtOpen = inputSchema
+    try openInstances(inputSchema, nil)
+  }
+
+  func open(left: Schema?, right: Schema?) throws {
+    try located { () throws(EngineError) in
+      twoInputs = try TwoInputPartitioner(front, place, left: left, right: right)
+    }
+    try openInstances(left, right)
+  }
+
+  private func openInstances(_ left: Schema?, _ right: Schema?) throws {
     mergers = ([lane] + sides.lanes).filter { $0.isKept || $0.forwards }.map { LaneMerger($0) }
     let uses = mergers.map { InstanceOpening.LaneUse(tag: $0.lane.tag, needsTimestamps: $0.lane.forwards) }
-    inputSchemaAtOpen = inputSchema
-    try sendToAll(.open(InstanceOpening(left: inputSchema, right: nil, lanes: uses)), as: .other)
+    isOpen = true
+    try sendToAll(.open(InstanceOpening(left: left, right: right, lanes: uses)), as: .other)
+    if watermark > EventTime.min { try sendToAll(.watermarks([watermark]), as: .other) }
     try collectAll()
-    if front.context.watermark > EventTime.min {
-      try finish([WatermarkMark(position: 0, watermark: front.context.watermark)])
-    }
   }
 
   private var inputSchemaAtOpen: Schema?
+  private var isOpen = false
 
   func close() throws {
+    guard isOpen else { return }
+    isOpen = false
     var failure: (any Error)?
     for link in links { link.skipWaitingWork() }
     // What is under way is waited for and dropped: a callback cannot be stopped from outside.
@@ -93,6 +110,15 @@ final class ParallelOperator: Operator {
     if let schema = inputSchemaAtOpen, let misfit = schema.misfit(of: chunk.batch.schema) {
       throw front.context.located(misfit)
     }
+    guard awaitsFirstRow else { return try deal(chunk) }
+    let count = chunk.selection.count
+    try inParts(count) { part in
+      let marks = ParallelOperator.marks(chunk.marks, of: part, total: count)
+      try marks.withUnsafeBufferPointer { try deal(chunk.part(part, $0)) }
+    }
+  }
+
+  private func deal(_ chunk: Chunk) throws {
     let partition = spare.popLast() ?? ChunkPartition(parallelism: links.count)
     partition.deal(chunk, by: &partitioner!)
     var work = PendingWork(.chunk(partition), links.count)
@@ -108,18 +134,43 @@ final class ParallelOperator: Operator {
     try collectFinished()
   }
 
-  func finish(watermark: Int64) throws { try finish([WatermarkMark(position: 0, watermark: watermark)]) }
-
-  func finish(_ marks: [WatermarkMark]) throws {
-    guard !marks.isEmpty else { return }
-    // Before `open` no instance has timers: the watermark only goes on.
-    guard partitioner != nil else {
-      for mark in marks { try front.finish(watermark: mark.watermark) }
-      return
+  func process(_ merged: MergedChunk) throws {
+    guard awaitsFirstRow else { return try deal(merged) }
+    let count = merged.rows.count
+    try inParts(count) { part in
+      let marks = ParallelOperator.marks(merged.marks, of: part, total: count)
+      try marks.withUnsafeBufferPointer { try deal(merged.part(part, $0)) }
     }
+  }
+
+  private func deal(_ merged: MergedChunk) throws {
+    let partition = spare.popLast() ?? ChunkPartition(parallelism: links.count)
+    try located { () throws(EngineError) in try twoInputs?.deal(merged, to: partition) }
+    for (instance, link) in links.enumerated() { try link.send(.merged(partition.mergedShare(of: instance)), now: now) }
+    pending.append(PendingWork(.chunk(partition), links.count))
+    try collectFinished()
+  }
+
+  func finish(watermark: Int64) throws {
+    let marks = [WatermarkMark(position: 0, watermark: watermark)]
+    try marks.withUnsafeBufferPointer { try finish($0) }
+  }
+
+  func finish(_ marks: UnsafeBufferPointer<WatermarkMark>) throws {
+    guard !marks.isEmpty else { return }
+    // Before the instances are open there are no timers, and watermarks only go on.
+    guard isOpen else { return noteBeforeOpen(marks) }
     let marks = marks.map { WatermarkMark(position: 0, watermark: $0.watermark) }
     try sendToAll(.watermarks(marks.map(\.watermark)), as: .watermarks(marks))
     try collectFinished()
+  }
+
+  private func noteBeforeOpen(_ marks: UnsafeBufferPointer<WatermarkMark>) {
+    for mark in marks where mark.watermark > watermark {
+      watermark = mark.watermark
+      lane.note(watermark)
+      for side in sides.lanes { side.note(watermark) }
+    }
   }
 
   // MARK: - Processing time
@@ -131,6 +182,9 @@ final class ParallelOperator: Operator {
     try collectFinished()
     return true
   }
+
+  /// Instances sweep with their work: every chunk and every tick.
+  func sweepExpired() {}
 
   private var nextWake: Int64? { latest.lazy.compactMap(\.nextWake).min() }
 
@@ -169,7 +223,9 @@ final class ParallelOperator: Operator {
     pending.append(PendingWork(kind, links.count))
   }
 
-  var hasWorkUnderWay: Bool { !pending.isEmpty }
+  var hasWorkUnderWay: Bool { !pending.isEmpty && !hasFailed }
+  /// What is under way after a failure is never merged.
+  private var hasFailed = false
 
   /// Until the main output has its schema, instances do not run ahead, so that what decides it is known before most of them emit.
   private var mayRunAhead: Bool {
@@ -179,22 +235,22 @@ final class ParallelOperator: Operator {
   /// Takes what has come, and waits where too much is under way.
   private func collectFinished() throws {
     let depth = mayRunAhead ? ParallelOperator.depth : 0
-    while pending.count > depth { try collectOldest() }
+    while hasWorkUnderWay, pending.count > depth { try collectOldest() }
     while try gatherOldest(within: 0) { try mergeOldest() }
   }
 
   /// Waits for the oldest work under way and merges what came of it.
   func collectOldest() throws {
-    guard !pending.isEmpty else { return }
+    guard hasWorkUnderWay else { return }
     while try !gatherOldest(within: SourceStage.longestWait) { try poll() }
     try mergeOldest()
   }
 
-  func collectAll() throws { while !pending.isEmpty { try collectOldest() } }
+  func collectAll() throws { while hasWorkUnderWay { try collectOldest() } }
 
   /// Takes the results of the oldest work as far as they have come; whether all have.
   private func gatherOldest(within wait: Int64) throws -> Bool {
-    guard !pending.isEmpty else { return false }
+    guard hasWorkUnderWay else { return false }
     for instance in links.indices where pending[0].results[instance] == nil {
       guard let result = try links[instance].receive(within: wait) else { return false }
       pending[0].results[instance] = result
@@ -210,7 +266,7 @@ final class ParallelOperator: Operator {
     passedMarks.removeAll(keepingCapacity: true)
     switch work.kind {
     case .chunk(let partition):
-      if lane.forwards || sides.forward { pass(partition.marks, upTo: failed) }
+      pass(partition.marks, upTo: failed)
       partition.clear()
       spare.append(partition)
     case .watermarks(let marks):
@@ -221,7 +277,10 @@ final class ParallelOperator: Operator {
     try located { () throws(EngineError) in
       for merger in mergers { try merger.merge(results, passedMarks, upTo: failed) }
     }
-    if let failed { throw failed.failure.error }
+    if let failed {
+      hasFailed = true
+      throw failed.failure.error
+    }
     try tellSchemas(results)
   }
 

@@ -1,0 +1,63 @@
+/// Keys to be looked up together, in one block of memory that is used again and again.
+package final class KeyList {
+  private var bytes: UnsafeMutableRawPointer = reallocateBytes(nil, 4096)
+  private var capacity = 4096
+  /// Key `i` is the bytes from `ends[i - 1]` to `ends[i]`.
+  private var ends: UnsafeMutablePointer<Int> = .blocks(256)
+  private var endCapacity = 256
+  package private(set) var count = 0
+  private var size = 0
+
+  package init() {}
+
+  deinit {
+    freeBytes(bytes)
+    ends.freeBlocks()
+  }
+
+  /// Forgets the keys, and keeps the memory.
+  package func removeAll() {
+    count = 0
+    size = 0
+  }
+
+  /// Adds a key that is the two parts one after the other.
+  package func append(_ prefix: UnsafeRawBufferPointer, _ rest: UnsafeRawBufferPointer) {
+    appendBytes(prefix)
+    appendBytes(rest)
+    endKey()
+  }
+
+  package func append(_ key: UnsafeRawBufferPointer) {
+    appendBytes(key)
+    endKey()
+  }
+
+  package func append(_ key: [UInt8]) { key.withUnsafeBytes { append($0) } }
+
+  /// A key; valid until keys are added or removed.
+  package subscript(index: Int) -> UnsafeRawBufferPointer {
+    precondition(index >= 0 && index < count, "there are \(count) keys")
+    let start = index == 0 ? 0 : ends[index - 1]
+    return UnsafeRawBufferPointer(start: bytes + start, count: ends[index] - start)
+  }
+
+  private func appendBytes(_ part: UnsafeRawBufferPointer) {
+    guard let start = part.baseAddress else { return }
+    if size + part.count > capacity {
+      capacity = max(2 * capacity, size + part.count)
+      bytes = reallocateBytes(bytes, capacity)
+    }
+    (bytes + size).copyMemory(from: start, byteCount: part.count)
+    size += part.count
+  }
+
+  private func endKey() {
+    if count == endCapacity {
+      endCapacity *= 2
+      ends.growBlocks(to: endCapacity)
+    }
+    ends[count] = size
+    count += 1
+  }
+}

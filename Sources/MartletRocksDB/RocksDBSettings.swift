@@ -1,0 +1,66 @@
+import CRocksDB
+import Martlet
+
+/// The options a store is opened with: RocksDB's objects, freed when the last reference goes. Why they are as they are is in
+/// `docs/decisions/0013-rocksdb.md`.
+final class RocksDBSettings {
+  let options: OpaquePointer
+  let cache: OpaquePointer
+  private let table: OpaquePointer
+
+  init(_ store: StoreOptions, _ compression: Compression) {
+    let buffers = RocksDBSettings.writeBuffers(store.memoryLimit)
+    cache = rocksdb_cache_create_lru(store.memoryLimit - buffers)
+
+    table = rocksdb_block_based_options_create()
+    rocksdb_block_based_options_set_block_cache(table, cache)
+    // Indexes and filters count as cache, or they would grow with the state beyond any limit.
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1)
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1)
+    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1)
+    // Most keys that are looked up are new ones: a filter answers for the files that do not have them. Taken over by the options.
+    rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(10))
+    rocksdb_block_based_options_set_format_version(table, 5)
+    rocksdb_block_based_options_set_block_size(table, 4096)
+
+    options = rocksdb_options_create()
+    rocksdb_options_set_block_based_table_factory(options, table)
+    if case .create = store.access { rocksdb_options_set_create_if_missing(options, 1) }
+    rocksdb_options_set_create_missing_column_families(options, 1)
+    rocksdb_options_set_db_write_buffer_size(options, buffers)
+    rocksdb_options_set_write_buffer_size(options, buffers / 2)
+    rocksdb_options_set_max_total_wal_size(options, UInt64(2 * buffers))
+    rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1)
+    rocksdb_options_set_compression(options, compression.rawValue)
+    rocksdb_options_increase_parallelism(options, 2)
+    rocksdb_options_set_bytes_per_sync(options, 1 << 20)
+    // Below the usual limit of 1024 for the whole process.
+    rocksdb_options_set_max_open_files(options, 512)
+    // A torn end of the log is what a crash leaves; whatever is behind damage is not trusted.
+    rocksdb_options_set_wal_recovery_mode(options, Int32(rocksdb_point_in_time_recovery))
+    rocksdb_options_set_paranoid_checks(options, 1)
+    rocksdb_options_set_info_log_level(options, 2)
+    rocksdb_options_set_keep_log_file_num(options, 2)
+    rocksdb_options_set_max_log_file_size(options, 1 << 20)
+    rocksdb_options_set_stats_dump_period_sec(options, 0)
+    rocksdb_options_set_stats_persist_period_sec(options, 0)
+  }
+
+  deinit {
+    rocksdb_options_destroy(options)
+    rocksdb_block_based_options_destroy(table)
+    rocksdb_cache_destroy(cache)
+  }
+
+  /// A quarter of the memory is for what was not written to files yet, up to 128 MiB; the rest is the block cache. (The C interface
+  /// of RocksDB 7 cannot charge one to the other.)
+  private static func writeBuffers(_ memoryLimit: Int) -> Int { min(memoryLimit / 4, 128 << 20) }
+
+  /// Fast ones first. Which of them a build of RocksDB has shows when a store is opened.
+  enum Compression: Int32, CaseIterable {
+    case lz4 = 4
+    case zstd = 7
+    case snappy = 1
+    case none = 0
+  }
+}

@@ -1,0 +1,92 @@
+import CRocksDB
+import Martlet
+
+extension RocksDBStore {
+  package func get(_ keys: KeyList, in family: StoreFamily, _ receive: (Int, UnsafeRawBufferPointer?) -> Void)
+    throws(EngineError)
+  {
+    let database = try usable("read")
+    guard Int(family.index) < families.count else { throw unknownFamily(Int(family.index)) }
+    guard let handle = database.families[Int(family.index)] else {
+      for index in 0..<keys.count { receive(index, nil) }
+      return
+    }
+    let lookup = RocksDBLookup(keys)
+    if let error = lookup.run(database, handle) {
+      let error = error.engineError("read", path)
+      fail(error)
+      throw error
+    }
+    lookup.deliver(receive)
+  }
+
+  package func cursor(_ family: StoreFamily, _ range: KeyRange) throws(EngineError) -> any StoreCursor {
+    let database = try usable("read")
+    guard Int(family.index) < families.count else { throw unknownFamily(Int(family.index)) }
+    return RocksDBCursor(self, database, database.families[Int(family.index)], range)
+  }
+}
+
+/// One batched lookup: the arrays that the C interface wants, and the values that it gives, which are freed with it.
+///
+/// The values stay where RocksDB has them, in a block of the cache or in its buffer; only what tells where is allocated per key, by
+/// RocksDB.
+private final class RocksDBLookup {
+  private let count: Int
+  private let keys: UnsafeMutablePointer<UnsafePointer<CChar>?>
+  private let sizes: UnsafeMutablePointer<Int>
+  private let values: UnsafeMutablePointer<OpaquePointer?>
+  private let errors: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+
+  init(_ list: KeyList) {
+    count = list.count
+    keys = .allocate(capacity: count)
+    sizes = .allocate(capacity: count)
+    values = .allocate(capacity: count)
+    errors = .allocate(capacity: count)
+    values.initialize(repeating: nil, count: count)
+    errors.initialize(repeating: nil, count: count)
+    for index in 0..<count {
+      let key = list[index]
+      keys[index] = key.chars
+      sizes[index] = key.count
+    }
+  }
+
+  deinit {
+    for index in 0..<count {
+      if let value = values[index] { rocksdb_pinnableslice_destroy(value) }
+      if let error = errors[index] { rocksdb_free(error) }
+    }
+    keys.deallocate()
+    sizes.deallocate()
+    values.deallocate()
+    errors.deallocate()
+  }
+
+  /// The first error, if there is any.
+  func run(_ database: RocksDBDatabase, _ family: OpaquePointer) -> RocksDBError? {
+    if count == 0 { return nil }
+    rocksdb_batched_multi_get_cf(
+      database.database, database.readOptions, family, count, keys, sizes, values, errors, false)
+    for index in 0..<count {
+      if let error = errors[index] {
+        errors[index] = nil
+        return RocksDBError(error)
+      }
+    }
+    return nil
+  }
+
+  func deliver(_ receive: (Int, UnsafeRawBufferPointer?) -> Void) {
+    for index in 0..<count {
+      guard let value = values[index] else {
+        receive(index, nil)
+        continue
+      }
+      var size = 0
+      let bytes = rocksdb_pinnableslice_value(value, &size)
+      receive(index, UnsafeRawBufferPointer(start: bytes, count: size))
+    }
+  }
+}
