@@ -6,11 +6,14 @@ import contextlib
 import gc
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import martlet as mt
+from martlet.sinks import storage
 from martlet.sources.rows import batch_of
 
 SCHEMA = mt.Schema({"id": int, "text": str})
@@ -138,6 +141,28 @@ def abandon(sink: Any) -> None:
     gc.collect(0)
 
 
-def batches_of_rows(rows: list[dict[str, Any]], size: int) -> Iterator[mt.RecordBatch]:
-    for start in range(0, len(rows), size):
-        yield batch(rows[start : start + size])
+CALLS = ["create", "sync", "sync_directory", "rename", "remove", "remove_tree", "make_directory"]
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, at: int, error: type[BaseException], *, after: bool) -> list[str]:
+    """Every call to the file system is counted; that of number `at` fails, or the process dies before or after it."""
+    log: list[str] = []
+
+    def wrap(name: str) -> None:
+        real = getattr(storage, name)
+
+        def call(*arguments: Any) -> Any:
+            log.append(name)
+            is_it = len(log) == at
+            if is_it and not after:
+                raise error(f"{name} fails")
+            result = real(*arguments)
+            if is_it:
+                raise error(f"{name} fails")
+            return result
+
+        monkeypatch.setattr(storage, name, call)
+
+    for name in CALLS:
+        wrap(name)
+    return log

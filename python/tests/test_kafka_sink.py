@@ -200,7 +200,7 @@ def test_an_older_checkpoint(broker: Broker, tmp_path: Path) -> None:
 
 def test_a_broker_that_is_not_there(tmp_path: Path) -> None:
     nowhere = mt.KafkaSink("t", bootstrap="127.0.0.1:1", timeout="500ms", config={"log_level": 0})
-    with pytest.raises(mt.SinkError, match="KafkaSink: topic 't': cannot be written: .*Nothing is lost"):
+    with pytest.raises(mt.SinkError, match=r"KafkaSink: topic 't': cannot be written: .*Nothing is lost"):
         mt.stream(records(1)).run(nowhere)
     for options, message in (({"topic": ""}, "topic=''"), ({"value": "avro"}, "value='avro'"), ({"key": []}, "key=")):
         with pytest.raises(mt.ConfigError, match=message):

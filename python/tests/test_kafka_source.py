@@ -69,7 +69,7 @@ def test_two_partitions(broker: Broker) -> None:
 
 
 def test_a_checkpoint_inside_a_batch(broker: Broker) -> None:
-    """The offset before a batch, and rows of it that were processed: whatever comes meanwhile, the same rows are there."""
+    """The offset before a batch, and rows of it that were processed: whatever comes meanwhile, the same rows follow."""
     topic = broker.topic(2)
     broker.produce(topic, values(0, 20))
     broker.produce(topic, values(100, 120), 1)

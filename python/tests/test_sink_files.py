@@ -16,10 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sinks_and_sources import Crash, Engine, abandon, all_rows, batch, dying, finish, records, run_to_the_end
+from sinks_and_sources import Crash, Engine, abandon, all_rows, batch, dying, failing, finish, records, run_to_the_end
 
 import martlet as mt
-from martlet.sinks import storage
 
 pytestmark = pytest.mark.usefixtures("without_fsync")
 
@@ -58,33 +57,6 @@ def test_killed_anywhere(tmp_path_factory: pytest.TempPathFactory, seed: int, n:
     directory = tmp_path_factory.mktemp("out")
     run_to_the_end(lambda: mt.JsonlSink(directory, max_rows=5), records(n), directory, seed)
     assert read("jsonl", directory) == records(n)
-
-
-CALLS = ["create", "sync", "sync_directory", "rename", "remove", "remove_tree", "make_directory"]
-
-
-def failing(monkeypatch: pytest.MonkeyPatch, at: int, error: type[BaseException], *, after: bool) -> list[str]:
-    """Every call to the file system is counted; that of number `at` fails, or the process dies before or after it."""
-    log: list[str] = []
-
-    def wrap(name: str) -> None:
-        real = getattr(storage, name)
-
-        def call(*arguments: Any) -> Any:
-            log.append(name)
-            is_it = len(log) == at
-            if is_it and not after:
-                raise error(f"{name} fails")
-            result = real(*arguments)
-            if is_it:
-                raise error(f"{name} fails")
-            return result
-
-        monkeypatch.setattr(storage, name, call)
-
-    for name in CALLS:
-        wrap(name)
-    return log
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -294,7 +266,7 @@ def test_calls_out_of_order(tmp_path: Path) -> None:
 
 
 def test_json_of_every_type(tmp_path: Path) -> None:
-    zone = datetime.timezone.utc
+    zone = datetime.UTC
     row = {
         "t": datetime.datetime(2026, 1, 2, 3, 4, 5, 678900),
         "z": datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=zone),
@@ -328,3 +300,20 @@ def test_parquet_without_pyarrow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     with pytest.raises(ImportError, match="ParquetSink needs the package pyarrow: pip install pyarrow"):
         mt.ParquetSink(tmp_path)
     assert pa is not None
+
+
+def test_what_is_on_disk_when(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A name never reaches the disk before what it stands for."""
+    sink = mt.JsonlSink(tmp_path, max_rows=1)
+    sink.open("job")
+    sink.recover(None)
+    log = failing(monkeypatch, 0, Crash, after=False)
+    sink.write(batch(records(2)))
+    assert [call for call in log if not call.endswith("directory")] == ["create", "sync"] * 2
+    log.clear()
+    sink.prepare(1)
+    assert log == ["sync_directory", "rename", "sync_directory"]
+    log.clear()
+    sink.commit(1)
+    assert log == ["rename", "rename", "sync_directory", "remove_tree", "sync_directory"]
+    sink.close()

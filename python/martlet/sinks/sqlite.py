@@ -108,7 +108,8 @@ class SqliteSink(DeliverySink):
                     )
                 connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # a full disk may have ended it already
+                    connection.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
             raise self._failed(f"checkpoint {mark.checkpoint} cannot be committed", error) from error

@@ -150,8 +150,10 @@ class Topics:
 
     def _some(self, most: int, wait_s: float) -> list[Any]:
         """What the client has, as soon as it has anything: it would wait to fill the whole list."""
-        first = self._consumer.consume(1, wait_s)
-        return first + self._consumer.consume(most - 1, 0) if first and most > 1 else first
+        found: list[Any] = self._consumer.consume(1, wait_s)
+        if found and most > 1:
+            found += self._consumer.consume(most - 1, 0)
+        return found
 
     def commit(self, at: Positions) -> None:
         """For those who watch the group; it may fail without harm."""
