@@ -221,6 +221,28 @@ def test_an_inferred_schema_goes_on_after_a_restart(broker: Broker) -> None:
         take_from(reading, 1)
 
 
+def test_records_without_a_value_tell_no_types(broker: Broker) -> None:
+    topic = broker.topic(1)
+    broker.produce(topic, [None])
+    with pytest.raises(mt.SourceError, match="has a value to infer types from; pass schema="):
+        all_rows(source(broker, topic, schema=None))
+    broker.produce(topic, [b'{"id": 1}'])
+    assert all_rows(source(broker, topic, schema=None)) == [{"id": None}, {"id": 1}]
+
+
+def test_a_group_to_watch(broker: Broker) -> None:
+    from confluent_kafka import Consumer, TopicPartition
+
+    topic = broker.topic(1)
+    broker.produce(topic, values(0, 5))
+    assert len(all_rows(source(broker, topic, group="watched"))) == 5
+    watcher = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "watched", "log_level": 0})
+    assert watcher.committed([TopicPartition(topic, 0)], timeout=20)[0].offset == 5
+    watcher.close()
+    # Nobody reads them.
+    assert len(all_rows(source(broker, topic, group="watched"))) == 5
+
+
 def test_what_is_not_there(broker: Broker) -> None:
     with pytest.raises(mt.SourceError, match="topic 'no-such-topic' cannot be read"):
         all_rows(source(broker, "no-such-topic"))

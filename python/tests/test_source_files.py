@@ -345,8 +345,11 @@ def test_jsonl_with_a_schema(tmp_path: Path) -> None:
 
 def test_jsonl_without_types(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("\n")
-    with pytest.raises(mt.SourceError, match=r"a\.jsonl: has no record in its first 1000 lines .*; pass schema="):
+    with pytest.raises(mt.SourceError, match=r"a\.jsonl: has no record to infer types from, .*; pass schema="):
         all_rows(mt.JsonlSource(tmp_path))
+    write(tmp_path / "b.jsonl", records(2))
+    assert_replays(lambda: mt.JsonlSource(tmp_path), records(2))
+    (tmp_path / "b.jsonl").unlink()
     (tmp_path / "a.jsonl").write_text('{"a": 1}\n{"a": "x"}\n')
     with pytest.raises(mt.SourceError, match=r"a\.jsonl: .*no common type.*; schema= declares types"):
         all_rows(mt.JsonlSource(tmp_path))

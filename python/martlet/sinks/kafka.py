@@ -81,6 +81,7 @@ class KafkaSink(DeliverySink):
     # ---- Kafka
 
     def _connect(self) -> None:
+        self._failure = None
         transactional_id = f"martlet-{self._job}-{self.topic}"
         try:
             create_topic(self._kafka, self._settings, self._control_topic, self._timeout_s)

@@ -75,7 +75,7 @@ class CsvSource(FileSource):
             )
         return reader
 
-    def _schema_of(self, file: FileId) -> Schema:
+    def _schema_of(self, file: FileId) -> Schema | None:
         with self._open(file, None) as reader:
             return Schema(reader.schema)
 

@@ -62,8 +62,8 @@ class FileSource:
 
     # ---- of each format
 
-    def _schema_of(self, file: FileId) -> Schema:
-        """The schema of the stream, from its first file."""
+    def _schema_of(self, file: FileId) -> Schema | None:
+        """The schema of the stream, from its first file; None if the file has nothing to tell it from."""
         raise NotImplementedError
 
     def _batches(self, file: FileId, position: Position, schema: Schema) -> Iterator[tuple[Any, Position]]:
@@ -83,7 +83,7 @@ class FileSource:
             # A bounded source takes what is there, complete or not: whoever reads it so says that it is.
             first = self._listing.current().values()
             if files := self._listing.sorted(self._listing.settled(first) if self._follow else first):
-                taken = Taken(files, self.schema or self._schema_of(files[0]))
+                taken = Taken(files, self._schema_of_first(files))
                 yield taken.pinned(0)
         while True:
             if taken is not None:
@@ -97,11 +97,21 @@ class FileSource:
             arrived = self._arrivals(taken.files if taken else [])
             if arrived is not None:
                 files, at = arrived
-                taken = Taken(files, taken.schema if taken else self.schema or self._schema_of(files[at]))
+                taken = Taken(files, taken.schema if taken else self._schema_of_first(files))
             if taken is not None:
                 yield taken.pinned(at)
             if arrived is None:
                 self._wait()
+
+    def _schema_of_first(self, files: list[FileId]) -> Schema:
+        """As declared, or of the first file that tells it."""
+        found = self.schema
+        for file in files:
+            if found is None:
+                found = self._schema_of(file)
+        if found is None:
+            raise self._error(files[0], "has no record to infer types from, nor have those after it; pass schema=")
+        return found
 
     def _read_file(self, file: FileId, position: Position, schema: Schema) -> Iterator[tuple[Any, Position | None]]:
         """Like `_batches`; after the last batch there is None. Says when the file is not the one that was listed."""

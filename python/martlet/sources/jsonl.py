@@ -25,7 +25,7 @@ class JsonlSource(FileSource):
     - `schema`: a mapping name -> type or an Arrow schema: the fields to read, and their types; others are skipped.
       Timestamps, dates and times are ISO 8601 or, timestamps, numbers in the column's unit; decimals text or numbers;
       binary is base64. By default all fields, with types that are inferred from the first `infer_lines` lines of the
-      first file; a line with another field, or of another type, is then a bad line.
+      first file that has any; a line with another field, or of another type, is then a bad line.
     - `on_bad_line`: `"raise"` SourceError with file and line number, or `"skip"` it and count it in `bad_lines`. A line
       is bad if it is no JSON object, or does not fit the schema.
     - `batch_rows`: lines of a batch at most, up to 4096.
@@ -67,7 +67,7 @@ class JsonlSource(FileSource):
         path = self._listing.path(file.name)
         return gzip.GzipFile(path) if path.suffix == ".gz" else path.open("rb")
 
-    def _schema_of(self, file: FileId) -> Schema:
+    def _schema_of(self, file: FileId) -> Schema | None:
         rows: list[dict[str, Any]] = []
         with self._open(file) as lines:
             for line in itertools.islice(lines, self._infer_lines):
@@ -76,8 +76,7 @@ class JsonlSource(FileSource):
                         row = json.loads(line)
                         rows += [row] if isinstance(row, dict) else []
         if not rows:
-            words = f"has no record in its first {self._infer_lines} lines to infer types from; pass schema="
-            raise self._error(file, words)
+            return None
         try:
             return schema_of(rows)
         except SchemaError as error:

@@ -179,7 +179,7 @@ class KafkaSource:
                 topics.assign_more(at.add_new(topics))
                 refreshed = now
         if self._group is not None:
-            topics.commit(at)
+            topics.commit(at, waits=True)
 
     def _offset(self, at: Positions, planned: list[tuple[Place, int]]) -> Offset:
         schema = self._messages.inferred

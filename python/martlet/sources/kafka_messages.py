@@ -67,7 +67,7 @@ class Messages:
         """Infers the schema from the first records there are, if it is not known."""
         if self.schema is not None:
             return
-        rows = [row for message in messages if isinstance(row := self._decoded(message, _ignore), dict)]
+        rows = [row for message in messages if (row := self._decoded(message, _ignore)) and isinstance(row, dict)]
         if rows:
             self.inferred = schema_of(rows)
 

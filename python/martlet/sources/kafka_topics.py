@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -155,10 +156,11 @@ class Topics:
             found += self._consumer.consume(most - 1, 0)
         return found
 
-    def commit(self, at: Positions) -> None:
+    def commit(self, at: Positions, *, waits: bool = False) -> None:
         """For those who watch the group; it may fail without harm."""
         offsets = [self._kafka.TopicPartition(*place, offset) for place, offset in at.next.items()]
-        self._consumer.commit(offsets=offsets, asynchronous=True)
+        with contextlib.suppress(self._kafka.KafkaException):
+            self._consumer.commit(offsets=offsets, asynchronous=not waits)
 
     def _place(self, message: Any) -> Place | None:
         """Of a record, or of the end of a partition; other news of the client raise, or are nothing."""

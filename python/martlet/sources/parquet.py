@@ -77,7 +77,7 @@ class ParquetSource(FileSource):
                 )
         return pyarrow.schema([schema.field(column) for column in self._columns])
 
-    def _schema_of(self, file: FileId) -> Schema:
+    def _schema_of(self, file: FileId) -> Schema | None:
         with self._open(file) as reader:
             return Schema(self._fields(reader, file).remove_metadata())
 
