@@ -16,6 +16,8 @@ mt.apply_process_function(events, "user_id", Counter()).to_pylist()
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from . import errors
 from ._engine import (
     AggregatingState,
@@ -64,12 +66,31 @@ from .errors import (
 )
 from .functions import BroadcastProcessFunction, CoProcessFunction, ProcessFunction
 from .keyed import BroadcastConnectedStreams, BroadcastStream, ConnectedStreams, KeyedStream
+from .late import late_names
 from .report import RunReport
-from .sinks import JsonlSink, KafkaSink, ParquetSink, PostgresSink, Sink, SqliteSink
 from .source import stream
-from .sources import ArrowSource, CsvSource, JsonlSource, KafkaSource, ParquetSource, Source, SourceBatch
 from .stream import Stream
 from .ttl import TTL
+
+if TYPE_CHECKING:
+    from .sinks import JsonlSink, KafkaSink, ParquetSink, PostgresSink, Sink, SqliteSink
+    from .sources import ArrowSource, CsvSource, JsonlSource, KafkaSource, ParquetSource, Source, SourceBatch
+else:
+    __getattr__ = late_names(
+        __name__,
+        {
+            "sinks": ["JsonlSink", "KafkaSink", "ParquetSink", "PostgresSink", "Sink", "SqliteSink"],
+            "sources": [
+                "ArrowSource",
+                "CsvSource",
+                "JsonlSource",
+                "KafkaSource",
+                "ParquetSource",
+                "Source",
+                "SourceBatch",
+            ],
+        },
+    )
 
 __all__ = [
     "TTL",
@@ -144,3 +165,7 @@ __all__ = [
 
 #: What this build of martlet works with, name → version: `{"rocksdb": "7.8.3"}`. For bug reports.
 __features__: dict[str, str] = {"rocksdb": _rocksdb_version}
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

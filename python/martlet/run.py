@@ -15,10 +15,10 @@ from .metrics import watermark_lag_ms
 from .monitor import Monitor
 from .report import RunReport
 from .sources.reading import batches_of, close_source
-from .workers import start_workers
 
 if TYPE_CHECKING:
     from .graph import Plan, PlannedOperator, SourceNode
+    from .workers import Workers
 
 __all__ = ["Output", "Run", "add_operators", "add_source", "export", "new_job"]
 
@@ -79,6 +79,16 @@ def add_source(job: Job, source: SourceNode) -> None:
     job.add_source(source.name, *time, items, source.kind == "rows", source.schema)
 
 
+def _start_workers(run: Run, job: Job, name: str, plan: Plan, config: Config) -> Workers | None:
+    """The workers of a job that has been built; None if it needs none."""
+    if config.parallelism == 1 or not plan.operators:
+        return None
+    # Workers themselves, and jobs without any, need not load what starts processes.
+    from .workers import start_workers
+
+    return start_workers(run, job, name, plan, config)
+
+
 class Run:
     """A job that was built and may have begun, with the outputs of its plan.
 
@@ -115,7 +125,7 @@ class Run:
         # A source on its own is the job's only output.
         self._numbers = [self._job.add_output(one.process, one.tag) if one.process else 0 for one in plan.outputs]
         self._open = len(plan.outputs)
-        self._workers = start_workers(self, self._job, name, plan, config)
+        self._workers = _start_workers(self, self._job, name, plan, config)
 
     def outputs(self) -> list[Output]:
         """Those of the plan, to be asked for once. The run does not hold them: it lives as long as one of them."""

@@ -10,7 +10,6 @@ from ._engine import RecordBatch, Schema, State
 from .arguments import check_tag, key_columns, one_config
 from .config import Config
 from .errors import ConfigError, MartletError
-from .explain import as_html, as_mermaid, as_text
 from .graph import Edge, OperatorNode, Plan, SourceNode, ancestry
 from .keyed import BroadcastConnectedStreams, BroadcastStream, KeyedStream
 from .report import RunReport
@@ -202,15 +201,19 @@ class Stream:
     def explain(self, format: Literal["text", "mermaid"] = "text") -> str:
         """The plan: sources with their times, functions with their keys, states and policies, and what a failure would
         lose. As text, or as a Mermaid flowchart (`format="mermaid"`)."""
+        from . import explain  # here: it is slow to load, which is felt when worker processes start
+
         if format == "text":
-            return as_text(self._edge, self._config)
+            return explain.as_text(self._edge, self._config)
         if format == "mermaid":
-            return as_mermaid(self._edge, self._config)
+            return explain.as_mermaid(self._edge, self._config)
         raise ConfigError(f"format={format!r} is not allowed; use 'text' or 'mermaid'")
 
     def _repr_html_(self) -> str:
         """For notebooks: the plan as a table. Needs no network, runs nothing."""
-        return as_html(self._edge, self._config)
+        from . import explain
+
+        return explain.as_html(self._edge, self._config)
 
     def __repr__(self) -> str:
         sources = " + ".join(node.name for node in self._nodes if isinstance(node, SourceNode))

@@ -32,13 +32,11 @@ _GRACE_SECONDS = 2.0
 _READY, _FAILED = b"R", b"E"
 
 
-def start_workers(run: Any, job: Job, name: str, plan: Plan, config: Config) -> Workers | None:
-    """The workers of a job that has been built; None if it needs none.
+def start_workers(run: Any, job: Job, name: str, plan: Plan, config: Config) -> Workers:
+    """The workers of a job that has been built.
 
     They end with the job's close(), with `run`, which is any object, and with this interpreter, whichever comes first.
     """
-    if config.parallelism == 1 or not plan.operators:
-        return None
     workers = Workers()
     what = WorkerJob(name, [source.name for source in plan.sources], plan.operators, config)
     workers.start(job, what, config.parallelism, config.max_parallelism)

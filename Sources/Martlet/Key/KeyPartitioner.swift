@@ -14,6 +14,7 @@ struct KeyPartitioner {
   private var slots: UnsafeMutablePointer<UInt32> = .blocks(0)
   private var capacity = 0
   private var scratch: [UInt8] = []
+  private let integerHash = IntegerKeyHash()
 
   init(_ schema: KeySchema, parallelism: Int32, maxParallelism: Int32) {
     form = schema.form
@@ -33,6 +34,7 @@ struct KeyPartitioner {
     keys.freeBlocks()
     slots.freeBlocks()
     table.freeBlocks()
+    integerHash.free()
   }
 
   /// Writes the instance of each selected row; null keys belong to instance 0.
@@ -48,11 +50,20 @@ struct KeyPartitioner {
     let mayBeNull = reader.read(batch, selection, into: keys, slots)
     if form == .integer, keyClass == .signed || keyClass == .unsigned {
       let flip = keyClass == .unsigned ? Int64.min : 0
-      let isUnsigned = flip != 0
-      for index in 0..<count {
-        let value = keys[index].integer ^ flip
-        let hash = StableHash.hash(integerKey: value, isNegative: !isUnsigned && value < 0)
-        owners[index] = table[group(hash)]
+      // Addresses and numbers of its own for the loop: as members of `self` they would be read again for every record.
+      let (keys, table, integerHash) = (keys, table, integerHash)
+      if let mask {
+        for index in 0..<count {
+          let value = keys[index].integer ^ flip
+          let hash = integerHash(value, isNegative: flip == 0 && value < 0)
+          owners[index] = table[Int(truncatingIfNeeded: hash & mask)]
+        }
+      } else {
+        for index in 0..<count {
+          let value = keys[index].integer ^ flip
+          let hash = integerHash(value, isNegative: flip == 0 && value < 0)
+          owners[index] = table[Int(truncatingIfNeeded: hash % maxParallelism)]
+        }
       }
     } else {
       for index in 0..<count where !mayBeNull || slots[index] != Slot.none {
@@ -109,15 +120,5 @@ extension KeyPartitioner {
     scratch.removeAll(keepingCapacity: true)
     KeyEncoding.append(bytes: bytes, keyClass, to: &scratch)
     return scratch.withUnsafeBytes { StableHash.hash($0) }
-  }
-}
-
-extension StableHash {
-  /// The hash of the canonical bytes of an integer key (`KeyEncoding`: a tag, a sign, eight bytes), without writing them down.
-  @inline(__always)
-  static func hash(integerKey value: Int64, isNegative: Bool) -> UInt64 {
-    let bits = UInt64(bitPattern: value)
-    let head = UInt64(KeyEncoding.Tag.integer) | (isNegative ? 0 : 1) << 8 | bits.byteSwapped << 16
-    return hash(word: head, tail: (UInt8(truncatingIfNeeded: bits >> 8), UInt8(truncatingIfNeeded: bits)))
   }
 }

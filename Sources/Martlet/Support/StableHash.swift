@@ -50,12 +50,16 @@ public enum StableHash {
     return avalanche(result)
   }
 
-  /// The hash of ten bytes: those of `word`, little-endian, and two more.
+  /// The hash of ten bytes in two steps: the first eight are those of `word`, little-endian …
   @inline(__always)
-  static func hash(word: UInt64, tail: (UInt8, UInt8)) -> UInt64 {
-    var result = prime5 &+ 10
-    result = rotate(result ^ round(0, word), 27) &* prime1 &+ prime4
-    result = rotate(result ^ (UInt64(tail.0) &* prime5), 11) &* prime1
+  static func begin(tenBytes word: UInt64) -> UInt64 {
+    rotate((prime5 &+ 10) ^ round(0, word), 27) &* prime1 &+ prime4
+  }
+
+  /// … and `tail` the other two.
+  @inline(__always)
+  static func end(_ state: UInt64, tail: (UInt8, UInt8)) -> UInt64 {
+    var result = rotate(state ^ (UInt64(tail.0) &* prime5), 11) &* prime1
     result = rotate(result ^ (UInt64(tail.1) &* prime5), 11) &* prime1
     return avalanche(result)
   }

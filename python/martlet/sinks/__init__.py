@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from .jsonl import JsonlSink
-from .kafka import KafkaSink
-from .parquet import ParquetSink
-from .postgres import PostgresSink
+from typing import TYPE_CHECKING
+
+from ..late import late_names
 from .protocol import Sink
-from .sqlite import SqliteSink
+
+if TYPE_CHECKING:
+    from .jsonl import JsonlSink
+    from .kafka import KafkaSink
+    from .parquet import ParquetSink
+    from .postgres import PostgresSink
+    from .sqlite import SqliteSink
+else:
+    __getattr__ = late_names(
+        __name__,
+        {
+            "jsonl": ["JsonlSink"],
+            "kafka": ["KafkaSink"],
+            "parquet": ["ParquetSink"],
+            "postgres": ["PostgresSink"],
+            "sqlite": ["SqliteSink"],
+        },
+    )
 
 __all__ = ["JsonlSink", "KafkaSink", "ParquetSink", "PostgresSink", "Sink", "SqliteSink"]

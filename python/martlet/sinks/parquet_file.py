@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 from typing import Any
 
 from .._engine import RecordBatch
@@ -18,6 +17,8 @@ class ParquetFile:
     min_rows = 65_536
 
     def __init__(self, path: str | os.PathLike[str], **options: Any) -> None:
+        from pathlib import Path  # which is slow to load, and few use this
+
         self.path = Path(path)
         self._partial = self.path.with_name(self.path.name + ".partial")
         self._options = options

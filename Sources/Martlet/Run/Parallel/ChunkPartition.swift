@@ -105,6 +105,7 @@ final class ChunkPartition: @unchecked Sendable {
   }
 
   static let everyone = UInt16.max
+  private static let fewInstances = 8
 
   /// What instance `instance` gets of two inputs: always something, so that all know both schemas as soon as one does.
   func mergedShare(of instance: Int) -> InstanceMergedChunk {
@@ -151,8 +152,24 @@ final class ChunkPartition: @unchecked Sendable {
   }
 
   private func findStarts(_ count: Int) {
+    let owners = owners
     starts.withUnsafeMutableBufferPointer { starts in
       starts.update(repeating: 0)
+      if starts.count <= ChunkPartition.fewInstances {
+        // A pass for each instance: comparing eight owners at a time is quicker than counting them one after the other in memory.
+        for instance in 1..<starts.count {
+          let owner = UInt16(truncatingIfNeeded: instance &- 1)
+          var found: UInt32 = 0
+          // Without `||`: whose a record is cannot be predicted, so nothing may branch on it.
+          for index in 0..<count {
+            let mine: UInt32 = owners[index] == owner ? 1 : 0
+            let shared: UInt32 = owners[index] == ChunkPartition.everyone ? 1 : 0
+            found &+= mine | shared
+          }
+          starts[instance] = starts[instance &- 1] &+ Int(found)
+        }
+        return
+      }
       for index in 0..<count {
         if owners[index] != ChunkPartition.everyone {
           starts[Int(owners[index]) + 1] &+= 1

@@ -88,6 +88,7 @@ final class LaneMerger {
     if cursors.count == 1 { return copy(cursors[0], bases[0], out) }
     var last: UInt32 = 0
     for cursor in cursors { last = max(last, cursor.lane.orders.values[cursor.end - 1]) }
+    if scatter(cursors, bases, last, out) { return }
     let orders = Int(last) + 1
     if orders + 1 > placeCapacity {
       placeCapacity = max(orders + 1, 2 * placeCapacity)
@@ -118,6 +119,30 @@ final class LaneMerger {
         }
       }
     }
+  }
+
+  /// The short way where every record caused one row, so that its position is the row's place; false if that is not so, and nothing
+  /// of it counts then. As many rows as places, and no place left empty: then none was taken twice.
+  private func scatter(
+    _ cursors: [RowCursor], _ bases: [Int?], _ last: UInt32, _ out: OutputBuilder.NewRows
+  ) -> Bool {
+    let total = cursors.reduce(0) { $0 + $1.end }
+    guard total == Int(last >> 1) + 1 else { return false }
+    let empty: Int32 = -1
+    out.rows.update(repeating: empty, count: total)
+    for (number, cursor) in cursors.enumerated() {
+      let orders = cursor.lane.orders.values
+      let source = RowSource(cursor.lane, bases.count == 1 ? bases[0] : bases[number])
+      let times = cursor.lane.timestamps?.values.baseAddress
+      for row in 0..<cursor.end { out.rows[Int(orders[row] >> 1)] = source[row] }
+      if let target = out.timestamps, let times {
+        for row in 0..<cursor.end { target[Int(orders[row] >> 1)] = times[row] }
+      }
+    }
+    // Row numbers are not negative.
+    var all: Int32 = 0
+    for place in 0..<total { all |= out.rows[place] }
+    return all >= 0
   }
 
   private func copy(_ cursor: RowCursor, _ base: Int?, _ out: OutputBuilder.NewRows) {

@@ -29,6 +29,32 @@ import Testing
     }
   }
 
+  /// Two rows for every other record: as many rows as records, but not one for each, which the merge must not take for it.
+  struct EveryOtherTwice: ProcessFunction {
+    let v = InputColumn<Int64>("v")
+
+    func onEvent(key: Key, batch: Record, row: Int, context: Context) throws {
+      guard (batch[v] ?? 0) % 2 == 1 else { return }
+      try context.emit(batch)
+      try context.emit(batch)
+    }
+  }
+
+  @Test func asManyRowsAsRecordsInOtherPlaces() throws {
+    let rows: [[Value]] = (0..<Int64(2000)).map { [.int($0 * 7 % 31), .int($0)] }
+    var expected: [[Value]] = []
+    for number in stride(from: 1, to: rows.count, by: 2) { expected += [rows[number], rows[number]] }
+    for parallelism in [2, 3] {
+      let job = Job()
+      job.parallelism = try Parallelism(parallelism)
+      try job.addSource(ListSource(try batches([Field("k", .int64), Field("v", .int64)], rows, sizes: [500])))
+      try job.addProcess(.parallel("twice", by: "k") { EveryOtherTwice() })
+      let (output, error) = job.drain()
+      #expect(error == nil)
+      #expect(output == expected)
+    }
+  }
+
   @Test(arguments: UInt64(1)...10) func slices(seed: UInt64) throws {
     var random = SeededGenerator(seed)
     var key: Int64 = 0
