@@ -9,8 +9,10 @@ func reportParallel(records: Int) throws {
   let integers = try integerBatch(keys.values)
   let strings = try stringBatch(StringKeys(count: records, cardinality: 100_000))
   let few = try integerBatch(IntegerKeys(count: records, cardinality: 1000).values)
-  try compare("100 steps of arithmetic and a row, 1 k keys", records, few) {
-    try rows(applyProcessFunction($0, "user_id", Arithmetic(), config: $1))
+  for steps in [100, 300] {
+    try compare("\(steps) steps of arithmetic and a row, 1 k keys", records, few) {
+      try rows(applyProcessFunction($0, "user_id", Arithmetic(steps), config: $1))
+    }
   }
   try compare("two map operations and a row, 1 k keys", records, few) {
     try rows(applyProcessFunction($0, "user_id", MapCounter(), config: $1))
@@ -53,10 +55,13 @@ struct Arithmetic: ProcessFunction {
   let state = ValueState<Int64>("state")
   let user = OutputColumn<Int64>("user_id")
   let n = OutputColumn<Int64>("n")
+  let steps: Int
+
+  init(_ steps: Int) { self.steps = steps }
 
   func onEvent(key: Key, batch: Record, row: Int, context: Context) throws {
     var value = state.get() ?? key.int64
-    for _ in 0..<100 { value = (value ^ (value >> 29)) &* 6_364_136_223_846_793_005 }
+    for _ in 0..<steps { value = (value ^ (value >> 29)) &* 6_364_136_223_846_793_005 }
     state.set(value)
     user.set(key.int64)
     n.set(value)
