@@ -180,10 +180,10 @@ def cut(rows: list[Row], lengths: list[int]) -> list[Any]:
     return batches or [table]
 
 
-def result(left: Any, right: Any, lags: tuple[int, int], broadcast: bool) -> list[Row]:
+def result(left: Any, right: Any, lags: tuple[int, int], broadcast: bool, parallelism: int = 1) -> list[Row]:
     one = mt.stream(left, timestamp="t", watermark=lags[0], bounded=True)
     other = mt.stream(right, timestamp="t", watermark=lags[1], bounded=True)
-    config = mt.Config(null_timestamps="process")
+    config = mt.Config(null_timestamps="process", parallelism=parallelism)
     if broadcast:
         fn = Interpreter()
         out = one.key_by("k").connect(other.broadcast(fn.rules)).process(fn, output=OUTPUT, config=config)
@@ -202,3 +202,13 @@ def test_two_inputs(
     assert result(cut(left, [len(left)]), cut(right, [len(right)]), lags, broadcast) == expected
     assert result(cut(left, cuts), cut(right, others), lags, broadcast) == expected
     assert result(iter(cut(left, [0])), iter(cut(right, cuts)), lags, broadcast) == expected
+
+
+@pytest.mark.parametrize("broadcast", [False, True], ids=["connect", "broadcast"])
+@settings(deadline=None, max_examples=6)
+@given(ROWS, ROWS, st.tuples(st.integers(0, 8), st.integers(0, 8)), CUTS, st.sampled_from([2, 3, 7]))
+def test_two_inputs_in_workers(
+    broadcast: bool, left: list[Row], right: list[Row], lags: tuple[int, int], cuts: list[int], parallelism: int
+) -> None:
+    expected = Model(left, right, lags, broadcast).run()
+    assert result(cut(left, cuts), cut(right, cuts), lags, broadcast, parallelism) == expected
