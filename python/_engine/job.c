@@ -19,6 +19,21 @@ void job_leave(job_object *self) {
   if (--self->depth == 0 && self->released) self->thread = PyEval_SaveThread();
 }
 
+void job_release_gil(job_object *self) {
+  self->running = 1;
+  self->opened = 1;
+  self->released = 1;
+  self->depth = 0;
+  Py_INCREF(self);
+  self->thread = PyEval_SaveThread();
+}
+
+void job_take_gil(job_object *self) {
+  PyEval_RestoreThread(self->thread);
+  self->released = 0;
+  self->running = 0;
+}
+
 int32_t job_fail(job_object *self, martlet_error *error) {
   errors_describe(error);
   PyObject *exception = errors_take();
@@ -108,16 +123,9 @@ static PyObject *job_next(job_object *self, PyObject *args) {
   martlet_error error;
   long long rows, output = 0;
   if (!PyArg_ParseTuple(args, "L|L", &rows, &output) || job_check_usable(self) < 0 || PyErr_CheckSignals() < 0) return NULL;
-  self->running = 1;
-  self->opened = 1;
-  self->released = 1;
-  self->depth = 0;
-  Py_INCREF(self);
-  self->thread = PyEval_SaveThread();
+  job_release_gil(self);
   int32_t status = martlet_job_next_from(self->job, output, rows, &batch, &error);
-  PyEval_RestoreThread(self->thread);
-  self->released = 0;
-  self->running = 0;
+  job_take_gil(self);
   PyObject *result = NULL;
   if (status != MARTLET_OK) job_raise(self, status, &error);
   else if (!batch) result = Py_NewRef(Py_None);

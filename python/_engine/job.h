@@ -30,6 +30,10 @@ typedef struct job_object {
 int job_init(PyObject *module, engine_state *st);
 void job_enter(job_object *self);
 void job_leave(job_object *self);
+/* Around a call of the engine that runs the job: gives the GIL up, and takes it back. The job is kept alive from the first on;
+ * the caller drops that reference when it is done. */
+void job_release_gil(job_object *self);
+void job_take_gil(job_object *self);
 /* Keeps the current exception (cleared) as the cause of the failure that the callback now reports; describes it in
  * `error`. Returns MARTLET_CALLBACK_FAILED. */
 int32_t job_fail(job_object *self, martlet_error *error);

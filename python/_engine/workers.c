@@ -92,16 +92,9 @@ PyObject *job_serve(job_object *self, PyObject *args) {
                                                       &options.max_parallelism, &describe))
     return NULL;
   Py_XSETREF(self->on_cause, Py_NewRef(describe));
-  self->running = 1;
-  self->opened = 1;
-  self->released = 1;
-  self->depth = 0;
-  Py_INCREF(self);
-  self->thread = PyEval_SaveThread();
+  job_release_gil(self);
   int32_t status = martlet_job_serve(self->job, socket, &options, &error);
-  PyEval_RestoreThread(self->thread);
-  self->released = 0;
-  self->running = 0;
+  job_take_gil(self);
   if (status != MARTLET_OK) job_raise(self, status, &error);
   Py_DECREF(self);
   return status == MARTLET_OK ? Py_NewRef(Py_None) : NULL;

@@ -9,7 +9,7 @@ from ._engine import State
 from .arguments import one_config
 from .config import Config
 from .errors import ConfigError
-from .operators import operator_node
+from .operators import apply_to
 from .states import all_states
 
 if TYPE_CHECKING:
@@ -42,18 +42,17 @@ class KeyedStream:
         config: Config | None = None,
     ) -> Stream:
         """Runs a process function over the stream; see `apply_process_function`."""
-        stream = self._stream
-        node = operator_node(
+        return apply_to(
+            (self._stream,),
             "process",
             fn,
             states,
-            (stream._edge,),
             (self._columns,),
             output=output,
             side_outputs=side_outputs,
             name=name,
+            config=config,
         )
-        return stream._then(node, one_config(stream._config, config))
 
     @overload
     def connect(self, other: KeyedStream) -> ConnectedStreams: ...
@@ -99,18 +98,17 @@ class ConnectedStreams:
         config: Config | None = None,
     ) -> Stream:
         """Runs a function over both streams; see `connect_streams`."""
-        left, right = self._left._stream, self._right._stream
-        node = operator_node(
+        return apply_to(
+            (self._left._stream, self._right._stream),
             "connect",
             fn,
             states,
-            (left._edge, right._edge),
             (self._left.key, self._right.key),
             output=output,
             side_outputs=side_outputs,
             name=name,
+            config=config,
         )
-        return left._then(node, one_config(left._config, right._config, config))
 
     def __repr__(self) -> str:
         return f"<ConnectedStreams {self._left!r}, {self._right!r}>"
@@ -157,19 +155,18 @@ class BroadcastConnectedStreams:
         config: Config | None = None,
     ) -> Stream:
         """Runs a function over the stream and the broadcast; see `broadcast_stream`."""
-        main, rules = self._stream, self._broadcast._stream
-        node = operator_node(
+        return apply_to(
+            (self._stream, self._broadcast._stream),
             "broadcast",
             fn,
             states,
-            (main._edge, rules._edge),
             (self._key, ()),
             broadcast=self._broadcast.states,
             output=output,
             side_outputs=side_outputs,
             name=name,
+            config=config,
         )
-        return main._then(node, one_config(main._config, rules._config, config))
 
     def __repr__(self) -> str:
         by = f" by {', '.join(self._key)}" if self._key else ""

@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._engine import Schema, State
-from .arguments import check_states, name_or_none, side_schemas, unique_name
+from .arguments import check_states, name_or_none, one_config, side_schemas, unique_name
 from .graph import Edge, Kind, Operator, OperatorNode, ancestry
 from .instances import check_function, function_name
 from .states import all_states
 
-__all__ = ["operator_node"]
+if TYPE_CHECKING:
+    from .config import Config
+    from .stream import Stream
+
+__all__ = ["apply_to", "operator_node"]
+
+
+def apply_to(
+    streams: tuple[Stream, ...],
+    kind: Kind,
+    fn: Any,
+    states: tuple[State, ...],
+    keys: tuple[tuple[str, ...], ...],
+    *,
+    broadcast: tuple[State, ...] = (),
+    output: Any,
+    side_outputs: Mapping[str, Any] | None,
+    name: str | None,
+    config: Config | None,
+) -> Stream:
+    """A function over these streams, each with its key. ConfigError for what does not fit."""
+    inputs = tuple(stream._edge for stream in streams)
+    node = operator_node(
+        kind, fn, states, inputs, keys, broadcast=broadcast, output=output, side_outputs=side_outputs, name=name
+    )
+    return streams[0]._then(node, one_config(*(stream._config for stream in streams), config))
 
 
 def operator_node(

@@ -17,6 +17,13 @@ MIN, MAX = -(2**63), 2**63 - 1
 Make = Callable[[], Any]
 
 
+def record(text: str) -> tuple[str, str, int | None]:
+    """Key, value and timestamp of a record in this notation."""
+    value, _, time = text.rpartition("@")
+    key, slash, rest = value.partition("/")
+    return key, rest if slash else key, None if time == "-" else int(time)
+
+
 class Script:
     """Runs steps on a harness for `fn()`, whose records have the columns "k" and "v", of those types."""
 
@@ -36,11 +43,8 @@ class Script:
     def step(self, step: str) -> None:
         word, _, rest = step.partition(" ")
         match word:
-            case "W":
-                time = {"MIN": MIN, "MAX": MAX}.get(rest) or int(rest)
-                self.harness.advance_watermark(time)
-                self.take()
-                self.out.append(f"W {rest}")
+            case "W" | "W1" | "W2":
+                self.advance(word, rest)
                 return
             case "PT":
                 self.harness.advance_processing_time(int(rest))
@@ -52,12 +56,16 @@ class Script:
                 self.push(step)
         self.take()
 
-    def push(self, record: str) -> None:
-        value, _, time = record.rpartition("@")
-        key, slash, rest = value.partition("/")
-        fields = {"k": key, "v": rest if slash else key}
+    def advance(self, word: str, time: str) -> None:
+        self.harness.advance_watermark({"MIN": MIN, "MAX": MAX}.get(time) or int(time))
+        self.take()
+        self.out.append(f"W {time}")
+
+    def push(self, step: str) -> None:
+        key, value, time = record(step)
+        fields = {"k": key, "v": value}
         row = {name: int(text) if self.types[name] is int else text for name, text in fields.items()}
-        self.harness.push(row, timestamp=None if time == "-" else int(time))
+        self.harness.push(row, timestamp=time)
 
     def take(self) -> None:
         self.out += [(row["out"], time) for row, time in self.harness.output(timestamps=True)]

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from two_inputs import MAX, MIN, TwoInputs
+from script import MAX, MIN
+from two_inputs import TwoInputs
 
 import martlet as mt
 from martlet.testing import Harness

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from script import Script, record
+
 import martlet as mt
 from martlet.testing import Harness
 
-MIN, MAX = -(2**63), 2**63 - 1
 OUTPUT = {"out": str}
 
 
-class TwoInputs:
+class TwoInputs(Script):
     """Runs steps on a harness for `fn()`. Records have the columns "k", a str, and "v" of type `left` or `right`."""
 
     def __init__(
@@ -31,46 +32,24 @@ class TwoInputs:
         self.watermark = self.harness.watermark
         self.out: list[Any] = []
 
-    def run(self, steps: str) -> list[Any]:
-        for step in filter(None, map(str.strip, steps.split(";"))):
-            self.step(step)
-        return self.out
-
-    def step(self, step: str) -> None:
-        word, _, rest = step.partition(" ")
+    def advance(self, word: str, time: str) -> None:
         is_broadcast = isinstance(self.harness.fn, mt.BroadcastProcessFunction)
-        match word:
-            case "W":
-                self.harness.advance_watermark(int(rest))
-            case "W1" if is_broadcast:
-                self.harness.advance_watermark(main=int(rest))
-            case "W1":
-                self.harness.advance_watermark(left=int(rest))
-            case "W2" if is_broadcast:
-                self.harness.advance_watermark(broadcast=int(rest))
-            case "W2":
-                self.harness.advance_watermark(right=int(rest))
-            case "PT":
-                self.harness.advance_processing_time(int(rest))
-            case "END":
-                self.harness.end()
-            case "SNAP":
-                self.harness = Harness.restore(self.harness.snapshot(), self.make(), *self.states, **self.settings)
-            case _:
-                self.push(step)
+        names = {"W1": "main", "W2": "broadcast"} if is_broadcast else {"W1": "left", "W2": "right"}
+        if word == "W":
+            self.harness.advance_watermark(int(time))
+        else:
+            self.harness.advance_watermark(**{names[word]: int(time)})
         self.take()
 
     def push(self, step: str) -> None:
-        side, _, record = step.partition(":")
-        value, _, time = record.rpartition("@")
-        key, slash, rest = value.partition("/")
-        fields: dict[str, Any] = {"k": key, "v": self.types[side](rest if slash else key)}
+        side, _, rest = step.partition(":")
+        key, value, time = record(rest)
         h = self.harness
         push = {"1": h.push_left, "2": h.push_right, "k": h.push, "b": h.push_broadcast}[side]
-        push(fields, timestamp=None if time == "-" else int(time))
+        push({"k": key, "v": self.types[side](value)}, timestamp=time)
 
     def take(self) -> None:
-        self.out += [(row["out"], time) for row, time in self.harness.output(timestamps=True)]
+        super().take()
         if self.harness.watermark != self.watermark:
             self.watermark = self.harness.watermark
             self.out.append(f"W {self.watermark}")
