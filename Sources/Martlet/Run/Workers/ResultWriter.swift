@@ -40,6 +40,8 @@ final class ResultWriter {
     message.optional(result.nextWake)
     message.flag(result.timersLeft)
     message.integer(result.clockAtLeast)
+    message.flag(result.snapshot != nil)
+    if let snapshot = result.snapshot { message.long(snapshot) }
     message.count(result.schemas.count)
     for (tag, schema) in result.schemas {
       message.optional(tag)
@@ -134,7 +136,7 @@ extension InstanceWork {
     switch self {
     case .chunk(let chunk): (chunk.batch, nil)
     case .merged(let chunk): (chunk.left, chunk.right)
-    case .open, .watermarks, .tick, .declare, .endTimers, .endKeys, .close: (nil, nil)
+    case .open, .watermarks, .tick, .declare, .endTimers, .endKeys, .close, .restore, .snapshot: (nil, nil)
     }
   }
 }
