@@ -33,7 +33,8 @@ package struct Checkpoint {
   package func write(to path: String, _ files: any FileSystem) throws(EngineError) {
     guard try files.info(path) == nil else {
       throw EngineError(
-        .invalidArgument, "cannot write a checkpoint to '\(path)': something of that name is there; choose another name")
+        .invalidArgument, "cannot write a checkpoint to '\(path)': something of that name is there; choose another name"
+      )
     }
     let parent = FilePath.parent(path)
     try files.makeDirectories(parent)
@@ -65,7 +66,8 @@ package struct Checkpoint {
       throw EngineError(.storageFailed, "there is no checkpoint at '\(path)': no such directory")
     }
     guard try files.info(manifestPath) != nil else {
-      throw CheckedBytes.damaged(manifestPath, "it is missing, so '\(path)' is no checkpoint, or one that was not finished")
+      throw CheckedBytes.damaged(
+        manifestPath, "it is missing, so '\(path)' is no checkpoint, or one that was not finished")
     }
     let manifest = try Manifest(decoding: files.contents(manifestPath), manifestPath)
     var contents: [String: [UInt8]] = [:]

@@ -75,7 +75,8 @@ extension JobSnapshot {
     self = try JobSnapshot.file.read(bytes, path) { reader in
       var job = JobSnapshot(
         maxParallelism: try reader.integer(Int32.self), parallelism: try reader.integer(Int32.self),
-        processingTime: try reader.integer(Int64.self), turn: try reader.integer(Int32.self), sources: [], operators: [],
+        processingTime: try reader.integer(Int64.self), turn: try reader.integer(Int32.self), sources: [],
+        operators: [],
         sink: [])
       for _ in 0..<(try reader.integer(UInt32.self)) {
         let name = try reader.text()

@@ -43,7 +43,8 @@ struct MergeQueue {
       _ batch: RecordBatch?, firstRecord: Int64, count: Int, rows: [Int32]?, times: [Int64]?, marks: [WatermarkMark]
     ) {
       (self.batch, self.firstRecord, self.count, firstRow) = (batch, firstRecord, count, 0)
-      self.rows = rows.flatMap { rows in rows.withUnsafeBufferPointer { $0.baseAddress.map { Segment.copy($0, count) } } }
+      self.rows = rows.flatMap { rows in rows.withUnsafeBufferPointer { $0.baseAddress.map { Segment.copy($0, count) } }
+      }
       self.times = times.flatMap { times in
         times.withUnsafeBufferPointer { $0.baseAddress.map { Segment.copy($0, count) } }
       }

@@ -15,7 +15,8 @@ extension Job {
       if let output = try outputWithRows {
         throw EngineError(
           .invalidArgument,
-          "output \(output) of job '\(name)' has rows that come before the checkpoint; take them with takeReady, for every output")
+          "output \(output) of job '\(name)' has rows that come before the checkpoint; take them with takeReady, for every output"
+        )
       }
       var snapshots: [[UInt8]] = []
       for index in operators.indices { snapshots.append(try snapshot(of: index)) }
@@ -102,7 +103,8 @@ extension Job {
             kind: second.kind, keyColumns: second.keyColumns, schema: second.schema, records: records[1], valve)
         }
       }
-    default: throw EngineError(.internalError, "operator '\(operators[index].name)' has no state to copy; please report this")
+    default:
+      throw EngineError(.internalError, "operator '\(operators[index].name)' has no state to copy; please report this")
     }
   }
 

@@ -70,7 +70,8 @@ extension Job {
       throw EngineError(
         .snapshotMismatch,
         "the checkpoint has state of operator '\(saved[place].name)', which the job has not; its operators are "
-          + operators.map { "'\($0.name)'" }.joined(separator: ", ") + ". Name it as it was, or say that it is to be forgotten")
+          + operators.map { "'\($0.name)'" }.joined(separator: ", ")
+          + ". Name it as it was, or say that it is to be forgotten")
     }
     for (one, place) in zip(operators, places) {
       guard let place, let process = one as? ProcessOperator else { continue }

@@ -263,7 +263,8 @@ public final class Job {
       return Int64(rows)
     }
     return JobReport(
-      recordsIn: sources.reduce(0) { $0 + max($1.recordsIn - $1.recordsBefore, 0) }, recordsOut: recordsOut + waiting { $0.tag == nil },
+      recordsIn: sources.reduce(0) { $0 + max($1.recordsIn - $1.recordsBefore, 0) },
+      recordsOut: recordsOut + waiting { $0.tag == nil },
       batchesIn: sources.reduce(0) { $0 + $1.batchesIn }, batchesOut: batchesOut,
       nullTimestamps: sources.reduce(0) { $0 + $1.nullTimestampCount },
       sideRecords: sideRecords + waiting { $0.tag != nil },
