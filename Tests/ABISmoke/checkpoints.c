@@ -7,7 +7,7 @@
 
 #include "jobs.h"
 
-enum { KEYS = 7, ROWS = 40, BATCHES = 12, MOST_ROWS = 2000 };
+enum { KEYS = 7, ROWS = 40, BATCHES = 40, MOST_ROWS = 6000 };
 
 typedef struct counter {
   martlet_state *count;
