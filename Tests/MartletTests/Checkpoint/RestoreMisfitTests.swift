@@ -26,7 +26,7 @@ import Testing
   }
 
   private static let fields = [Field("k", .int64), Field("s", .utf8)]
-  private static let rows = (0..<10).map { [Value.int($0 % 2), .text("\($0 % 2)")] }
+  private static var rows: [[Value]] { (0..<10).map { [Value.int($0 % 2), .text("\($0 % 2)")] } }
 
   private func job(
     _ spec: ProcessSpec, source: String = "input", of most: Int = 128, parallelism: Int = 1,
