@@ -13,14 +13,18 @@ final class CallbackSource: Source {
   private let nextInBackgroundPointer: Next?
   private let abandonPointer: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?
   private let offsetPointer:
-    (@convention(c) (
-      UnsafeMutableRawPointer?, UnsafeMutablePointer<UnsafePointer<UInt8>?>?, UnsafeMutablePointer<Int>?,
-      UnsafeMutablePointer<martlet_error>?
-    ) -> Int32)?
+    (
+      @convention(c) (
+        UnsafeMutableRawPointer?, UnsafeMutablePointer<UnsafePointer<UInt8>?>?, UnsafeMutablePointer<Int>?,
+        UnsafeMutablePointer<martlet_error>?
+      ) -> Int32
+    )?
   private let seekPointer:
-    (@convention(c) (
-      UnsafeMutableRawPointer?, UnsafePointer<UInt8>?, Int, UnsafeMutablePointer<martlet_error>?
-    ) -> Int32)?
+    (
+      @convention(c) (
+        UnsafeMutableRawPointer?, UnsafePointer<UInt8>?, Int, UnsafeMutablePointer<martlet_error>?
+      ) -> Int32
+    )?
   private let lifetime: CallbackLifetime
   private var known: Schema?
   /// The first batch, when it was read for its schema.
@@ -82,7 +86,8 @@ final class CallbackSource: Source {
     guard let seekPointer else {
       throw EngineError(
         .sourceFailed,
-        "the checkpoint has a place in this source, which has no martlet_source.seek; read the input it had with the source it had")
+        "the checkpoint has a place in this source, which has no martlet_source.seek; read the input it had with the source it had"
+      )
     }
     // What was read for its schema comes again, if it comes.
     (ahead, offsetAhead, hasEnded) = (nil, nil, false)

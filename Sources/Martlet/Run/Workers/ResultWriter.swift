@@ -34,6 +34,15 @@ final class ResultWriter {
   func message(
     _ result: InstanceResult, of work: InstanceWork, process: Int, cause: [UInt8]?
   ) throws(EngineError) -> [UInt8] {
+    var result = result
+    if let snapshot = result.snapshot, snapshot.count > SocketChannel.longestMessage / 2 {
+      result.snapshot = nil
+      let error = EngineError(
+        .invalidArgument,
+        "the state of one instance has \(snapshot.count) bytes, and a worker process hands over \(SocketChannel.longestMessage / 2) for "
+          + "a checkpoint; raise the parallelism")
+      result.failure = InstanceFailure(order: 0, detail: nil, key: [], error: error)
+    }
     var message = ByteWriter()
     message.integer(UInt32(process))
     message.plain(result.counters)
