@@ -13,7 +13,7 @@ extension WriteBack {
   /// than the limit. The hand goes round all slots and leaves those alone that were used since it last came by.
   func evict() {
     measure()
-    guard memoryInUse > binding.memoryLimit else { return }
+    guard !isAllDirty, memoryInUse > binding.memoryLimit else { return }
     // Some more than asked for, so that the next chunk does not begin it again.
     let goal = binding.memoryLimit - binding.memoryLimit / 16
     let count = UInt32(min(keys.slots.slotCount, flags.capacity))
@@ -33,7 +33,7 @@ extension WriteBack {
         }
       }
     }
-    wantsFlush = memoryInUse > binding.memoryLimit
+    isAllDirty = memoryInUse > binding.memoryLimit
   }
 
   /// Forgets the values of a slot that the store has. Its key goes too, unless it has timers.

@@ -16,7 +16,6 @@ extension WriteBack {
       for slot in dirty where flags.has(slot, SlotFlags.dirty) { try flush(slot, batch) }
     }
     isStoreEmpty = false
-    wantsFlush = false
   }
 
   private func flush(_ slot: UInt32, _ batch: WriteBatch) throws(EngineError) {
@@ -185,6 +184,7 @@ extension WriteBack {
       if keys.slots.live[Int(slot)] == 0 { keys.slots.noteEmpty(slot) }
     }
     flags.flushingSlots.removeAll(keepingCapacity: flags.flushingSlots.count <= 1 << 20)
+    isAllDirty = false
     keys.reclaim()
   }
 }

@@ -52,6 +52,7 @@ extension WriteBack {
       missing.append(slot)
     }
     try loadMissing()
+    isAllDirty = false
     return slots
   }
 

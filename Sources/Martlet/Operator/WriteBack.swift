@@ -33,8 +33,11 @@ final class WriteBack {
   var heapBytes = 0
   var untilMeasured = 0
   let bytesPerKey: Int
-  /// Over the limit, and nothing that could go: only a flush helps.
-  var wantsFlush = false
+  /// A whole round found nothing that could go: only what comes clean from here on can.
+  var isAllDirty = false
+
+  /// Over the limit, and only a flush helps.
+  var wantsFlush: Bool { isAllDirty && flags.flushingSlots.isEmpty && memoryInUse > binding.memoryLimit }
 
   /// `states` was made with the flags of `attachment`.
   init(

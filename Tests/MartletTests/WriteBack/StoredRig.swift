@@ -23,6 +23,7 @@ final class StoredRig {
   private let schema: Schema
   var limits = Limits()
   var policies = RecordPolicies()
+  var forgotten: Set<UInt16> = []
 
   init(_ backend: (any StoreBackend)?, _ schema: Schema, _ make: @escaping () throws -> ProcessSpec) throws {
     self.backend = backend
@@ -52,6 +53,7 @@ final class StoredRig {
           memoryLimit: limits.memory)
         binding.largeAbove = limits.largeAbove
         binding.listChunk = limits.listChunk
+        binding.forgotten = forgotten
         instance.attach(binding)
       }
       try instance.open(inputSchema: schema)
@@ -68,6 +70,14 @@ final class StoredRig {
     try store?.write(batch, .process)
     for instance in instances { instance.didCommit() }
     return batch
+  }
+
+  /// Takes over the store of another rig, with another version of the function.
+  func adopt(_ other: StoredRig) throws {
+    try store?.close()
+    for instance in other.instances { try instance.close() }
+    (store, other.store, other.instances) = (other.store, nil, [])
+    try open()
   }
 
   func close() throws {
