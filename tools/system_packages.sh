@@ -29,6 +29,9 @@ command -v git >/dev/null || packages+=(git)
 # What state on disk is kept in; pkg-config tells Swift where it is if that is no usual place.
 [ -e /usr/include/rocksdb/c.h ] || { command -v pkg-config >/dev/null && pkg-config --exists rocksdb; } || packages+=(librocksdb-dev)
 
+# The server that the tests of PostgreSQL start for themselves.
+command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
+
 if [ ${#packages[@]} -gt 0 ]; then
   command -v apt-get >/dev/null ||
     fail "these are missing, by their Debian names; install what your system calls them: ${packages[*]}"

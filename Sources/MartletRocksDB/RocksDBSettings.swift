@@ -2,7 +2,7 @@ import CRocksDB
 import Martlet
 
 /// The options a store is opened with: RocksDB's objects, freed when the last reference goes. Why they are as they are is in
-/// `docs/decisions/0013-rocksdb.md`.
+/// `docs/decisions/0015-rocksdb.md`.
 final class RocksDBSettings {
   let options: OpaquePointer
   let cache: OpaquePointer

@@ -48,6 +48,7 @@ from .errors import (
     NullKeyError,
     NullTimestampError,
     SchemaError,
+    SinkError,
     SnapshotError,
     SnapshotMismatchError,
     SourceError,
@@ -64,14 +65,16 @@ from .errors import (
 from .functions import BroadcastProcessFunction, CoProcessFunction, ProcessFunction
 from .keyed import BroadcastConnectedStreams, BroadcastStream, ConnectedStreams, KeyedStream
 from .report import RunReport
-from .sinks import ParquetSink
+from .sinks import JsonlSink, KafkaSink, ParquetSink, PostgresSink, Sink, SqliteSink
 from .source import stream
+from .sources import ArrowSource, CsvSource, JsonlSource, KafkaSource, ParquetSource, Source, SourceBatch
 from .stream import Stream
 from .ttl import TTL
 
 __all__ = [
     "TTL",
     "AggregatingState",
+    "ArrowSource",
     "BroadcastConnectedStreams",
     "BroadcastProcessFunction",
     "BroadcastState",
@@ -84,7 +87,12 @@ __all__ = [
     "ConfigError",
     "ConnectedStreams",
     "Context",
+    "CsvSource",
     "EngineError",
+    "JsonlSink",
+    "JsonlSource",
+    "KafkaSink",
+    "KafkaSource",
     "KeyTypeError",
     "KeyedStream",
     "ListState",
@@ -95,6 +103,8 @@ __all__ = [
     "NullKeyError",
     "NullTimestampError",
     "ParquetSink",
+    "ParquetSource",
+    "PostgresSink",
     "ProcessFunction",
     "Record",
     "RecordBatch",
@@ -102,9 +112,14 @@ __all__ = [
     "RunReport",
     "Schema",
     "SchemaError",
+    "Sink",
+    "SinkError",
     "SnapshotError",
     "SnapshotMismatchError",
+    "Source",
+    "SourceBatch",
     "SourceError",
+    "SqliteSink",
     "State",
     "StateAccessError",
     "StateTypeError",

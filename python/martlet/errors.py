@@ -16,6 +16,7 @@ __all__ = [
     "NullKeyError",
     "NullTimestampError",
     "SchemaError",
+    "SinkError",
     "SnapshotError",
     "SnapshotMismatchError",
     "SourceError",
@@ -113,6 +114,10 @@ class ClosedError(MartletError, RuntimeError):
 
 class SourceError(MartletError, RuntimeError):
     """The source gave something that is no record or batch, or an Arrow stream reported an error."""
+
+
+class SinkError(MartletError, RuntimeError):
+    """A sink cannot go on: its target is in use, holds what does not fit, or failed."""
 
 
 class SnapshotError(MartletError, ValueError):

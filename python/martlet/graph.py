@@ -52,7 +52,9 @@ class SourceNode:
     timestamp: str | None
     bound_ms: int
     schema: Any
-    kind: str  # "stream" (__arrow_c_stream__), "array" (__arrow_c_array__), "rows" (list or tuple) or "iterable"
+    # "stream" (__arrow_c_stream__), "array" (__arrow_c_array__), "source" (mt.Source), "rows" (list or tuple) or
+    # "iterable"
+    kind: str
     one_shot: bool
     # Merged with other inputs by arrival, and not by time.
     is_live: bool = False

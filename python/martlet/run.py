@@ -14,6 +14,7 @@ from .instances import Instance, instantiate
 from .metrics import watermark_lag_ms
 from .monitor import Monitor
 from .report import RunReport
+from .sources.reading import batches_of, close_source
 from .workers import start_workers
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def add_source(job: Job, source: SourceNode) -> None:
         job.add_arrow_stream(source.name, *time, source.source)
         return
     items = [source.source] if source.kind == "array" else source.source
+    if source.kind == "source":
+        items = batches_of(items, source.name)
     job.add_source(source.name, *time, items, source.kind == "rows", source.schema)
 
 
@@ -88,21 +91,24 @@ class Run:
         "_monitor",
         "_numbers",
         "_open",
+        "_sources",
         "_started",
         "_workers",
         "failure",
         "is_running",
+        "name",
         "report",
     )
 
     def __init__(self, plan: Plan, config: Config) -> None:
-        name = config.name or " + ".join(source.name for source in plan.sources)
+        self.name = name = config.name or " + ".join(source.name for source in plan.sources)
         self._monitor = Monitor(name, config)
         self._job = new_job(name, config, config.clock, self._monitor.failures, self._monitor.ticker())
         self.failure: BaseException | None = None
         self.is_running = False
         self.report: RunReport | None = None
         self._started = time.perf_counter()
+        self._sources = [source.source for source in plan.sources if source.kind == "source"]
         for source in plan.sources:
             add_source(self._job, source)
         add_operators(self._job, plan.operators)
@@ -157,6 +163,9 @@ class Run:
         self.report = self._make_report(counters)
         failed = self.failure is not None
         self._monitor.close(counters, f"failed: {self.failure!r}" if failed else f"ended: {self.report}")
+        for source in self._sources:
+            with contextlib.suppress(Exception):
+                close_source(source)
         with contextlib.suppress(Exception):
             self._job.close()
         if self._workers is not None:
@@ -222,6 +231,10 @@ class Output:
 
     def report(self) -> RunReport:
         return self._run.current_report()
+
+    @property
+    def job_name(self) -> str:
+        return self._run.name
 
 
 class Batches:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import io
 from typing import Any
 
 from ._engine import Schema
@@ -10,6 +11,7 @@ from .arguments import duration, name_or_none
 from .errors import ConfigError
 from .graph import Edge, SourceNode
 from .keyed import BroadcastStream, ConnectedStreams, KeyedStream
+from .sources.protocol import Source
 from .stream import Stream
 
 __all__ = ["stream"]
@@ -28,8 +30,9 @@ def stream(
     """A stream over `source`. Nothing is read until results are taken.
 
     - `source`: anything with `__arrow_c_stream__` or `__arrow_c_array__` (pyarrow, polars, pandas, DuckDB …), an
-      iterable of such objects, or an iterable of dicts. Of a list of dicts the types are inferred over the whole list,
-      of another iterable from the first dict. Unbounded iterables are consumed as they yield.
+      iterable of such objects, an iterable of dicts, or a `mt.Source` (files, Kafka, your own). Of a list of dicts the
+      types are inferred over the whole list, of another iterable from the first dict. Unbounded iterables are consumed
+      as they yield.
     - `timestamp`: the column of event times: integers (epoch milliseconds), a timestamp of any unit and zone, or a
       date.
     - `watermark`: how far records may be out of order: milliseconds, "500ms", "5s", "10m", "2h", "1d" or a timedelta;
@@ -50,13 +53,16 @@ def stream(
         raise ConfigError("watermark= needs timestamp=: without event times there is nothing to be out of order")
     kind, one_shot = _kind_of(source)
     if schema is not None:
-        if kind in ("stream", "array"):
+        if kind in ("stream", "array", "source"):
             raise ConfigError(f"schema= is for sources of dicts; a {type(source).__name__} has its own schema")
         schema = Schema(schema)
     bound = 0 if watermark is None else duration("watermark", watermark, "a watermark lags by 0 ms or more")
     if bounded is not None and not isinstance(bounded, bool):
         raise ConfigError(f"bounded={bounded!r} is not allowed; use True, False or None")
     is_live = (kind == "iterable" and one_shot) if bounded is None else not bounded
+    if kind == "source":
+        is_live = not getattr(source, "bounded", True) if bounded is None else is_live
+        name = name or getattr(source, "name", None)
     node = SourceNode(
         source,
         name_or_none(name) or "stream",
@@ -95,6 +101,8 @@ def _kind_of(source: Any) -> tuple[str, bool]:
         return "stream", not hasattr(source, "__len__")
     if hasattr(source, "__arrow_c_array__"):
         return "array", False
+    if isinstance(source, Source) and not isinstance(source, io.IOBase):
+        return "source", not getattr(source, "replayable", True)
     if isinstance(source, (str, bytes, bytearray, dict)) or not hasattr(source, "__iter__"):
         raise ConfigError(
             f"a {type(source).__name__} is no source of records; use an Arrow object (a table, a data frame, a "

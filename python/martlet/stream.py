@@ -16,7 +16,8 @@ from .keyed import BroadcastConnectedStreams, BroadcastStream, KeyedStream
 from .report import RunReport
 from .run import Output, Run, export
 from .sharing import sharing_streams
-from .taking import Collected, call_if_there, library, writer
+from .sinks.running import SinkRun
+from .taking import Collected, library
 
 if TYPE_CHECKING:
     import pandas
@@ -178,20 +179,22 @@ class Stream:
     def run(self, sink: Any = None, config: Config | None = None) -> RunReport:
         """Runs the stream to its end and returns the report.
 
-        `sink`: a callable that takes each `RecordBatch`, or an object with `write(batch)` and, if it likes, `close()`
-        (at the end), `abort()` (on failure) and `min_rows` (rows it wants at a time, default 1). None: the output is
-        dropped.
+        `sink`: a `mt.Sink`, which gets all of the output or nothing; or a callable that takes each `RecordBatch`; or an
+        object with `write(batch)` and, if it likes, `close()` (at the end), `abort()` (on failure) and `min_rows` (rows
+        it wants at a time, default 1). None: the output is dropped.
         """
-        write = writer(sink)
+        taker = SinkRun(sink)
         run = self._start(config)
         try:
+            taker.open(run.job_name)
             for batch in run.batches(BULK_ROWS if sink is None else int(getattr(sink, "min_rows", 1))):
-                write(batch)
+                taker.write(batch)
+            taker.commit()
         except BaseException:
             run.close()
-            call_if_there(sink, "abort")
+            taker.fail()
             raise
-        call_if_there(sink, "close")
+        taker.close()
         return run.report()
 
     # ---- words

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import os
 import signal
 import subprocess
@@ -68,6 +69,7 @@ def wait_for(condition: Any) -> None:
 def no_thread_stays() -> Iterator[None]:
     if not sys.platform.startswith("linux"):
         pytest.skip("reads /proc")
+    importlib.import_module("pyarrow")  # which starts threads of its own, to stay
     before = threads()
     yield
     wait_for(lambda: threads() <= before)

@@ -53,12 +53,7 @@ final class KeySpace {
     _ batch: RecordBatch, _ selection: RowSelection, _ keys: UnsafeMutablePointer<KeyRef>,
     _ rowSlots: UnsafeMutablePointer<UInt32>
   ) {
-    let mayBeNull = reader.read(batch, selection, into: keys, rowSlots)
-    if schema.form == .integer {
-      integers.intern(keys, rowSlots, count: selection.count, slots, mayBeNull: mayBeNull)
-    } else {
-      byteStrings.intern(keys, rowSlots, count: selection.count, slots, mayBeNull: mayBeNull)
-    }
+    intern(batch, selection, &reader, keys, rowSlots)
   }
 
   /// The same for another input with the same key, read by `reader`.

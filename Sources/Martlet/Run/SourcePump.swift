@@ -40,7 +40,7 @@ final class SourcePump: @unchecked Sendable {
   private var changed: UnsafeMutablePointer<pthread_cond_t> { gate.changed }
   private var state = State.idle
   private var source: (any Source)?
-  private var thread: pthread_t?
+  private var thread: OwnThread?
 
   /// `gate`: shared with the other pumps that a job waits for at the same time.
   init(_ source: any Source, gate: PumpGate? = nil) throws(EngineError) {
@@ -85,7 +85,7 @@ final class SourcePump: @unchecked Sendable {
       source?.abandon()
       source = nil
       pthread_mutex_unlock(lock)
-      if let thread { pthread_detach(thread) }
+      thread?.detach()
       thread = nil
       return nil
     case .idle, .asked, .arrived, .stopping, .abandoned:
@@ -93,7 +93,7 @@ final class SourcePump: @unchecked Sendable {
       pthread_cond_broadcast(changed)
       pthread_mutex_unlock(lock)
     }
-    if let thread { pthread_join(thread, nil) }
+    thread?.join()
     thread = nil
     let source = source
     self.source = nil
@@ -103,30 +103,17 @@ final class SourcePump: @unchecked Sendable {
   // MARK: - The thread
 
   private func start() throws(EngineError) {
-    #if canImport(Darwin)
-      var thread: pthread_t?
-    #else
-      var thread = pthread_t()
-    #endif
-    let me = Unmanaged.passRetained(self)
-    // Signals are for the threads of the program that uses the library.
-    var all = sigset_t()
-    var before = sigset_t()
-    sigfillset(&all)
-    pthread_sigmask(SIG_SETMASK, &all, &before)
-    let status = pthread_create(&thread, nil, runSourcePump, me.toOpaque())
-    pthread_sigmask(SIG_SETMASK, &before, nil)
-    guard status == 0 else {
-      me.release()
+    do throws(OwnThread.Failure) {
+      thread = try OwnThread { self.run() }
+    } catch {
       throw EngineError(
         .sourceFailed,
-        "no thread could be started to read the source while processing-time timers are pending (error \(status)); raise the "
+        "no thread could be started to read the source while processing-time timers are pending (error \(error.status)); raise the "
           + "limit of threads of this process")
     }
-    self.thread = thread
   }
 
-  fileprivate func run() {
+  private func run() {
     pthread_mutex_lock(lock)
     defer { pthread_mutex_unlock(lock) }
     while true {
@@ -180,16 +167,3 @@ final class SourcePump: @unchecked Sendable {
     pthread_cond_timedwait(changed, lock, &deadline)
   }
 }
-
-#if canImport(Darwin)
-  private func runSourcePump(_ pump: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-    Unmanaged<SourcePump>.fromOpaque(pump).takeRetainedValue().run()
-    return nil
-  }
-#else
-  private func runSourcePump(_ pump: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    guard let pump else { return nil }
-    Unmanaged<SourcePump>.fromOpaque(pump).takeRetainedValue().run()
-    return nil
-  }
-#endif

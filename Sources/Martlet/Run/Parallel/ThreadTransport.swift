@@ -82,7 +82,7 @@ final class InstanceThread: @unchecked Sendable {
   private let hasResult: UnsafeMutablePointer<pthread_cond_t>
   private var queue: [Task] = []
   private var isStopping = false
-  private var thread: pthread_t?
+  private var thread: OwnThread?
 
   init() throws(EngineError) {
     lock = .allocate(capacity: 1)
@@ -139,37 +139,24 @@ final class InstanceThread: @unchecked Sendable {
     isStopping = true
     pthread_cond_signal(hasWork)
     pthread_mutex_unlock(lock)
-    if let thread { pthread_join(thread, nil) }
+    thread?.join()
     thread = nil
   }
 
   // MARK: - The thread
 
   private func start() throws(EngineError) {
-    #if canImport(Darwin)
-      var thread: pthread_t?
-    #else
-      var thread = pthread_t()
-    #endif
-    let me = Unmanaged.passRetained(self)
-    // Signals are for the threads of the program that uses the library.
-    var all = sigset_t()
-    var before = sigset_t()
-    sigfillset(&all)
-    pthread_sigmask(SIG_SETMASK, &all, &before)
-    let status = pthread_create(&thread, nil, runInstanceThread, me.toOpaque())
-    pthread_sigmask(SIG_SETMASK, &before, nil)
-    guard status == 0 else {
-      me.release()
+    do throws(OwnThread.Failure) {
+      thread = try OwnThread { self.run() }
+    } catch {
       throw EngineError(
         .invalidArgument,
-        "no thread could be started for a parallel instance (error \(status)); lower the parallelism or raise the limit of "
+        "no thread could be started for a parallel instance (error \(error.status)); lower the parallelism or raise the limit of "
           + "threads of this process")
     }
-    self.thread = thread
   }
 
-  fileprivate func run() {
+  private func run() {
     while var task = nextTask() {
       let result = task.run()
       pthread_mutex_lock(lock)
@@ -186,16 +173,3 @@ final class InstanceThread: @unchecked Sendable {
     return queue.isEmpty ? nil : queue.removeFirst()
   }
 }
-
-#if canImport(Darwin)
-  private func runInstanceThread(_ thread: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-    Unmanaged<InstanceThread>.fromOpaque(thread).takeRetainedValue().run()
-    return nil
-  }
-#else
-  private func runInstanceThread(_ thread: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    guard let thread else { return nil }
-    Unmanaged<InstanceThread>.fromOpaque(thread).takeRetainedValue().run()
-    return nil
-  }
-#endif

@@ -47,32 +47,15 @@ final class HangUpWatch: @unchecked Sendable {
   func stop() { _ = close(stopWriter) }
 
   private func start() throws(EngineError) {
-    #if canImport(Darwin)
-      var thread: pthread_t?
-    #else
-      var thread = pthread_t()
-    #endif
-    let me = Unmanaged.passRetained(self)
-    // Signals are for the threads of the program that uses the library.
-    var all = sigset_t()
-    var before = sigset_t()
-    sigfillset(&all)
-    pthread_sigmask(SIG_SETMASK, &all, &before)
-    let status = pthread_create(&thread, nil, runHangUpWatch, me.toOpaque())
-    pthread_sigmask(SIG_SETMASK, &before, nil)
-    guard status == 0 else {
-      me.release()
+    do throws(OwnThread.Failure) {
+      try OwnThread { self.run() }.detach()
+    } catch {
       _ = close(stopWriter)
-      throw HangUpWatch.failure(status)
+      throw HangUpWatch.failure(error.status)
     }
-    #if canImport(Darwin)
-      if let thread { pthread_detach(thread) }
-    #else
-      pthread_detach(thread)
-    #endif
   }
 
-  fileprivate func run() {
+  private func run() {
     while true {
       var entries = [
         pollfd(fd: socket, events: Int16(MARTLET_POLL_HANG_UP), revents: 0),
@@ -91,16 +74,3 @@ final class HangUpWatch: @unchecked Sendable {
         + "open files of this process")
   }
 }
-
-#if canImport(Darwin)
-  private func runHangUpWatch(_ watch: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-    Unmanaged<HangUpWatch>.fromOpaque(watch).takeRetainedValue().run()
-    return nil
-  }
-#else
-  private func runHangUpWatch(_ watch: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    guard let watch else { return nil }
-    Unmanaged<HangUpWatch>.fromOpaque(watch).takeRetainedValue().run()
-    return nil
-  }
-#endif

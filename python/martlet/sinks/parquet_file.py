@@ -1,4 +1,4 @@
-"""Sinks: where `Stream.run` writes."""
+"""Parquet as one file, complete when the run has ended."""
 
 from __future__ import annotations
 
@@ -7,17 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ._engine import RecordBatch
+from .._engine import RecordBatch
 
-__all__ = ["ParquetSink"]
+__all__ = ["ParquetFile"]
 
 
-class ParquetSink:
-    """Writes the output to one Parquet file, through pyarrow.
-
-    The file appears under its name when the run has ended; until then it is written beside it as `<name>.partial`,
-    which a failed run removes. A run without output writes no file. `options` go to `pyarrow.parquet.ParquetWriter`.
-    """
+class ParquetFile:
+    """See `ParquetSink`."""
 
     min_rows = 65_536
 
