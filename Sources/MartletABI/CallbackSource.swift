@@ -12,10 +12,25 @@ final class CallbackSource: Source {
   private let nextPointer: Next
   private let nextInBackgroundPointer: Next?
   private let abandonPointer: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?
+  private let offsetPointer:
+    (
+      @convention(c) (
+        UnsafeMutableRawPointer?, UnsafeMutablePointer<UnsafePointer<UInt8>?>?, UnsafeMutablePointer<Int>?,
+        UnsafeMutablePointer<martlet_error>?
+      ) -> Int32
+    )?
+  private let seekPointer:
+    (
+      @convention(c) (
+        UnsafeMutableRawPointer?, UnsafePointer<UInt8>?, Int, UnsafeMutablePointer<martlet_error>?
+      ) -> Int32
+    )?
   private let lifetime: CallbackLifetime
   private var known: Schema?
   /// The first batch, when it was read for its schema.
   private var ahead: RecordBatch?
+  /// Before that batch.
+  private var offsetAhead: SourceOffset?
   private var hasEnded = false
 
   /// Moves the callback.
@@ -28,11 +43,20 @@ final class CallbackSource: Source {
     nextPointer = next
     nextInBackgroundPointer = source.next_background
     abandonPointer = source.abandon
+    guard (source.offset == nil) == (source.seek == nil) else {
+      throw EngineError(
+        .invalidArgument, "martlet_source.\(source.offset == nil ? "offset" : "seek") is NULL: set both or none")
+    }
+    offsetPointer = source.offset
+    seekPointer = source.seek
   }
 
   var schema: Schema? {
     get throws {
-      if known == nil, !hasEnded { ahead = try read(nextPointer) }
+      if known == nil, !hasEnded {
+        offsetAhead = try askOffset()
+        ahead = try read(nextPointer)
+      }
       return known
     }
   }
@@ -44,6 +68,34 @@ final class CallbackSource: Source {
   func nextInBackground() throws -> RecordBatch? { try next(nextInBackgroundPointer ?? nextPointer) }
 
   func abandon() { abandonPointer?(lifetime.context) }
+
+  var offset: SourceOffset? {
+    get throws { ahead == nil ? try askOffset() : offsetAhead }
+  }
+
+  private func askOffset() throws -> SourceOffset? {
+    guard let offsetPointer else { return nil }
+    var bytes: UnsafePointer<UInt8>?
+    var length = 0
+    guard offsetPointer(lifetime.context, &bytes, &length, lifetime.error) == 0 else { throw lifetime.failure() }
+    guard let bytes, length > 0 else { return nil }
+    return SourceOffset(Array(UnsafeBufferPointer(start: bytes, count: length)))
+  }
+
+  func restore(_ offset: SourceOffset) throws {
+    guard let seekPointer else {
+      throw EngineError(
+        .sourceFailed,
+        "the checkpoint has a place in this source, which has no martlet_source.seek; read the input it had with the source it had"
+      )
+    }
+    // What was read for its schema comes again, if it comes.
+    (ahead, offsetAhead, hasEnded) = (nil, nil, false)
+    let status = offset.bytes.withUnsafeBufferPointer {
+      seekPointer(lifetime.context, $0.baseAddress, $0.count, lifetime.error)
+    }
+    if status != 0 { throw lifetime.failure() }
+  }
 
   private func next(_ pointer: Next) throws -> RecordBatch? {
     if let first = ahead {

@@ -317,9 +317,7 @@ int32_t martlet_output_end_row(martlet_output *output, martlet_error *error);
 void martlet_output_cancel_row(martlet_output *output);
 
 /* ---- jobs -------------------------------------------------------------------------------------- */
-
 typedef struct martlet_job martlet_job;
-
 /* Gives batches until the input ends. `next` either fills `array` (moved to the engine), or leaves array->release NULL at the
  * end of the input. It also fills `schema` (moved) with the first batch and whenever it likes; a schema left released means
  * "as before". Every batch has the same schema: another one is MARTLET_SCHEMA_MISMATCH. */
@@ -334,6 +332,9 @@ typedef struct martlet_source {
   /* The job has ended while next_background still runs: its result will be dropped. Called on the job's thread; `destroy` is then called
    * on the other thread, once that call has returned, which may be after martlet_job_free. NULL allowed. */
   void (*abandon)(void *context);
+  /* To read it again from a place in its middle: see martlet_checkpoint.h. Both or neither. */
+  int32_t (*offset)(void *context, const uint8_t **bytes, size_t *length, martlet_error *error);
+  int32_t (*seek)(void *context, const uint8_t *bytes, size_t length, martlet_error *error);
 } martlet_source;
 
 typedef struct martlet_stream_options {
@@ -493,8 +494,7 @@ int32_t martlet_key_group(uint64_t hash, int32_t max_parallelism);
 #ifdef __cplusplus
 }
 #endif
-
 #include "martlet_harness.h"
 #include "martlet_workers.h"
-
+#include "martlet_checkpoint.h"
 #endif /* MARTLET_H */

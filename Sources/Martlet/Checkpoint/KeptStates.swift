@@ -13,6 +13,12 @@ struct KeptStates {
 
   mutating func add(_ bytes: [UInt8], state: Int, of key: [UInt8]) { entries[key, default: []].append((state, bytes)) }
 
+  /// Adds what another part of the same snapshot gave.
+  mutating func merge(_ other: KeptStates) {
+    if descriptors.isEmpty { descriptors = other.descriptors }
+    for (key, kept) in other.entries { entries[key, default: []] += kept }
+  }
+
   func entries(of key: [UInt8]) -> [(state: Int, bytes: [UInt8])] { entries[key] ?? [] }
 
   /// The keys that have kept entries, in order.

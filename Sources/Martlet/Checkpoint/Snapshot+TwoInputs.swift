@@ -40,6 +40,8 @@ struct SecondSnapshot {
 }
 
 extension ByteWriter {
+  mutating func flag(_ value: Bool) { integer(UInt8(value ? 1 : 0)) }
+
   mutating func second(_ second: SecondSnapshot) {
     integer(UInt8(second.kind.rawValue))
     integer(UInt16(second.keyColumns.count))
@@ -49,9 +51,11 @@ extension ByteWriter {
     integer(second.records)
     for input in [second.left, second.right] {
       integer(input.watermark)
-      integer(input.status.code)
+      status(input.status)
     }
   }
+
+  mutating func status(_ status: WatermarkValve.Status) { integer(status.code) }
 }
 
 extension ByteReader {
@@ -66,8 +70,12 @@ extension ByteReader {
 
   private mutating func input() throws(Malformed) -> SecondSnapshot.Input {
     let watermark = try integer(Int64.self)
+    return SecondSnapshot.Input(watermark: watermark, status: try status())
+  }
+
+  mutating func status() throws(Malformed) -> WatermarkValve.Status {
     guard let status = WatermarkValve.Status(code: try integer(UInt8.self)) else { throw Malformed() }
-    return SecondSnapshot.Input(watermark: watermark, status: status)
+    return status
   }
 }
 

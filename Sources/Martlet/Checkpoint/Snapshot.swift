@@ -59,6 +59,9 @@ struct SnapshotWriter {
     writer.integer(UInt64(0))
   }
 
+  /// So far.
+  var byteCount: Int { writer.bytes.count }
+
   mutating func add(_ key: SnapshotKey) {
     keyCount += 1
     writer.short(key.key)

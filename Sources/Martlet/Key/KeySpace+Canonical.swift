@@ -79,16 +79,21 @@ extension KeySpace {
 }
 
 extension KeyEncoding {
-  /// Whether bytes from outside are the encoding of one key with parts of these classes, so that they can be decoded.
-  static func isKey(_ bytes: UnsafeRawBufferPointer, _ classes: [KeyClass]) -> Bool {
+  /// How many bytes of these the key with parts of these classes takes that they begin with; nil if they do not begin with one.
+  static func size(_ bytes: UnsafeRawBufferPointer, _ classes: [KeyClass]) -> Int? {
     var rest = bytes[...]
     for keyClass in classes {
       guard let tag = rest.first, tag == keyClass.tag, let size = partSize(keyClass, rest), size <= rest.count else {
-        return false
+        return nil
       }
       rest = rest.dropFirst(size)
     }
-    return rest.isEmpty && !classes.isEmpty
+    return bytes.count - rest.count
+  }
+
+  /// Whether bytes from outside are the encoding of one key with parts of these classes, so that they can be decoded.
+  static func isKey(_ bytes: UnsafeRawBufferPointer, _ classes: [KeyClass]) -> Bool {
+    !classes.isEmpty && size(bytes, classes) == bytes.count
   }
 
   private static func partSize(_ keyClass: KeyClass, _ bytes: Slice<UnsafeRawBufferPointer>) -> Int? {

@@ -15,6 +15,8 @@ final class KeySpace {
   /// Whether `show` may write the one part itself, without decoding.
   @usableFromInline let showsDirectly: ShowMode
   private var decodedBytes: [[UInt8]]
+  /// Only with a store.
+  var flags: SlotFlags?
 
   @usableFromInline
   enum ShowMode { case integer, unsigned, days, bytes, decoded }
@@ -69,10 +71,26 @@ final class KeySpace {
 
   /// Gives back the slots nothing keeps alive.
   func reclaim() {
+    if let flags { return slots.reclaim(flags) { forget($0) } }
     if schema.form == .integer {
       slots.reclaim { integers.remove(slots.integerKeys[Int($0)]) }
     } else {
       slots.reclaim { byteStrings.remove(slot: $0, slots) }
+    }
+  }
+
+  /// Gives back a slot at once, though rows of the chunk may refer to it: the caller knows that none does.
+  func release(_ slot: UInt32) {
+    slots.release(slot) { forget($0) }
+    flags?.forget(slot)
+  }
+
+  /// Takes the slot's key out of the table.
+  private func forget(_ slot: UInt32) {
+    if schema.form == .integer {
+      integers.remove(slots.integerKeys[Int(slot)])
+    } else {
+      byteStrings.remove(slot: slot, slots)
     }
   }
 

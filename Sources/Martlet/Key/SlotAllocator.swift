@@ -111,11 +111,23 @@ final class SlotAllocator {
 
   /// Gives back the candidate slots that nothing keeps alive, after `forget` took each out of the key table.
   func reclaim(_ forget: (UInt32) -> Void) {
-    for slot in candidates where live[Int(slot)] == 0 {
-      forget(slot)
-      if holdsBytes { byteKeys[Int(slot)].release() }
-      live[Int(slot)] = SlotAllocator.freeMark
-      freeSlots.append(slot)
+    for slot in candidates where live[Int(slot)] == 0 { release(slot, forget) }
+    candidates.removeAll(keepingCapacity: candidates.count <= 1 << 16)
+  }
+
+  /// Gives back one slot that nothing keeps alive.
+  func release(_ slot: UInt32, _ forget: (UInt32) -> Void) {
+    forget(slot)
+    if holdsBytes { byteKeys[Int(slot)].release() }
+    live[Int(slot)] = SlotAllocator.freeMark
+    freeSlots.append(slot)
+  }
+
+  /// As `reclaim`, but for slots of which a store has something that has to go first.
+  func reclaim(_ flags: SlotFlags, _ forget: (UInt32) -> Void) {
+    for slot in candidates where live[Int(slot)] == 0 && !flags.holds(slot) {
+      release(slot, forget)
+      flags.forget(slot)
     }
     candidates.removeAll(keepingCapacity: candidates.count <= 1 << 16)
   }

@@ -30,8 +30,8 @@ extension Context {
       raw.pointee.slot = Slot.none
     }
     let key = Key(keys.parts, keys.partCount)
-    for slot in keys.liveSlotsInKeyOrder() where column.usedSlots > Int(slot) {
-      guard column.exists(slot) else { continue }
+    try forEachKey(keys) { slot in
+      guard column.usedSlots > Int(slot), column.exists(slot) else { return }
       raw.pointee.slot = slot
       keys.show(slot: slot)
       orders?.begin(callbackAt: 0, slot: slot)

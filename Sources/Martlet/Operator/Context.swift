@@ -12,6 +12,8 @@ public final class Context {
   let clock: Clock
   @exclusivity(unchecked) var timerHandles: TimerHandles?
   private(set) var keySpace: KeySpace?
+  /// Only with a store; the operator's.
+  weak var writeBack: WriteBack?
   /// Only in a parallel instance.
   var orders: OrderCursor?
   /// Where the record loop next looks at its timers; see `RecordLoop`.

@@ -38,6 +38,20 @@ struct MergeQueue {
       for index in 0..<markCount { marks?[index].position = 0 }
     }
 
+    /// One that waited when a checkpoint was taken. There is a time for each record or for none, `rows` are row numbers or none.
+    init(
+      _ batch: RecordBatch?, firstRecord: Int64, count: Int, rows: [Int32]?, times: [Int64]?, marks: [WatermarkMark]
+    ) {
+      (self.batch, self.firstRecord, self.count, firstRow) = (batch, firstRecord, count, 0)
+      self.rows = rows.flatMap { rows in rows.withUnsafeBufferPointer { $0.baseAddress.map { Segment.copy($0, count) } }
+      }
+      self.times = times.flatMap { times in
+        times.withUnsafeBufferPointer { $0.baseAddress.map { Segment.copy($0, count) } }
+      }
+      markCount = marks.count
+      self.marks = marks.withUnsafeBufferPointer { $0.baseAddress.map { Segment.copy($0, marks.count) } }
+    }
+
     private static func copy<Element: BitwiseCopyable>(
       _ start: UnsafePointer<Element>, _ count: Int
     ) -> UnsafeMutablePointer<Element> {
@@ -69,6 +83,9 @@ struct MergeQueue {
   var isOver: Bool { hasEnded && isEmpty && failure == nil }
   /// Whether the error is next.
   var hasFailed: Bool { isEmpty && failure != nil }
+
+  /// All that waits, first first; of the first of them only what is behind its position.
+  var waiting: [Segment] { segments[first...].compactMap { $0 } }
 
   var head: Segment? { isEmpty ? nil : segments[first] }
 

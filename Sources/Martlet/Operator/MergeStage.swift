@@ -27,11 +27,11 @@ final class MergeStage {
   let order: Order
   /// Which side goes first on ties.
   private let favoursLeft: Bool
-  private var left = MergeQueue()
-  private var right = MergeQueue()
+  private(set) var left = MergeQueue()
+  private(set) var right = MergeQueue()
   private(set) var valve = WatermarkValve(channels: 2)
   /// Of two records without timestamps, whether the left one goes next.
-  private var isLeftsTurn: Bool
+  private(set) var isLeftsTurn: Bool
 
   // The merged records.
   private let rows = UnsafeMutablePointer<UInt32>.allocate(capacity: MergeStage.chunkRows)
@@ -86,6 +86,11 @@ final class MergeStage {
     case .left: (left.hasEnded, left.failure) = (true, error)
     case .right: (right.hasEnded, right.failure) = (true, error)
     }
+  }
+
+  /// Goes on where another stage stood, whose queues these are; before anything is added.
+  func restore(left: MergeQueue, right: MergeQueue, _ valve: WatermarkValve, isLeftsTurn: Bool) {
+    (self.left, self.right, self.valve, self.isLeftsTurn) = (left, right, valve, isLeftsTurn)
   }
 
   func hasEnded(_ side: InputSide) -> Bool { side == .left ? left.hasEnded : right.hasEnded }

@@ -102,7 +102,7 @@ extension ProcessOperator {
     guard let parts else { preconditionFailure("endTimersRound before open") }
     context.raw.pointee.watermark = EventTime.max
     context.leastProcessingTime = clockAtLeast
-    if atEnd == .drop { parts.timers.processing.removeAll() }
+    if atEnd == .drop { dropProcessingTimers(parts) }
     guard timersAreLeft(parts, atEnd) else { return false }
     try enclosed(nil) { try endTimersOnce(parts, atEnd) }
     parts.keys.reclaim()

@@ -7,9 +7,10 @@ extension ProcessOperator {
     guard let second, let run = calls.runMerged else { preconditionFailure("process before open") }
     guard let some = merged.left ?? merged.right else { return }
     try located { () throws(EngineError) in try second.check(merged) }
-    guard let parts = partsWithKey(second) else { preconditionFailure("process before open") }
+    guard let parts = try partsWithKey(second) else { preconditionFailure("process before open") }
     let interned = second.intern(merged, parts.keys)
     if parts.states.reserve() { rebindStates() }
+    if let writeBack { try located { () throws(EngineError) in try writeBack.touch(interned, merged) } }
     try located { () throws(EngineError) in
       try handles.bindInputs(left: merged.left, right: merged.right, known: (second.leftSchema, second.rightSchema))
     }
@@ -20,11 +21,12 @@ extension ProcessOperator {
     try enclosed(some) { try run(loop) }
     parts.states.sweep(afterRows: merged.rows.count)
     parts.keys.reclaim()
+    writeBack?.evict()
   }
 
   /// The parts, with the key of the left side if that became known just now: until then only the broadcast side had records, which have
   /// none.
-  private func partsWithKey(_ second: SecondInput) -> Parts? {
+  private func partsWithKey(_ second: SecondInput) throws(EngineError) -> Parts? {
     guard let parts else { return nil }
     if parts.schema == nil { parts.schema = second.leftSchema }
     guard parts.keys.partCount == 0, !second.keys.parts.isEmpty else { return parts }
@@ -32,6 +34,7 @@ extension ProcessOperator {
     let keyed = Parts(
       keys: keys, states: parts.states, timers: TimerService(keys: keys, clock: context.clock), schema: parts.schema)
     use(keyed)
+    try located { () throws(EngineError) in try reopenStore() }
     return keyed
   }
 }

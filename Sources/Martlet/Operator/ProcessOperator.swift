@@ -46,6 +46,9 @@ final class ProcessOperator: Operator {
   @exclusivity(unchecked) var orderedChunk: OrderedChunk?
   /// Whether another instance, which sees the same broadcast records, counts and reports them.
   @exclusivity(unchecked) @usableFromInline var repeatsBroadcast = false
+  /// Only with a store: see `ProcessOperator+Store.swift`.
+  var attachment: StoreAttachment?
+  @exclusivity(unchecked) var writeBack: WriteBack?
 
   /// What depends on the input's schema and exists from `open` to `close`.
   final class Parts {
@@ -117,8 +120,10 @@ final class ProcessOperator: Operator {
   private func makeParts(_ schema: KeySchema, _ inputSchema: Schema?) throws(EngineError) {
     let keys = KeySpace(schema)
     let states = StateTable(
-      descriptors, keys.slots, StateTime(context.clock, context.raw), undoable: policies.onError != .raise)
+      descriptors, keys.slots, StateTime(context.clock, context.raw), undoable: policies.onError != .raise,
+      flags: attachment.map { ($0.flags, $0.broadcastFlags) })
     use(Parts(keys: keys, states: states, timers: TimerService(keys: keys, clock: context.clock), schema: inputSchema))
+    try openStore()
     context.states = states.columns.map { context.handle($0) }
     handles.bind(states, context, output)
   }
@@ -144,6 +149,7 @@ final class ProcessOperator: Operator {
       timers = nil
       parts = nil
       second = nil
+      writeBack = nil
     }
     count = counters
     try calling { try calls.close(context) }
@@ -160,6 +166,7 @@ final class ProcessOperator: Operator {
     scratch.reserve(rows)
     parts.keys.intern(chunk.batch, chunk.selection, scratch.keys, scratch.slots)
     if parts.states.reserve() { handles.bind(parts.states, context, output) }
+    if let writeBack { try located { () throws(EngineError) in try writeBack.touch(scratch.slots, rows) } }
     try located { () throws(EngineError) in try handles.bindInputs(chunk.batch) }
     boundBatch = ObjectIdentifier(chunk.batch)
     orderedChunk = chunk.ordered
@@ -170,6 +177,7 @@ final class ProcessOperator: Operator {
     try enclosed(chunk.batch) { try calls.run(loop) }
     parts.states.sweep(afterRows: rows)
     parts.keys.reclaim()
+    writeBack?.evict()
   }
 
   func finish(watermark: Int64) throws {
@@ -182,6 +190,7 @@ final class ProcessOperator: Operator {
     }
     parts.states.sweep(afterRows: 0)
     parts.keys.reclaim()
+    writeBack?.evict()
   }
 
   /// Runs `body` between `willProcess` and `didProcess`, and says where its errors come from.
@@ -259,7 +268,12 @@ final class ProcessOperator: Operator {
     context.clearCall()
     raw.pointee.timer_domain = domain.rawValue
     let key = Key(parts.keys.parts, parts.keys.partCount)
-    while let due = queue._withUnsafeGuaranteedRef({ $0.popDue(at: time) }) {
+    // With a store, as many as were loaded for; the next are loaded when these have fired.
+    var ready = writeBack == nil ? Int.max : 0
+    while true {
+      if ready == 0 { ready = try loadDue(queue.takeUnretainedValue(), at: time) }
+      ready &-= 1
+      guard let due = queue._withUnsafeGuaranteedRef({ $0.popDue(at: time) }) else { break }
       raw.pointee.slot = due.slot
       raw.pointee.timestamp = domain == .event ? due.time : EventTime.none
       raw.pointee.fire_time = due.time
@@ -319,6 +333,7 @@ final class ProcessOperator: Operator {
     try enclosed(nil) { try fireProcessingTimers(parts, at: now) }
     parts.states.sweep(afterRows: 0)
     parts.keys.reclaim()
+    writeBack?.evict()
     return true
   }
 
@@ -349,7 +364,7 @@ final class ProcessOperator: Operator {
   /// All timers, also those that the ones fired here register: event time, then processing time, until none are left.
   private func endTimers(_ parts: Parts, _ atEnd: TimersAtEnd) throws {
     let timers = parts.timers
-    if atEnd == .drop { timers.processing.removeAll() }
+    if atEnd == .drop { dropProcessingTimers(parts) }
     while timersAreLeft(parts, atEnd) { try endTimersOnce(parts, atEnd) }
   }
 
@@ -364,12 +379,12 @@ final class ProcessOperator: Operator {
     try fireTimers(parts, .event, at: EventTime.max)
     orders?.begin(phase: 1)
     if atEnd == .fire, timers.processing.count > 0 { try fireProcessingTimers(parts, at: EventTime.max) }
-    if atEnd == .drop { timers.processing.removeAll() }
+    if atEnd == .drop { dropProcessingTimers(parts) }
   }
 
   func endKeys(_ parts: Parts, _ onEnd: (Key, Context) throws -> Void) throws {
     let key = Key(parts.keys.parts, parts.keys.partCount)
-    for slot in parts.keys.liveSlotsInKeyOrder() where parts.keys.slots.live[Int(slot)] != 0 {
+    try forEachKey(parts) { slot in
       context.raw.pointee.slot = slot
       parts.keys.show(slot: slot)
       orders?.begin(callbackAt: 0, slot: slot)

@@ -96,8 +96,11 @@ final class SecondInput {
     rowLists.split(merged.rows)
     leftScratch.reserve(rowLists.leftCount)
     rightScratch.reserve(rowLists.rightCount)
-    let left = InternedRows(keys: UnsafePointer(leftScratch.keys), slots: UnsafePointer(leftScratch.slots))
-    let right = InternedRows(keys: UnsafePointer(rightScratch.keys), slots: UnsafePointer(rightScratch.slots))
+    let left = InternedRows(
+      keys: UnsafePointer(leftScratch.keys), slots: UnsafePointer(leftScratch.slots), count: rowLists.leftCount)
+    let right = InternedRows(
+      keys: UnsafePointer(rightScratch.keys), slots: UnsafePointer(rightScratch.slots),
+      count: kind == .connect ? rowLists.rightCount : 0)
     if let batch = merged.left, rowLists.leftCount > 0 {
       if isKeyed {
         space.intern(batch, rowLists.left, &leftReader!, leftScratch.keys, leftScratch.slots)
@@ -117,6 +120,8 @@ final class SecondInput {
 struct InternedRows {
   @usableFromInline let keys: UnsafePointer<KeyRef>
   @usableFromInline let slots: UnsafePointer<UInt32>
+  /// How many have a slot to be read.
+  let count: Int
 }
 
 /// The rows of each side of a merged chunk.

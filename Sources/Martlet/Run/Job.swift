@@ -53,6 +53,15 @@ public final class Job {
   var firstRecords: [[Int64]] = []
   /// Several sources of which one is live.
   var live: LiveInputs?
+  /// What the job goes on from, until it has begun; see Job+Restore.swift.
+  var restoring: PendingRestore?
+  /// Per operator that is not parallel: what its checkpoint had of states it no longer has.
+  var keptStates: [Int: KeptStates] = [:]
+  /// Whether the end of the input leaves the job open, so that a last checkpoint can be taken. Then `close` ends it.
+  public var staysOpenAtEnd = false
+  private let pauseRequested = Atomic<Bool>(false)
+  /// Whether the last `next` came back early because of `pause`.
+  public private(set) var isPaused = false
   /// Per operator and side: the sources that lead to it.
   var origins: [[[Int]]] = []
 
@@ -93,16 +102,21 @@ public final class Job {
   public func next(from output: Int = 0, minRows: Int = 1) throws -> RecordBatch? {
     try acquire()
     defer { isBusy.store(false, ordering: .releasing) }
+    isPaused = false
     while true {
       switch state {
       case .building:
         try begin()
+      case .running where pauseRequested.exchange(false, ordering: .acquiring):
+        isPaused = true
+        return try take(output)
       case .running where try rows(of: output) < max(minRows, 1):
         do { try step() } catch { state = .failing(error) }
       case .running:
         return try take(output)
       case .ended:
         if let batch = try take(output) { return batch }
+        if staysOpenAtEnd { return nil }
         try shut(after: nil)
         return try end(output)
       case .failing(let error):
@@ -116,6 +130,35 @@ public final class Job {
         if let batch = try? take(output) { return batch }
         return try end(output)
       }
+    }
+  }
+
+  /// Lets the `next` that runs, or comes, give what there is, nil for nothing, after the step that it is at: for a checkpoint that is due
+  /// while nothing is put out. Any thread.
+  public func pause() { pauseRequested.store(true, ordering: .releasing) }
+
+  /// Runs `body` at a record boundary with nothing under way: no work in an instance. It may find rows that were put out by then.
+  func atRest<Result>(_ body: () throws -> Result) throws -> Result {
+    try acquire()
+    defer { isBusy.store(false, ordering: .releasing) }
+    if case .building = state { try begin() }
+    if case .running = state {
+      do { while hasWorkUnderWay { try collectAll() } } catch { state = .failing(error) }
+    }
+    return try body()
+  }
+
+  /// What there is of an output once nothing is under way, without reading more; nil if there is nothing. Call it for every output, then
+  /// take a checkpoint. An error that comes up here is told by the next `next`.
+  public func takeReady(from output: Int = 0) throws -> RecordBatch? {
+    try atRest { try take(output) }
+  }
+
+  /// The first output that holds rows, for an error.
+  var outputWithRows: Int? {
+    get throws(EngineError) {
+      for output in 0..<max(outputs.count, 1) where try rows(of: output) > 0 { return output }
+      return nil
     }
   }
 
@@ -220,7 +263,8 @@ public final class Job {
       return Int64(rows)
     }
     return JobReport(
-      recordsIn: sources.reduce(0) { $0 + $1.recordsIn }, recordsOut: recordsOut + waiting { $0.tag == nil },
+      recordsIn: sources.reduce(0) { $0 + max($1.recordsIn - $1.recordsBefore, 0) },
+      recordsOut: recordsOut + waiting { $0.tag == nil },
       batchesIn: sources.reduce(0) { $0 + $1.batchesIn }, batchesOut: batchesOut,
       nullTimestamps: sources.reduce(0) { $0 + $1.nullTimestampCount },
       sideRecords: sideRecords + waiting { $0.tag != nil },

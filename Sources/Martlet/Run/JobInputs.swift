@@ -28,7 +28,9 @@ extension Job {
       try makeParallel()
       try makeRoutes()
       if sources.count > 1, sources.contains(where: \.isLive) { live = LiveInputs(sources, clock) }
+      try resume()
       try openWhatIsKnown()
+      try endRestored()
     } catch {
       state = .failing(error)
     }
@@ -128,6 +130,11 @@ extension Job {
 
   func end(source number: Int) throws {
     sources[number].hasEnded = true
+    try endWhatHasEnded()
+  }
+
+  /// Tells every operator of the end whose inputs have ended, first to last.
+  func endWhatHasEnded() throws {
     for index in operators.indices where !endedOperators[index] {
       for (position, input) in inputs[index].enumerated() where hasEnded(input) && !endedOperators[index] {
         guard let merge = merges[index], let side = InputSide(rawValue: position), !merge.hasEnded(side) else {

@@ -16,6 +16,11 @@ public protocol Source: AnyObject {
   /// The job has ended while `nextInBackground` is still running. Called on the job's thread; the source is released, on the other
   /// thread, once the running call has returned.
   func abandon()
+
+  /// Where the source stands; see `SourceOffset`. Nil, unless you say otherwise: it cannot be read again from a place in its middle.
+  var offset: SourceOffset? { get throws }
+  /// Goes to a place that `offset` told, here or in another life of the program. Before the first `next`.
+  func restore(_ offset: SourceOffset) throws
 }
 
 extension Source {
@@ -28,14 +33,37 @@ extension Source {
 public final class BatchSource: Source {
   public let schema: Schema?
   private var batches: ArraySlice<RecordBatch>
+  /// How many were given out.
+  var position = 0
 
   public init(_ batches: [RecordBatch]) {
     self.batches = batches[...]
     schema = batches.first?.schema
   }
 
-  public func next() -> RecordBatch? { batches.popFirst() }
+  public func next() -> RecordBatch? {
+    guard let batch = batches.popFirst() else { return nil }
+    position += 1
+    return batch
+  }
   public var mayWait: Bool { false }
+
+  /// The number of the next batch: 8 bytes, little-endian.
+  public var offset: SourceOffset? {
+    SourceOffset(withUnsafeBytes(of: UInt64(position).littleEndian) { Array($0) })
+  }
+
+  public func restore(_ offset: SourceOffset) throws(EngineError) {
+    let number = offset.bytes.withUnsafeBytes { $0.count == 8 ? $0.loadUnaligned(as: UInt64.self).littleEndian : .max }
+    guard position == 0, number <= UInt64(batches.count) else {
+      throw EngineError(
+        .sourceFailed,
+        "the source has \(batches.count) batches and the checkpoint was taken after more, or by a source of another kind; give the "
+          + "job the input it had")
+    }
+    batches = batches.dropFirst(Int(number))
+    position = Int(number)
+  }
 }
 
 /// An Arrow C stream, which the source owns.

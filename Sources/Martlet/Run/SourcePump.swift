@@ -19,7 +19,7 @@ final class SourcePump: @unchecked Sendable {
   // Every field below is used under `lock`; `source` is used by the thread while `state` is `.reading` and by nobody else then.
 
   enum Arrival {
-    case batch(RecordBatch)
+    case batch(SourceRead)
     case end
     /// The time is over; the source is still reading.
     case notYet
@@ -29,7 +29,7 @@ final class SourcePump: @unchecked Sendable {
     case idle
     case asked
     case reading
-    case arrived(Result<RecordBatch?, any Error>)
+    case arrived(Result<SourceRead?, any Error>)
     case stopping
     /// The job has gone while the thread was reading.
     case abandoned
@@ -63,8 +63,8 @@ final class SourcePump: @unchecked Sendable {
     while true {
       if case .arrived(let result) = state {
         state = .idle
-        guard let batch = try result.get() else { return .end }
-        return .batch(batch)
+        guard let read = try result.get() else { return .end }
+        return .batch(read)
       }
       if waitForChange(until: &deadline) == ETIMEDOUT {
         if case .arrived = state { continue }
@@ -154,10 +154,10 @@ final class SourcePump: @unchecked Sendable {
     pthread_mutex_lock(lock)
   }
 
-  private static func readOnce(_ source: Unmanaged<AnyObject>) -> Result<RecordBatch?, any Error> {
+  private static func readOnce(_ source: Unmanaged<AnyObject>) -> Result<SourceRead?, any Error> {
     source._withUnsafeGuaranteedRef { source in
       guard let source = source as? any Source else { return .success(nil) }
-      do { return .success(try source.nextInBackground()) } catch { return .failure(error) }
+      do { return .success(try source.read(inBackground: true)) } catch { return .failure(error) }
     }
   }
 

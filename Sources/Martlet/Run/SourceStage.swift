@@ -19,6 +19,7 @@ final class SourceStage {
   private let timestampColumn: String?
   private let nullTimestamps: NullPolicy
   private var tracker: WatermarkTracker
+  private var track = SourceTrack()
   private var eventTime: EventTimeColumn?
   private var schema: Schema?
 
@@ -35,6 +36,8 @@ final class SourceStage {
   private(set) var recordsIn: Int64 = 0
   private(set) var batchesIn: Int64 = 0
   private(set) var nullTimestampCount: Int64 = 0
+  /// Of `recordsIn`, those that were processed in an earlier life of the job.
+  private(set) var recordsBefore: Int64 = 0
 
   /// After the last record read.
   var watermark: Int64 { tracker.watermark }
@@ -106,7 +109,8 @@ final class SourceStage {
       return try pump.next(within: min(wait ?? SourceStage.longestWait, SourceStage.longestWait))
     }
     guard let source else { return .end }
-    guard let wait, mayWait else { return try source.next().map { .batch($0) } ?? .end }
+    try track.begin(source)
+    guard let wait, mayWait else { return try source.read(inBackground: false).map { .batch($0) } ?? .end }
     let pump = try SourcePump(source, gate: gate)
     self.pump = pump
     self.source = nil
@@ -123,7 +127,8 @@ final class SourceStage {
     source = pump.stop()
   }
 
-  private func accept(_ next: RecordBatch) throws {
+  private func accept(_ read: SourceRead) throws {
+    let next = read.batch
     if let schema, schema != next.schema, let misfit = schema.misfit(of: next.schema) {
       throw EngineError(
         .schemaMismatch,
@@ -132,10 +137,26 @@ final class SourceStage {
     }
     try settle(next.schema)
     batch = next
-    nextRow = 0
+    nextRow = track.pass(read)
     firstRecord = recordsIn
     recordsIn += Int64(next.numRows)
     batchesIn += 1
+  }
+
+  /// Where the next record is.
+  var position: SourcePosition {
+    // A row with a bad timestamp was cut off with those before it.
+    let rows = pendingError?.record.map { Int($0 - firstRecord) } ?? nextRow
+    return track.position(rows: rows, of: batch?.numRows ?? 0, firstRecord: firstRecord, nextRecord: recordsIn)
+  }
+
+  /// Goes to where another stage stood; before anything is read.
+  func restore(_ position: SourcePosition, watermark: Int64, hasEnded: Bool) throws {
+    tracker = WatermarkTracker(bound: tracker.bound, watermark: watermark)
+    recordsBefore = position.firstRecord + position.rows
+    recordsIn = position.offset == nil ? recordsBefore : position.firstRecord
+    self.hasEnded = hasEnded
+    if !hasEnded, let source { try track.restore(position, source) }
   }
 
   private func settle(_ schema: Schema) throws {

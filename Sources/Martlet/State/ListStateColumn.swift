@@ -14,6 +14,9 @@ final class ListStateColumn: StateColumn {
   /// Of all lists in slots, not of those that the journal has.
   @exclusivity(unchecked) private var elementCount = 0
   private static let headerSize = 24
+  /// Only with a store, and of lists with rows of their own: how many elements these have, and how many from the first on are the
+  /// same as here. What is appended changes nothing of it.
+  @exclusivity(unchecked) var inRows: [UInt32: (stored: Int, intact: Int)] = [:]
 
   override init(_ descriptor: StateDescriptor, _ environment: StateEnvironment, index: Int) {
     form = CellForm(descriptor.type)
@@ -49,7 +52,10 @@ final class ListStateColumn: StateColumn {
   func forEach<Failure: Error>(_ slot: UInt32, _ body: (StateCell) throws(Failure) -> Void) throws(Failure) {
     if expiry != nil { expire(slot) }
     guard let block = lists[Int(slot)] else { return }
-    if let expiry, expiry.refreshesOnRead { refresh(block, expiry.stamp()) }
+    if let expiry, expiry.refreshesOnRead {
+      refresh(block, expiry.stamp())
+      if flags != nil { changed(slot, from: 0) }
+    }
     for position in 0..<storedCount(block) { try body(form.load(element(block, position))) }
   }
 
@@ -80,6 +86,11 @@ final class ListStateColumn: StateColumn {
     removeExpired(slot, block, expiry, now)
   }
 
+  /// The elements from number `count` on are not those in the store any more.
+  private func changed(_ slot: UInt32, from count: Int) {
+    if let known = inRows[slot], known.intact > count { inRows[slot] = (known.stored, count) }
+  }
+
   private func removeExpired(_ slot: UInt32, _ block: UnsafeMutableRawPointer, _ expiry: Expiry, _ now: Int64) {
     if isJournaling {
       // The records of this call count elements from the end, so the list they were made of has to come back as it was.
@@ -88,6 +99,7 @@ final class ListStateColumn: StateColumn {
     }
     var kept = 0
     var oldest = Int64.max
+    if flags != nil { changed(slot, from: 0) }
     for position in 0..<storedCount(block) {
       let stamp = stamp(block, position)
       if expiry.hasExpired(stamp, at: now) {
@@ -132,6 +144,7 @@ final class ListStateColumn: StateColumn {
       if let block = lists[sweepSlot], expiry.hasExpired(oldest(block), at: now) {
         rest -= storedCount(block)
         removeExpired(UInt32(sweepSlot), block, expiry, now)
+        flags?.markDirty(UInt32(sweepSlot))
       }
       sweepSlot &+= 1
       rest -= 1
@@ -149,6 +162,7 @@ final class ListStateColumn: StateColumn {
   /// Takes the block out of the slot: into the journal, or away.
   private func detach(_ slot: UInt32, _ block: UnsafeMutableRawPointer) {
     if lists[Int(slot)] == block { lists[Int(slot)] = nil }
+    if flags != nil { changed(slot, from: 0) }
     elementCount &-= storedCount(block)
     guard let journal, journal.isActive else {
       free(block)
@@ -163,6 +177,7 @@ final class ListStateColumn: StateColumn {
     case .shorter:
       guard let block = lists[Int(slot)] else { return }
       let count = storedCount(block) - record.count
+      if flags != nil { changed(slot, from: count) }
       for position in count..<storedCount(block) { form.release(element(block, position)) }
       setCount(block, count)
       elementCount &-= record.count
@@ -248,6 +263,14 @@ final class ListStateColumn: StateColumn {
     }
   }
 
+  /// The elements from number `first` on, `count` of them.
+  func forEachStored(_ slot: UInt32, from first: Int, count: Int, _ body: (StateCell, Int64) -> Void) {
+    guard let block = lists[Int(slot)] else { return }
+    for position in first..<(first + count) {
+      body(form.load(element(block, position)), expiry == nil ? 0 : stamp(block, position))
+    }
+  }
+
   func storedCount(of slot: UInt32) -> Int { lists[Int(slot)].map(storedCount) ?? 0 }
 
   /// Appends an element with the stamp it had.
@@ -258,13 +281,16 @@ final class ListStateColumn: StateColumn {
 
   override var memoryBytes: Int {
     super.memoryBytes + slots.slotCount * 8
-      + blockBytes.total(slots: usedSlots) { slot in
-        guard let block = lists[slot] else { return 0 }
-        var bytes = ListStateColumn.headerSize + storedCapacity(block) * stride
-        if form.isBytes {
-          for position in 0..<storedCount(block) { bytes += form.blockBytes(element(block, position)) }
-        }
-        return bytes
-      }
+      + blockBytes.total(slots: usedSlots) { heapBytes(of: UInt32($0)) }
+  }
+
+  override var slotBytes: Int { super.slotBytes + 8 }
+  override func heapBytes(of slot: UInt32) -> Int {
+    guard let block = lists[Int(slot)] else { return 0 }
+    var bytes = ListStateColumn.headerSize + storedCapacity(block) * stride
+    if form.isBytes {
+      for position in 0..<storedCount(block) { bytes += form.blockBytes(element(block, position)) }
+    }
+    return bytes
   }
 }

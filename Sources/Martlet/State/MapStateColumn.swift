@@ -12,6 +12,8 @@ final class MapStateColumn: StateColumn {
   @exclusivity(unchecked) private var entriesInSlots = 0
   /// Within a large map: the key at which the next sweep goes on.
   private var sweepKey: (UInt64, UInt64)?
+  /// Only with a store.
+  let changes: MapChanges?
 
   override init(_ descriptor: StateDescriptor, _ environment: StateEnvironment, index: Int) {
     guard let keyType = descriptor.kind.mapKey else { preconditionFailure("a map state has a key type") }
@@ -20,6 +22,7 @@ final class MapStateColumn: StateColumn {
     self.keyType = keyType
     keyStorage = StateStorage(keyType) ?? .bytes
     keyOrder = MapKeyOrder(keyType)
+    changes = environment.flags.map { MapChanges($0, keyType) }
     tables = .blocks(256)
     tables.update(repeating: OrderedTable(), count: 256)
     super.init(descriptor, environment, index: index)
@@ -79,6 +82,7 @@ final class MapStateColumn: StateColumn {
     _ slot: UInt32, _ key: StateCell, _ position: TablePosition, _ isNew: Bool, _ value: StateCell
   ) {
     let address = layout.value(position.node, position.index)
+    changes?.note(slot, key)
     if let journal, journal.isActive {
       if isNew {
         journal.append(.init(column: index, slot: slot, action: .noEntry, key: layout.copy(key)))
@@ -112,6 +116,7 @@ final class MapStateColumn: StateColumn {
     }
     if let journal, journal.isActive {
       recordEntry(slot, stored, position, journal)
+      changes?.note(slot, stored)
       layout.remove(tables + Int(slot), stored, keepsValue: true)
       entriesInSlots &-= 1
       if tables[Int(slot)].count == 0 { markEmpty(slot) }
@@ -141,6 +146,7 @@ final class MapStateColumn: StateColumn {
       if let refreshed {
         let stamp = layout.stamp(position.node, position.index)
         stamp.storeBytes(of: max(stamp.load(as: Int64.self), refreshed), as: Int64.self)
+        changes?.note(slot, layout.keys.load(layout.key(position.node, position.index)))
       }
       return try body(
         keyOrder.shown(layout.keys.load(layout.key(position.node, position.index))),
@@ -152,6 +158,7 @@ final class MapStateColumn: StateColumn {
     let table = tables[Int(slot)]
     guard let root = table.root else { return }
     entriesInSlots &-= table.count
+    changes?.noteAll(slot)
     if let journal, journal.isActive {
       journal.append(
         .init(
@@ -166,6 +173,7 @@ final class MapStateColumn: StateColumn {
 
   /// Removes an entry without a record of it.
   private func drop(_ slot: UInt32, _ stored: StateCell) {
+    changes?.note(slot, stored)
     if layout.remove(tables + Int(slot), stored) { entriesInSlots &-= 1 }
     if tables[Int(slot)].count == 0 { markEmpty(slot) }
   }
@@ -190,6 +198,7 @@ final class MapStateColumn: StateColumn {
     }
     if isRead && expiry.refreshesOnRead {
       let last = layout.stamp(position.node, position.index).load(as: Int64.self)
+      changes?.note(slot, key)
       setStamp(slot, position, max(last, expiry.stamp()))
     }
     return true
@@ -257,6 +266,7 @@ final class MapStateColumn: StateColumn {
           }
         rest -= seen
         sweepKey = next
+        flags?.markDirty(slot)
       }
       if let resumed { layout.keys.release(resumed) }
       if sweepKey == nil { sweepSlot &+= 1 }
@@ -317,6 +327,7 @@ final class MapStateColumn: StateColumn {
   }
 
   func storedCount(of slot: UInt32) -> Int { tables[Int(slot)].count }
+  func table(of slot: UInt32) -> OrderedTable { tables[Int(slot)] }
 
   /// Puts an entry with the stamp it had.
   func restore(_ slot: UInt32, _ key: StateCell, _ value: StateCell, stamp: Int64?) {
@@ -329,4 +340,7 @@ final class MapStateColumn: StateColumn {
     super.memoryBytes + slots.slotCount * MemoryLayout<OrderedTable>.stride
       + blockBytes.total(slots: usedSlots) { layout.memoryBytes(tables[$0]) }
   }
+
+  override var slotBytes: Int { super.slotBytes + MemoryLayout<OrderedTable>.stride }
+  override func heapBytes(of slot: UInt32) -> Int { layout.memoryBytes(tables[Int(slot)]) }
 }

@@ -46,6 +46,11 @@ extension StateColumn {
   final func restoreEntries(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) throws(EngineError) {
     clear(slot)
     guard !bytes.isEmpty else { return }
+    try addEntries(slot, bytes)
+  }
+
+  /// Adds them to what a list or map of the slot holds already. After an error the slot is empty.
+  final func addEntries(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) throws(EngineError) {
     do {
       try restore(slot, EntryReader(bytes: bytes))
     } catch {

@@ -20,6 +20,8 @@ public class StateColumn {
   @exclusivity(unchecked) final var sweepSlot = 0
   /// Of what is not in the arrays of the column.
   @exclusivity(unchecked) final var blockBytes = BlockSums()
+  /// Only with a store.
+  final let flags: SlotFlags?
 
   init(_ descriptor: StateDescriptor, _ environment: StateEnvironment, index: Int) {
     self.descriptor = descriptor
@@ -27,7 +29,9 @@ public class StateColumn {
     slots = environment.slots
     expiry = descriptor.ttl.map { Expiry(ttl: $0, time: environment.time) }
     journal = environment.journal
-    isPlain = expiry == nil && journal == nil
+    flags = environment.flags
+    // Of a map, a store has to know which entries changed.
+    isPlain = expiry == nil && journal == nil && (flags == nil || descriptor.kind.mapKey == nil)
     present = .zeroedBlocks(capacity)
   }
 
@@ -113,6 +117,10 @@ public class StateColumn {
   }
 
   var memoryBytes: Int { slots.slotCount }
+
+  /// What the arrays of the column take for one slot, and what the slot has outside of them.
+  var slotBytes: Int { 1 }
+  func heapBytes(of slot: UInt32) -> Int { 0 }
 }
 
 /// What the columns of one table share.
@@ -120,4 +128,5 @@ struct StateEnvironment {
   let slots: SlotAllocator
   let time: StateTime
   let journal: UndoJournal?
+  var flags: SlotFlags?
 }

@@ -10,15 +10,21 @@ final class StateTable {
 
   /// `undoable`: whether calls are enclosed in `beginCall` and `commitCall` or `rollbackCall`. Without, the three do nothing and
   /// writes pay nothing for them.
-  init(_ descriptors: [StateDescriptor], _ slots: SlotAllocator, _ time: StateTime, undoable: Bool = false) {
+  ///
+  /// `flags`: with a store, those of keys and those of broadcast states.
+  init(
+    _ descriptors: [StateDescriptor], _ slots: SlotAllocator, _ time: StateTime, undoable: Bool = false,
+    flags: (keys: SlotFlags, broadcast: SlotFlags)? = nil
+  ) {
     self.slots = slots
     self.time = time
     let journal = undoable ? UndoJournal() : nil
     self.journal = journal
     liveAddress = slots.live
     hasTTL = descriptors.contains { $0.ttl != nil }
-    let environment = StateEnvironment(slots: slots, time: time, journal: journal)
-    let broadcast = StateEnvironment(slots: BroadcastSlot.allocator(), time: time, journal: journal)
+    let environment = StateEnvironment(slots: slots, time: time, journal: journal, flags: flags?.keys)
+    let broadcast = StateEnvironment(
+      slots: BroadcastSlot.allocator(), time: time, journal: journal, flags: flags?.broadcast)
     columns = descriptors.enumerated().map {
       StateColumn.make($1, $1.kind.isBroadcast ? broadcast : environment, index: $0)
     }
@@ -61,6 +67,12 @@ final class StateTable {
     for record in journal.end() { columns[Int(record.column)].discard(record) }
   }
 
+  /// Runs `body`, whose changes no failing call takes back.
+  func unrecorded<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    guard let journal else { return try body() }
+    return try journal.suspended(body)
+  }
+
   // MARK: - Expiry
 
   /// The most steps of one sweep of a column.
@@ -81,6 +93,13 @@ final class StateTable {
   /// How many values, list elements and map entries the states of all keys hold: what has expired counts until it is cleaned away.
   /// No walk over the elements: it is asked for while a job runs.
   var entryCount: Int { columns.reduce(0) { $0 + $1.entryCount } }
+
+  /// What is outside of the arrays, as `memoryBytes` has it.
+  var heapBytes: Int {
+    columns.reduce(0) { sum, column in
+      column.descriptor.kind.isBroadcast ? sum : sum + column.memoryBytes - column.slotBytes * slots.slotCount
+    }
+  }
 
   var memoryBytes: Int { columns.reduce(0) { $0 + $1.memoryBytes } }
 

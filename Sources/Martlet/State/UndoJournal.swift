@@ -39,6 +39,14 @@ final class UndoJournal {
     isActive = true
   }
 
+  /// Runs `body`, whose changes are not recorded: what comes from a store or goes back to it is no change of the call's.
+  func suspended<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    let wasActive = isActive
+    isActive = false
+    defer { isActive = wasActive }
+    return try body()
+  }
+
   @inline(__always)
   func append(_ record: Record) { records.append(record) }
 

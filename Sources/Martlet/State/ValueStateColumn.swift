@@ -79,7 +79,10 @@ public class ValueStateColumn: StateColumn {
     let now = expiry.now()
     for _ in 0..<min(budget, usedSlots) {
       if sweepSlot >= usedSlots { sweepSlot = 0 }
-      if present[sweepSlot] != 0, expiry.hasExpired(stamps[sweepSlot], at: now) { remove(UInt32(sweepSlot)) }
+      if present[sweepSlot] != 0, expiry.hasExpired(stamps[sweepSlot], at: now) {
+        remove(UInt32(sweepSlot))
+        flags?.markDirty(UInt32(sweepSlot))
+      }
       sweepSlot &+= 1
     }
   }
@@ -101,6 +104,7 @@ public class ValueStateColumn: StateColumn {
   func put(_ slot: UInt32, _ value: (UInt64, UInt64)) {}
 
   override var memoryBytes: Int { super.memoryBytes + (stamps == nil ? 0 : slots.slotCount * 8) }
+  override var slotBytes: Int { super.slotBytes + (stamps == nil ? 0 : 8) }
 }
 
 /// Values of a fixed width, side by side.
@@ -142,6 +146,7 @@ final class FixedStateColumn<Value: BitwiseCopyable>: ValueStateColumn {
   }
 
   override var memoryBytes: Int { super.memoryBytes + slots.slotCount * MemoryLayout<Value>.stride }
+  override var slotBytes: Int { super.slotBytes + MemoryLayout<Value>.stride }
 }
 
 /// Byte strings: short ones inline, long ones in a block each.
@@ -199,6 +204,9 @@ final class BytesStateColumn: ValueStateColumn {
     var old = InlineBytes(word0: record.old.0, word1: record.old.1)
     old.release()
   }
+
+  override var slotBytes: Int { super.slotBytes + MemoryLayout<InlineBytes>.stride }
+  override func heapBytes(of slot: UInt32) -> Int { values[Int(slot)].blockBytes }
 
   override var memoryBytes: Int {
     super.memoryBytes + slots.slotCount * MemoryLayout<InlineBytes>.stride

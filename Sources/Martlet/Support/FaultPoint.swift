@@ -29,6 +29,14 @@ package enum FaultPoint: String, CaseIterable, Sendable {
   case storeAfterCopy = "store-after-copy"
   // A clone of a copy, after its files are there and before it has its final name.
   case storeBeforeCloneRename = "store-before-clone-rename"
+  // A checkpoint in files: before the first one, before its manifest, and around the name it becomes valid under.
+  case checkpointBeforeFiles = "checkpoint-before-files"
+  case checkpointBeforeManifest = "checkpoint-before-manifest"
+  case checkpointBeforeRename = "checkpoint-before-rename"
+  case checkpointAfterRename = "checkpoint-after-rename"
+  // A checkpoint that need not be kept, before and after it loses its name.
+  case checkpointBeforeRemove = "checkpoint-before-remove"
+  case checkpointAfterRemove = "checkpoint-after-remove"
 
   package enum Action: String, Sendable {
     case fail = "throw"

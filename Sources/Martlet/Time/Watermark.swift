@@ -20,6 +20,12 @@ struct WatermarkTracker {
 
   init(bound: Int64) { self.bound = bound }
 
+  /// Goes on where another one stood.
+  init(bound: Int64, watermark: Int64) {
+    self.bound = bound
+    self.watermark = watermark
+  }
+
   /// Takes a record's timestamp; the new watermark if it advanced.
   @inline(__always)
   mutating func observe(_ timestamp: Int64) -> Int64? {

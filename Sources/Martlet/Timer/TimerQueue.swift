@@ -27,8 +27,8 @@ final class TimerQueue {
   @exclusivity(unchecked) var store = TimerStore()
   @exclusivity(unchecked) private var index = TimerIndex()
   @exclusivity(unchecked) private var buckets = TimerBuckets()
-  @exclusivity(unchecked) private var run: [UInt32] = []
-  @exclusivity(unchecked) private var late: [UInt32] = []
+  @exclusivity(unchecked) private(set) var run: [UInt32] = []
+  @exclusivity(unchecked) private(set) var late: [UInt32] = []
   /// Used by `advance` only; kept for its memory.
   @exclusivity(unchecked) private var due: [UInt32] = []
   @exclusivity(unchecked) private var frontier: UInt64 = 0

@@ -60,6 +60,8 @@ final class InstanceRunner {
     sizes = (result.counters.stateEntries, result.counters.stateBytes)
   }
 
+  /// What the checkpoint had of states that the function no longer has.
+  private var kept = KeptStates()
   private var workSinceSizes = 0
   private var sizes = (entries: 0, bytes: 0)
   private static let workBetweenSizes = 256
@@ -68,7 +70,7 @@ final class InstanceRunner {
     switch work {
     case .open: true
     case .close: isOpen
-    case .chunk, .merged, .watermarks, .tick, .declare, .endTimers, .endKeys:
+    case .chunk, .merged, .watermarks, .tick, .declare, .endTimers, .endKeys, .restore, .snapshot:
       !hasFailed && !skips.load(ordering: .relaxed)
     }
   }
@@ -123,6 +125,10 @@ final class InstanceRunner {
       isOpen = false
       process.context.leastProcessingTime = .min
       try process.close()
+    case .restore(let bytes, let forgetting):
+      kept.merge(try process.restore(bytes, forgetting: forgetting))
+    case .snapshot:
+      result.snapshot = process.snapshot(records: 0, kept, process.unplacedSecond)
     }
     process.orders?.endPhase()
   }

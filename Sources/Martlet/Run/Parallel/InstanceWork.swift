@@ -46,6 +46,10 @@ enum InstanceWork {
   case endKeys(clockAtLeast: Int64)
   /// Last, once.
   case close
+  /// After `open`, before any record: keys of the instance, as a snapshot. Several times if they are many.
+  case restore([UInt8], forgetting: [String])
+  /// Give all keys as a snapshot: `InstanceResult.snapshot`.
+  case snapshot
 }
 
 /// What an instance is told before anything else.
@@ -123,6 +127,8 @@ struct InstanceResult {
   var timersLeft = false
   /// At the end of the input, the time of the last processing-time timer that fired before it was due; `Int64.min` if none did.
   var clockAtLeast = Int64.min
+  /// What `snapshot` asked for.
+  var snapshot: [UInt8]?
   /// The work ended with an error; the lanes have what was emitted before it.
   var failure: InstanceFailure?
 }

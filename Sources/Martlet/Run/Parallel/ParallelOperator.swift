@@ -196,6 +196,36 @@ final class ParallelOperator: Operator {
   /// What instances' clocks show while they do the work that is sent now.
   private var now: Int64? { front.context.clock.runsByItself ? nil : front.context.clock.now() }
 
+  // MARK: - Checkpoints
+
+  /// The keys of every instance, each as a snapshot; nothing else is under way.
+  func instanceSnapshots() throws -> [[UInt8]] {
+    guard isOpen else { return [] }
+    try sendToAll(.snapshot, as: .other)
+    try collectAll()
+    defer { for instance in latest.indices { latest[instance].snapshot = nil } }
+    return latest.compactMap(\.snapshot)
+  }
+
+  /// Gives the instances their keys, per instance in one or more parts, and the watermark that they have.
+  func restore(_ shares: [[[UInt8]]], forgetting: [String], watermark: Int64) throws {
+    for (link, parts) in zip(links, shares) where isOpen {
+      for part in parts { try link.send(.restore(part, forgetting: forgetting), now: now) }
+    }
+    for round in 0..<(isOpen ? shares.map(\.count).max() ?? 0 : 0) {
+      var work = PendingWork(.other, links.count)
+      for instance in links.indices where round >= shares[instance].count { work.skip(instance) }
+      pending.append(work)
+    }
+    try collectAll()
+    self.watermark = watermark
+  }
+
+  var instancePlace: InstancePlace { place }
+
+  /// The watermark of what was merged.
+  var mergedWatermark: Int64 { watermark }
+
   // MARK: - The end of the input
 
   func endInput(_ atEnd: TimersAtEnd) throws {

@@ -49,8 +49,6 @@ extension BlockLease {
 // Numbers and texts of messages.
 
 extension ByteWriter {
-  mutating func flag(_ value: Bool) { integer(UInt8(value ? 1 : 0)) }
-
   mutating func count(_ value: Int) { integer(Int64(value)) }
 
   mutating func optional(_ value: Int64?) {

@@ -34,12 +34,23 @@ final class ResultWriter {
   func message(
     _ result: InstanceResult, of work: InstanceWork, process: Int, cause: [UInt8]?
   ) throws(EngineError) -> [UInt8] {
+    var result = result
+    if let snapshot = result.snapshot, snapshot.count > SocketChannel.longestMessage / 2 {
+      result.snapshot = nil
+      let error = EngineError(
+        .invalidArgument,
+        "the state of one instance has \(snapshot.count) bytes, and a worker process hands over \(SocketChannel.longestMessage / 2) for "
+          + "a checkpoint; raise the parallelism")
+      result.failure = InstanceFailure(order: 0, detail: nil, key: [], error: error)
+    }
     var message = ByteWriter()
     message.integer(UInt32(process))
     message.plain(result.counters)
     message.optional(result.nextWake)
     message.flag(result.timersLeft)
     message.integer(result.clockAtLeast)
+    message.flag(result.snapshot != nil)
+    if let snapshot = result.snapshot { message.long(snapshot) }
     message.count(result.schemas.count)
     for (tag, schema) in result.schemas {
       message.optional(tag)
@@ -134,7 +145,7 @@ extension InstanceWork {
     switch self {
     case .chunk(let chunk): (chunk.batch, nil)
     case .merged(let chunk): (chunk.left, chunk.right)
-    case .open, .watermarks, .tick, .declare, .endTimers, .endKeys, .close: (nil, nil)
+    case .open, .watermarks, .tick, .declare, .endTimers, .endKeys, .close, .restore, .snapshot: (nil, nil)
     }
   }
 }

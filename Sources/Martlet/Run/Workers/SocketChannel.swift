@@ -30,7 +30,7 @@ final class SocketChannel {
 
   private static let headBytes = 5
   /// No message is nearly as long; what says so is not ours.
-  private static let longestMessage = 1 << 30
+  static let longestMessage = 1 << 30
 
   /// -1 once it was closed.
   private(set) var socket: Int32

@@ -18,7 +18,7 @@ enum WorkerMessage: UInt8 {
 }
 
 enum WorkKind: UInt8 {
-  case open = 1, chunk, merged, watermarks, tick, declare, endTimers, endKeys, close
+  case open = 1, chunk, merged, watermarks, tick, declare, endTimers, endKeys, close, restore, snapshot
 }
 
 /// Rows of a batch that a worker has: its row 0 is row `firstRow` of the batch.
@@ -77,6 +77,12 @@ final class WorkWriter {
       message.integer(WorkKind.endKeys.rawValue)
       message.integer(clockAtLeast)
     case .close: message.integer(WorkKind.close.rawValue)
+    case .restore(let bytes, let forgetting):
+      message.integer(WorkKind.restore.rawValue)
+      message.count(forgetting.count)
+      for name in forgetting { message.text(name) }
+      message.long(bytes)
+    case .snapshot: message.integer(WorkKind.snapshot.rawValue)
     }
     return (message.bytes, nil, nil)
   }
@@ -169,6 +175,11 @@ struct WorkReader {
       return .endTimers(atEnd, clockAtLeast: try reader.integer(Int64.self))
     case .endKeys: return .endKeys(clockAtLeast: try reader.integer(Int64.self))
     case .close: return .close
+    case .restore:
+      var forgetting: [String] = []
+      for _ in 0..<(try reader.count()) { forgetting.append(try reader.text()) }
+      return .restore(Array(try reader.long()), forgetting: forgetting)
+    case .snapshot: return .snapshot
     }
   }
 

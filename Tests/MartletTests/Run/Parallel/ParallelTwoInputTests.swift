@@ -50,7 +50,7 @@ import Testing
       return try ParallelOutcome(job, sides: (shape == .connect ? ["records"] : []) + policies.reservedTags)
     }
 
-    private func spec(_ shape: Shape) throws -> ProcessSpec {
+    func spec(_ shape: Shape) throws -> ProcessSpec {
       switch shape {
       case .connect: try .twoInputs("co", .connect, (["k"], ["k"])) { CoGadget() }
       case .broadcast: try .twoInputs("rules", .broadcast, (["k"], [])) { BroadcastGadget() }

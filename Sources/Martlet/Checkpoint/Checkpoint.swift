@@ -1,0 +1,97 @@
+/// A checkpoint in memory: everything a job needs to go on where it stood.
+///
+/// On disk it is a folder: `manifest`, `job.state`, and `operator-1.snapshot` … in the order of the job's operators, each with the keys
+/// of all parallel instances.
+package struct Checkpoint {
+  package let id: Int64
+  /// When it was taken, in milliseconds since the epoch.
+  package let time: Int64
+  package let jobName: String
+  /// The sources that cannot be read again from where they stood: after a restore they are read from wherever they begin.
+  package let notReplayable: [String]
+  let job: JobSnapshot
+  /// Per operator, all of its keys.
+  let operators: [[UInt8]]
+
+  /// What the sink gave to be kept with it.
+  package var sink: [UInt8] { job.sink }
+
+  init(id: Int64, time: Int64, jobName: String, job: JobSnapshot, operators: [[UInt8]]) {
+    (self.id, self.time, self.jobName) = (id, time, jobName)
+    (self.job, self.operators) = (job, operators)
+    notReplayable = job.sources.filter { $0.offset == nil && !$0.hasEnded }.map(\.name)
+  }
+
+  static func operatorFile(_ index: Int) -> String { "operator-\(index + 1).snapshot" }
+
+  /// Writes the folder at `path`, which does not exist yet: after a crash it is there whole or not at all.
+  ///
+  /// 1. The files go to `path.new`, each synced. A crash leaves a `path.new` that the next attempt removes.
+  /// 2. The manifest follows, and the names in `path.new` are synced: the folder is whole, under a name nobody reads.
+  /// 3. `path.new` is renamed to `path`. A crash of the process leaves the checkpoint; one of the machine may take it back.
+  /// 4. The folder above is synced. From here on the checkpoint is there for good.
+  package func write(to path: String, _ files: any FileSystem) throws(EngineError) {
+    guard try files.info(path) == nil else {
+      throw EngineError(
+        .invalidArgument, "cannot write a checkpoint to '\(path)': something of that name is there; choose another name"
+      )
+    }
+    let parent = FilePath.parent(path)
+    try files.makeDirectories(parent)
+    let fresh = path + ".new"
+    try files.removeTree(fresh)
+    try files.makeDirectory(fresh)
+    try FaultPoint.checkpointBeforeFiles.reach()
+    var manifest = Manifest(id: id, time: time, jobName: jobName, notReplayable: notReplayable, files: [])
+    func put(_ name: String, _ bytes: [UInt8]) throws(EngineError) {
+      try files.write(bytes, to: FilePath.join(fresh, name))
+      manifest.files.append(Manifest.File(name, bytes))
+    }
+    try put(Manifest.jobFile, job.encoded())
+    for (index, bytes) in operators.enumerated() { try put(Checkpoint.operatorFile(index), bytes) }
+    try FaultPoint.checkpointBeforeManifest.reach()
+    try files.write(manifest.encoded(), to: FilePath.join(fresh, Manifest.fileName))
+    try files.syncDirectory(fresh)
+    try FaultPoint.checkpointBeforeRename.reach()
+    try files.rename(fresh, to: path)
+    try FaultPoint.checkpointAfterRename.reach()
+    try files.syncDirectory(parent)
+  }
+
+  /// Reads a folder and verifies every byte of it. Throws `.storageCorrupt`, naming the file, for one that is missing, torn or changed,
+  /// `.snapshotInvalid` for a newer format, `.storageFailed` where reading fails.
+  package init(reading path: String, _ files: any FileSystem) throws(EngineError) {
+    let manifestPath = FilePath.join(path, Manifest.fileName)
+    guard let info = try files.info(path), info.isDirectory else {
+      throw EngineError(.storageFailed, "there is no checkpoint at '\(path)': no such directory")
+    }
+    guard try files.info(manifestPath) != nil else {
+      throw CheckedBytes.damaged(
+        manifestPath, "it is missing, so '\(path)' is no checkpoint, or one that was not finished")
+    }
+    let manifest = try Manifest(decoding: files.contents(manifestPath), manifestPath)
+    var contents: [String: [UInt8]] = [:]
+    for file in manifest.files {
+      let filePath = FilePath.join(path, file.name)
+      guard try files.info(filePath) != nil else { throw CheckedBytes.damaged(filePath, "it is missing") }
+      let bytes = try files.contents(filePath)
+      guard bytes.count == Int(clamping: file.byteCount) else {
+        throw CheckedBytes.damaged(filePath, "it is torn: it has \(bytes.count) bytes of \(file.byteCount)")
+      }
+      guard Manifest.File(file.name, bytes) == file else {
+        throw CheckedBytes.damaged(filePath, "its checksum does not match its content")
+      }
+      contents[file.name] = bytes
+    }
+    func content(_ name: String) throws(EngineError) -> [UInt8] {
+      guard let bytes = contents[name] else {
+        throw CheckedBytes.damaged(manifestPath, "it does not list '\(name)'")
+      }
+      return bytes
+    }
+    let job = try JobSnapshot(decoding: content(Manifest.jobFile), FilePath.join(path, Manifest.jobFile))
+    var operators: [[UInt8]] = []
+    for index in job.operators.indices { operators.append(try content(Checkpoint.operatorFile(index))) }
+    self.init(id: manifest.id, time: manifest.time, jobName: manifest.jobName, job: job, operators: operators)
+  }
+}

@@ -1,0 +1,82 @@
+/// The row of one key: what its states hold.
+///
+/// ```
+/// for each state that holds something: number (2) | form (1) | length (4) | content
+/// form 0: the entries, as `StateColumn.encodeEntries` writes them
+/// form 1: a list or map with rows of its own; the content is how many elements or entries it has (8)
+/// ```
+///
+/// Little-endian.
+enum StateRow {
+  static let inline: UInt8 = 0
+  static let large: UInt8 = 1
+  private static let headSize = 7
+
+  /// Appends what a column holds for the slot; nothing if it holds nothing.
+  static func append(_ column: StateColumn, _ number: UInt16, _ slot: UInt32, to bytes: inout [UInt8])
+    throws(EngineError)
+  {
+    guard column.isSet(slot) else { return }
+    let start = bytes.count
+    appendHead(number, inline, 0, to: &bytes)
+    column.encodeEntries(of: slot, into: &bytes)
+    let length = bytes.count - start - headSize
+    guard let short = UInt32(exactly: length) else {
+      throw EngineError(
+        .valueRange,
+        "state '\(column.descriptor.name)' holds \(length) bytes for one key; a store takes less than 4 GiB: split the value over several "
+          + "keys")
+    }
+    withUnsafeBytes(of: short.littleEndian) { length in
+      for index in 0..<4 { bytes[start + 3 + index] = length[index] }
+    }
+  }
+
+  static func appendLarge(_ number: UInt16, count: Int, to bytes: inout [UInt8]) {
+    appendHead(number, large, 8, to: &bytes)
+    withUnsafeBytes(of: Int64(count).littleEndian) { bytes.append(contentsOf: $0) }
+  }
+
+  private static func appendHead(_ number: UInt16, _ form: UInt8, _ length: UInt32, to bytes: inout [UInt8]) {
+    withUnsafeBytes(of: number.littleEndian) { bytes.append(contentsOf: $0) }
+    bytes.append(form)
+    withUnsafeBytes(of: length.littleEndian) { bytes.append(contentsOf: $0) }
+  }
+
+  /// One state of a row.
+  struct Part {
+    let number: UInt16
+    let form: UInt8
+    let content: UnsafeRawBufferPointer
+    /// Head and content.
+    let whole: UnsafeRawBufferPointer
+
+    /// How many entries it has in rows of its own.
+    var count: Int? {
+      form == StateRow.large && content.count == 8
+        ? Int(Int64(littleEndian: content.loadUnaligned(as: Int64.self))) : nil
+    }
+  }
+
+  /// Calls `body` with every state; false if the bytes are damaged.
+  static func forEach(_ row: UnsafeRawBufferPointer, _ body: (Part) throws(EngineError) -> Void) throws(EngineError)
+    -> Bool
+  {
+    var offset = 0
+    while offset < row.count {
+      guard row.count - offset >= headSize else { return false }
+      let number = UInt16(littleEndian: row.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
+      let form = row[offset + 2]
+      let length = Int(UInt32(littleEndian: row.loadUnaligned(fromByteOffset: offset + 3, as: UInt32.self)))
+      guard length <= row.count - offset - headSize, form <= large else { return false }
+      let end = offset + headSize + length
+      try body(
+        Part(
+          number: number, form: form,
+          content: UnsafeRawBufferPointer(rebasing: row[(offset + headSize)..<end]),
+          whole: UnsafeRawBufferPointer(rebasing: row[offset..<end])))
+      offset = end
+    }
+    return true
+  }
+}

@@ -1,0 +1,290 @@
+/* A job that goes on from checkpoints: its output in several lives, some of them with instances in worker processes, is that of one
+ * life; directories of checkpoints; and what cannot be restored. */
+#define _GNU_SOURCE /* mkdtemp, fork … under -std=c11 */
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "jobs.h"
+
+enum { KEYS = 7, ROWS = 40, BATCHES = 40, MOST_ROWS = 6000 };
+
+typedef struct counter {
+  martlet_state *count;
+  martlet_output *output;
+  martlet_appender *cells[3];
+} counter;
+
+static int64_t cell(int64_t column, int64_t row) { return column == 0 ? row * 31 % KEYS : row; }
+
+static int32_t on_open(void *context, martlet_context *call, martlet_error *error) {
+  counter *self = context;
+  self->count = martlet_context_state(call, 0);
+  self->output = martlet_context_output(call);
+  const column_spec columns[] = {{.name = "k", .format = "l"}, {.name = "n", .format = "l"}, {.name = "at", .format = "l"}};
+  struct ArrowSchema schema = make_schema(columns, 3);
+  int32_t status = martlet_output_declare(self->output, &schema, error);
+  for (int64_t i = 0; i < 3; i++) self->cells[i] = martlet_output_appender(self->output, i);
+  return status;
+}
+
+static int32_t emit(counter *self, int64_t key, int64_t n, int64_t at, martlet_error *error) {
+  int32_t status = martlet_append_int64(self->cells[0], key, error);
+  if (!status) status = martlet_append_int64(self->cells[1], n, error);
+  if (!status) status = martlet_append_int64(self->cells[2], at, error);
+  return status ? status : martlet_output_end_row(self->output, error);
+}
+
+static int32_t on_event(void *context, martlet_context *call, martlet_error *error) {
+  counter *self = context;
+  int64_t count = 0;
+  int32_t present = 0;
+  int32_t status = martlet_value_get_int64(self->count, &count, &present, error);
+  if (!status) status = martlet_value_set_int64(self->count, count + 1, error);
+  if (!status) status = emit(self, call->key->integer, count + 1, call->record, error);
+  return status ? status : martlet_register_event_time_timer(call, call->timestamp / 50 * 50 + 90, error);
+}
+
+static int32_t on_timer(void *context, martlet_context *call, martlet_error *error) {
+  return emit(context, call->key->integer, -call->fire_time, call->watermark, error);
+}
+
+/* ---- a source with offsets: the number of a batch ---------------------------------------------- */
+
+static int32_t source_offset(void *context, const uint8_t **bytes, size_t *length, martlet_error *error) {
+  (void)error;
+  static uint8_t offset;
+  offset = (uint8_t)((counted_source *)context)->given;
+  *bytes = &offset;
+  *length = 1;
+  return 0;
+}
+
+static int32_t source_seek(void *context, const uint8_t *bytes, size_t length, martlet_error *error) {
+  if (length != 1) {
+    snprintf(error->message, sizeof error->message, "%zu bytes are no place of mine", length);
+    return MARTLET_CALLBACK_FAILED;
+  }
+  counted_source *source = context;
+  source->given = bytes[0];
+  return 0;
+}
+
+static int32_t (*plain_next)(void *, struct ArrowArray *, struct ArrowSchema *, martlet_error *);
+
+/* The counted source tells its schema with its first batch; after a seek that may be any. */
+static int32_t next_with_schema(void *context, struct ArrowArray *array, struct ArrowSchema *schema, martlet_error *error) {
+  counted_source *source = context;
+  int32_t status = plain_next(context, array, schema, error);
+  if (!status && array->release && !schema->release) {
+    column_spec columns[2] = {{.name = source->names[0], .format = "l"}, {.name = source->names[1], .format = "l"}};
+    *schema = make_schema(columns, 2);
+  }
+  return status;
+}
+
+typedef struct life {
+  counted_source source;
+  counter self;
+  martlet_job *job;
+} life;
+
+static void build(life *one, const char *state, const char *name, int32_t seeks) {
+  static const char *const names[] = {"k", "v"};
+  martlet_error error = {0};
+  *one = (life){.source = {.names = names, .n_columns = 2, .cell = cell, .rows = ROWS, .n_batches = BATCHES, .fail_at = -1}};
+  martlet_job_options options = {.struct_size = sizeof options, .name = "smoke"};
+  OK(martlet_job_create(&options, &one->job, &error));
+  martlet_source input = source_over(&one->source);
+  plain_next = input.next;
+  input.next = next_with_schema;
+  if (seeks) {
+    input.offset = source_offset;
+    input.seek = source_seek;
+  }
+  martlet_stream_options stream = {.struct_size = sizeof stream, .name = "numbers", .timestamp = "v"};
+  OK(martlet_job_add_source(one->job, &input, &stream, &error));
+  martlet_process_function function = {
+    .struct_size = sizeof function, .context = &one->self, .open = on_open, .on_event = on_event, .on_timer = on_timer};
+  martlet_state_spec count = {.struct_size = sizeof count, .kind = MARTLET_STATE_VALUE, .name = state, .format = "l"};
+  const char *keys[] = {"k"};
+  martlet_process_options process = {
+    .struct_size = sizeof process, .name = name, .key_columns = keys, .n_key_columns = 1, .states = &count, .n_states = 1};
+  OK(martlet_job_add_process(one->job, &function, &process, &error));
+}
+
+/* ---- workers ----------------------------------------------------------------------------------- */
+
+static void start_workers(life *one, int32_t n, pid_t *processes) {
+  martlet_error error = {0};
+  int sockets[2];
+  for (int32_t i = 0; i < n; i++) {
+    int ends[2];
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    sockets[i] = ends[0];
+    processes[i] = fork();
+    CHECK(processes[i] >= 0);
+    if (processes[i]) {
+      close(ends[1]);
+      continue;
+    }
+    for (int32_t j = 0; j <= i; j++) close(sockets[j]);
+    life mine;
+    build(&mine, "count", "function", 1);
+    martlet_serve_options options = {.struct_size = sizeof options, .instance = i, .parallelism = n, .max_parallelism = 128};
+    OK(martlet_job_serve(mine.job, ends[1], &options, &error));
+    martlet_job_free(mine.job);
+    _Exit(0);
+  }
+  OK(martlet_job_use_workers(one->job, sockets, n, 128, &error));
+}
+
+/* ---- output ------------------------------------------------------------------------------------ */
+
+typedef struct rows {
+  int64_t count;
+  int64_t cells[MOST_ROWS][3];
+} rows;
+
+static void add(rows *all, martlet_batch *batch) {
+  for (int64_t row = 0; row < martlet_batch_num_rows(batch); row++, all->count++) {
+    CHECK(all->count < MOST_ROWS);
+    for (int64_t i = 0; i < 3; i++) all->cells[all->count][i] = int64_at(batch, i, row);
+  }
+  martlet_batch_release(batch);
+}
+
+/* Runs until `steps` batches came or the input ended (0), and takes all there is. */
+static int32_t run(martlet_job *job, rows *all, int32_t steps) {
+  martlet_error error = {0};
+  martlet_batch *batch = NULL;
+  int32_t goes_on = 1;
+  while (steps-- > 0) {
+    OK(martlet_job_next(job, 1, &batch, &error));
+    if (batch) {
+      add(all, batch);
+    } else if (!martlet_job_is_paused(job)) {
+      goes_on = 0;
+      break;
+    }
+  }
+  for (;;) {
+    OK(martlet_job_take(job, 0, &batch, &error));
+    if (!batch) return goes_on;
+    add(all, batch);
+  }
+}
+
+static void in_lives(const char *directory, const rows *whole) {
+  martlet_error error = {0};
+  static rows all;
+  all.count = 0;
+  int32_t goes_on = 1;
+  int64_t lives = 0;
+  for (; goes_on; lives++) {
+    martlet_checkpoint_folder *folder = NULL;
+    OK(martlet_checkpoint_folder_open(directory, 2, &folder, &error));
+    martlet_checkpoint_folder *second = NULL;
+    FAILS(martlet_checkpoint_folder_open(directory, 2, &second, &error), MARTLET_STORAGE_IN_USE, directory);
+    CHECK_INT(martlet_checkpoint_folder_last_id(folder), lives);
+    life one;
+    build(&one, "count", "function", 1);
+    pid_t processes[2];
+    int32_t n_workers = lives % 3;
+    if (n_workers) start_workers(&one, n_workers, processes);
+    martlet_checkpoint *checkpoint = NULL;
+    char damaged[200];
+    OK(martlet_checkpoint_folder_newest(folder, &checkpoint, damaged, sizeof damaged, &error));
+    CHECK((checkpoint != NULL) == (lives > 0) && damaged[0] == 0);
+    if (checkpoint) {
+      size_t length = 0;
+      CHECK_INT(martlet_checkpoint_id(checkpoint), lives);
+      CHECK(martlet_checkpoint_time(checkpoint) > 0);
+      CHECK(memcmp(martlet_checkpoint_sink(checkpoint, &length), "tx", 2) == 0 && length == 2);
+      CHECK(martlet_checkpoint_not_replayable(checkpoint, 0) == NULL);
+      OK(martlet_job_restore(one.job, checkpoint, NULL, &error));
+      martlet_checkpoint_free(checkpoint);
+    }
+    martlet_job_stay_open(one.job);
+    if (lives == 2) martlet_job_pause(one.job);
+    goes_on = run(one.job, &all, 3);
+    OK(martlet_job_checkpoint(one.job, lives + 1, (const uint8_t *)"tx", 2, &checkpoint, &error));
+    OK(martlet_checkpoint_folder_add(folder, checkpoint, &error));
+    FAILS(martlet_checkpoint_folder_add(folder, checkpoint, &error), MARTLET_INVALID_ARGUMENT, "numbers only rise");
+    OK(martlet_checkpoint_folder_remove_old(folder, &error));
+    martlet_checkpoint_free(checkpoint);
+    OK(martlet_job_close(one.job, &error));
+    martlet_job_free(one.job);
+    for (int32_t i = 0; i < n_workers; i++) {
+      int status = 0;
+      CHECK(waitpid(processes[i], &status, 0) == processes[i] && status == 0);
+    }
+    martlet_checkpoint_folder_free(folder);
+  }
+  CHECK(lives > 3);
+  CHECK_INT(all.count, whole->count);
+  for (int64_t row = 0; row < all.count; row++) {
+    for (int64_t i = 0; i < 3; i++) CHECK_INT(all.cells[row][i], whole->cells[row][i]);
+  }
+}
+
+static void misfits(const char *path) {
+  martlet_error error = {0};
+  static rows all;
+  all.count = 0;
+  life one;
+  build(&one, "count", "function", 0);
+  martlet_batch *batch = NULL;
+  OK(martlet_job_next(one.job, 1, &batch, &error));
+  martlet_batch_release(batch);
+  martlet_checkpoint *checkpoint = NULL;
+  FAILS(martlet_job_checkpoint(one.job, 0, NULL, 0, &checkpoint, &error), MARTLET_INVALID_ARGUMENT, "begin at 1");
+  run(one.job, &all, 0);
+  OK(martlet_job_checkpoint(one.job, 1, NULL, 0, &checkpoint, &error));
+  CHECK(strcmp(martlet_checkpoint_not_replayable(checkpoint, 0), "numbers") == 0);
+  FAILS(martlet_job_restore(one.job, checkpoint, NULL, &error), MARTLET_CLOSED, "has started");
+  OK(martlet_checkpoint_write(checkpoint, path, &error));
+  FAILS(martlet_checkpoint_write(checkpoint, path, &error), MARTLET_INVALID_ARGUMENT, path);
+  martlet_checkpoint_free(checkpoint);
+  martlet_job_free(one.job);
+
+  FAILS(martlet_checkpoint_read("/nowhere", &checkpoint, &error), MARTLET_STORAGE_FAILED, "/nowhere");
+  OK(martlet_checkpoint_read(path, &checkpoint, &error));
+  build(&one, "count", "renamed", 1);
+  FAILS(martlet_job_restore(one.job, checkpoint, NULL, &error), MARTLET_SNAPSHOT_MISMATCH, "'function'");
+  martlet_forgotten forgotten[] = {{.operator_name = "function"}};
+  martlet_resume_options options = {.struct_size = sizeof options, .forgotten = forgotten, .n_forgotten = 1};
+  OK(martlet_job_restore(one.job, checkpoint, &options, &error));
+  martlet_job_free(one.job);
+  build(&one, "another", "function", 1);
+  forgotten[0].state = "nothing";
+  OK(martlet_job_restore(one.job, checkpoint, &options, &error));
+  FAILS(martlet_job_next(one.job, 1, &batch, &error), MARTLET_INVALID_ARGUMENT, "'nothing'");
+  martlet_job_free(one.job);
+  martlet_checkpoint_free(checkpoint);
+  martlet_checkpoint_free(NULL);
+  martlet_checkpoint_folder_free(NULL);
+}
+
+int main(void) {
+  static rows whole;
+  life one;
+  build(&one, "count", "function", 1);
+  while (run(one.job, &whole, 100)) {}
+  martlet_job_free(one.job);
+  CHECK(whole.count > BATCHES * ROWS);
+  char directory[] = "/tmp/martlet-smoke-XXXXXX";
+  CHECK(mkdtemp(directory) != NULL);
+  char path[64];
+  snprintf(path, sizeof path, "%s/state", directory);
+  in_lives(path, &whole);
+  snprintf(path, sizeof path, "%s/savepoint", directory);
+  misfits(path);
+  char command[64];
+  snprintf(command, sizeof command, "rm -r %s", directory);
+  CHECK(system(command) == 0);
+  CHECK_INT(live_arrays, 0);
+  CHECK_INT(live_schemas, 0);
+  puts("checkpoints: ok");
+  return 0;
+}
