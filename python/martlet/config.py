@@ -11,7 +11,7 @@ from .parallelism import read_parallelism
 
 __all__ = ["Config"]
 
-_PROFILES = ("dev-local",)
+_PROFILES = ("dev-local", "distributed-durable")
 _NULL_KEYS = ("raise", "drop", "dead_letter")
 _NULL_TIMESTAMPS = ("raise", "drop", "process", "dead_letter")
 _ON_ERROR = ("raise", "skip", "dead_letter")

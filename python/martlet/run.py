@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from ._engine import Job, ManualClock, RecordBatch, Schema, export_stream
 from .config import Config
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .graph import Plan, PlannedOperator, SourceNode
     from .workers import Workers
 
-__all__ = ["Output", "Run", "add_operators", "add_source", "export", "new_job"]
+__all__ = ["Output", "Run", "add_operators", "add_source", "export", "new_job", "new_run"]
 
 _NULLS = {"raise": 0, "drop": 1, "process": 2, "dead_letter": 3}
 _ON_ERROR = {"raise": 0, "skip": 1, "dead_letter": 2}
@@ -44,14 +44,18 @@ def new_job(name: str, config: Config, clock: ManualClock | None, failures: Any 
     )
 
 
-def add_operators(job: Job, operators: Sequence[PlannedOperator]) -> list[Instance]:
-    """Adds the operators of a plan to a job of the engine, each with a copy of its function; these copies.
+def add_operators(
+    job: Job, operators: Sequence[PlannedOperator], adapt: Callable[[Instance], Instance] | None = None
+) -> list[Instance]:
+    """Adds the operators of a plan to a job of the engine, each with a copy of its function; these copies. `adapt` may
+    put its own methods around those of a copy.
 
     Needs no sources: inputs are numbers, so this is also how a process that only works for a job builds its part.
     """
     instances = []
     for operator, inputs in operators:
-        instances.append(instance := instantiate(operator))
+        instance = instantiate(operator)
+        instances.append(instance := instance if adapt is None else adapt(instance))
         job.add_process(
             operator.name,
             instance.target,
@@ -180,6 +184,15 @@ class Run:
             self._job.close()
         if self._workers is not None:
             self._workers.close()
+
+
+def new_run(plan: Plan, config: Config) -> Run:
+    """A run of this plan, by the engine or on the system that the profile names."""
+    if config.profile == "distributed-durable" and plan.operators:
+        from .flink.running import FlinkRun
+
+        return cast("Run", FlinkRun(plan, config))
+    return Run(plan, config)
 
 
 class Output:

@@ -13,7 +13,7 @@ from .errors import ConfigError, MartletError
 from .graph import Edge, OperatorNode, Plan, SourceNode, ancestry
 from .keyed import BroadcastConnectedStreams, BroadcastStream, KeyedStream
 from .report import RunReport
-from .run import Output, Run, export
+from .run import Output, export, new_run
 from .sharing import sharing_streams
 from .sinks.running import SinkRun
 from .taking import Collected, library
@@ -113,7 +113,7 @@ class Stream:
         chosen = one_config(config, *(one._config for one in streams))
         plan = Plan.of([one._edge for one in streams])
         _consume(plan.sources)
-        run = Run(plan, chosen or Config())
+        run = new_run(plan, chosen or Config())
         outputs = run.outputs()
         for one, output in zip(streams, outputs, strict=True):
             one._share = None if one is self else output
