@@ -20,7 +20,7 @@ from ..harness_inputs import one_row
 from ..instances import Instance, instantiate
 from ..run import add_operators, add_source, new_job
 from .stores import BroadcastStore, Keeper, store_of
-from .timer_book import MAX_TIME, Pending, TimerBook
+from .timer_book import MAX_TIME, MIN_TIME, Pending, TimerBook
 
 __all__ = ["Evaluator", "Output"]
 
@@ -94,10 +94,10 @@ class Evaluator:
         self._run(lambda: self._engine.push(batch, 0, has_time, timestamp, self._side(side)))
         yield from self._outputs()
 
-    def fire(self, domain: str, until: int, key: tuple[Any, ...], watermark: int, now: int) -> Iterator[Output]:
+    def fire(self, domain: str, time_ms: int, key: tuple[Any, ...], watermark: int, now: int) -> Iterator[Output]:
         """Fires the timers of the current key that are due at a time of their domain, in their order."""
         book = self._book
-        while book is not None and (timer := book.due(domain, until)) is not None:
+        while book is not None and (timer := book.due(domain, time_ms)) is not None:
             book.take(timer)
             self._move(watermark, now if domain == "event" else max(now, timer.time_ms))
             yield from self._call_timer(timer, key)
@@ -166,7 +166,7 @@ class Evaluator:
             timer = book.due("event", MAX_TIME) or (book.due("processing", MAX_TIME) if fires_processing else None)
             if timer is None:
                 return
-            yield from self.fire(timer.domain, timer.time_ms, key, MAX_TIME, now)
+            yield from self.fire(timer.domain, MAX_TIME if timer.domain == "event" else timer.time_ms, key, MAX_TIME, now)
 
     def _call_timer(self, timer: Pending, key: tuple[Any, ...]) -> Iterator[Output]:
         """The engine fires it: it is registered for its key, and is due."""
@@ -251,7 +251,7 @@ class Evaluator:
         user = _bound(method, target)
 
         def on_timer(key: Any, fire_time_ms: int, ctx: Any) -> None:
-            self._around(ctx, lambda: user(key, fire_time_ms, ctx))
+            self._around(ctx, lambda: user(key, fire_time_ms, ctx), is_timer=True)
 
         return on_timer, False
 
@@ -282,7 +282,7 @@ class Evaluator:
             self._keeper.flush()
             self._done = True
 
-    def _around(self, ctx: Any, call: Callable[[], Any]) -> None:
+    def _around(self, ctx: Any, call: Callable[[], Any], is_timer: bool = False) -> None:
         """A call of the function, between Flink's state before it and after it."""
         book = self._book
         if book is None:
@@ -295,7 +295,14 @@ class Evaluator:
             _register(ctx, one)
         call()
         self._keeper.flush()
-        after = [Pending(*one) for one in ctx.timers()]
+        known = {one.place: one for one in before}
+        # What a timer registers behind the watermark fires in the same pass, what a record does at the next advance.
+        behind = MIN_TIME if is_timer else ctx.watermark
+        after = [
+            known.get((one.domain, one.time_ms, one.name))
+            or Pending(*one, behind if one.domain == "event" and one.time_ms <= behind else MIN_TIME)
+            for one in ctx.timers()
+        ]
         book.change(before, after)
         for one in after:
             if one.name is not None:

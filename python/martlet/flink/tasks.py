@@ -213,11 +213,14 @@ class _Core:
             self.evaluator.open([schema, *self.spec.schemas[1:]])
         book.kept_schema = None if self.spec.schemas[0] is not None else book.schema()
         parts = key_values(key)
+        book.is_ending = watermark == MAX_TIME
         if is_event and time_ms == MAX_TIME:
             yield from self._sent(self.evaluator.end(parts, self.spec.at_end == "fire", now))
+        elif is_event:
+            yield from self._sent(self.evaluator.fire("event", watermark, parts, watermark, now))
+            book.arm_again(watermark)
         else:
-            domain = "event" if is_event else "processing"
-            yield from self._sent(self.evaluator.fire(domain, time_ms, parts, watermark, now))
+            yield from self._sent(self.evaluator.fire("processing", max(time_ms, now), parts, watermark, now))
 
     def _pickled(self, schema: Schema) -> bytes:
         found = self.pickled.get(schema)

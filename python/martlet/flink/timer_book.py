@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-__all__ = ["MAX_TIME", "Pending", "TimerBook"]
+__all__ = ["MAX_TIME", "MIN_TIME", "Pending", "TimerBook"]
 
 MAX_TIME = 2**63 - 1
+MIN_TIME = -(2**63)
 
 
 class Pending(NamedTuple):
@@ -20,12 +21,19 @@ class Pending(NamedTuple):
     domain: str  # "event" or "processing"
     time_ms: int
     name: str | None
+    after: int = MIN_TIME
+    """Registered at or behind a watermark, an event-time timer waits for the next one: the watermark that must be passed."""
+
+    @property
+    def place(self) -> tuple[str, int, str | None]:
+        """What tells it from the other timers of its key."""
+        return self[:3]
 
 
 class TimerBook:
     """The timers of the current key. `kept`: the value state of Flink; `service`: its timer service."""
 
-    __slots__ = ("_kept", "_needs_end", "kept_schema", "service")
+    __slots__ = ("_kept", "_needs_end", "is_ending", "kept_schema", "service")
 
     def __init__(self, kept: Any, fires_processing_at_end: bool) -> None:
         self._kept = kept
@@ -33,6 +41,7 @@ class TimerBook:
         self.service: Any = None
         # To be kept with the timers; None: the plan knows it.
         self.kept_schema: bytes | None = None
+        self.is_ending = False
 
     def pending(self) -> list[Pending]:
         """Those of the current key, each kind by time and then in the order of registration."""
@@ -44,10 +53,16 @@ class TimerBook:
         kept = self._kept.value()
         return None if kept is None else kept[1]
 
-    def due(self, domain: str, until: int) -> Pending | None:
+    def due(self, domain: str, now: int) -> Pending | None:
         """The next one that is due at a time of its domain."""
-        waiting = [one for one in self.pending() if one.domain == domain and one.time_ms <= until]
+        waiting = [one for one in self.pending() if one.domain == domain and one.time_ms <= now and one.after < now]
         return min(waiting, key=lambda one: one.time_ms, default=None)
+
+    def arm_again(self, watermark: int) -> None:
+        """Flink has fired what is behind its watermark; a timer that waits for a later one is to be heard of then."""
+        for one in self.pending():
+            if one.domain == "event" and one.time_ms <= watermark <= one.after:
+                self.service.register_event_time_timer(one.after + 1)
 
     def take(self, timer: Pending) -> None:
         """Removes a timer that is about to fire."""
@@ -83,6 +98,8 @@ class TimerBook:
 
     def at_end(self) -> None:
         """Asks to be called for the current key at the end of the input: the watermark is 2**63 - 1 only then."""
+        if self.is_ending:
+            return
         if self.kept_schema is not None and self._kept.value() is None:
             self._kept.update(([], self.kept_schema))
         self.service.register_event_time_timer(MAX_TIME)
