@@ -286,9 +286,9 @@ static void job_dealloc(job_object *self) {
 
 static PyMethodDef job_methods[] = {
   {"add_source", (PyCFunction)job_add_source, METH_VARARGS,
-   "add_source(name, timestamp, bound_ms, idle_ms, is_live, items, all_rows, schema)"},
+   "add_source(name, timestamp, bound_ms, idle_ms, is_live, items, all_rows, schema, places=None)"},
   {"add_arrow_stream", (PyCFunction)job_add_arrow_stream, METH_VARARGS,
-   "add_arrow_stream(name, timestamp, bound_ms, idle_ms, is_live, object)"},
+   "add_arrow_stream(name, timestamp, bound_ms, idle_ms, is_live, object, is_replayable=False)"},
   {"add_process", (PyCFunction)job_add_process, METH_VARARGS,
    "add_process(name, target, methods, keys, states, output, side_outputs, kind, inputs, aliases)"},
   {"next", (PyCFunction)job_next, METH_VARARGS, "next(min_rows, output=0): the output's next batch, or None at its end."},

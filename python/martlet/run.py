@@ -14,7 +14,7 @@ from .instances import Instance, instantiate
 from .metrics import watermark_lag_ms
 from .monitor import Monitor
 from .report import RunReport
-from .sources.reading import batches_of, close_source
+from .sources.reading import Reading, close_source
 
 if TYPE_CHECKING:
     from .graph import Plan, PlannedOperator, SourceNode
@@ -67,16 +67,18 @@ def add_operators(job: Job, operators: Sequence[PlannedOperator]) -> list[Instan
     return instances
 
 
-def add_source(job: Job, source: SourceNode) -> None:
-    """Adds a source to a job of the engine."""
+def add_source(job: Job, source: SourceNode, is_durable: bool = False) -> None:
+    """Adds a source to a job of the engine. In a durable job it tells where it stands, if it can be read again."""
     time = source.timestamp, source.bound_ms, source.idle_ms, source.is_live
+    tells = is_durable and not source.one_shot
     if source.kind == "stream":
-        job.add_arrow_stream(source.name, *time, source.source)
+        job.add_arrow_stream(source.name, *time, source.source, tells)
         return
     items = [source.source] if source.kind == "array" else source.source
     if source.kind == "source":
-        items = batches_of(items, source.name)
-    job.add_source(source.name, *time, items, source.kind == "rows", source.schema)
+        items = Reading(items, source.name)
+    places = None if not tells else items if source.kind == "source" else True
+    job.add_source(source.name, *time, items, source.kind == "rows", source.schema, places)
 
 
 def _start_workers(run: Run, job: Job, name: str, plan: Plan, config: Config) -> Workers | None:

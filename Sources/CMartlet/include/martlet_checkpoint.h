@@ -34,8 +34,9 @@ typedef struct martlet_checkpoint martlet_checkpoint;
 void martlet_job_pause(martlet_job *job);
 /* 1 if the last martlet_job_next came back early because of that, so that its NULL is not the end. */
 int32_t martlet_job_is_paused(const martlet_job *job);
-/* Before the end: leaves the job open when its input has ended, for a last checkpoint. martlet_job_next gives NULL then, and
- * martlet_job_close closes it. */
+/* Before the job begins: leaves it open when its input has ended, for a last checkpoint. martlet_job_next gives NULL then, and
+ * martlet_job_close closes it. From here on a live source is read by a thread of its own, so that martlet_job_pause is heard also while
+ * it waits; another source is asked for its next batch first, which may be one without rows. */
 void martlet_job_stay_open(martlet_job *job);
 /* What there is of an output when nothing is under way, without reading more. `*out` is new, NULL if there is nothing. */
 int32_t martlet_job_take(martlet_job *job, int64_t output, martlet_batch **out, martlet_error *error);
