@@ -97,6 +97,7 @@ class Run:
     Closed when all outputs have ended, on an error that no output is left to hear of, or when it is dropped.
     """
 
+    is_durable = False
     __slots__ = (
         "__weakref__",
         "_job",
@@ -122,7 +123,7 @@ class Run:
         self._started = time.perf_counter()
         self._sources = [source.source for source in plan.sources if source.kind == "source"]
         for source in plan.sources:
-            add_source(self._job, source)
+            add_source(self._job, source, config.is_durable)
         add_operators(self._job, plan.operators)
         # A source on its own is the job's only output.
         self._numbers = [self._job.add_output(one.process, one.tag) if one.process else 0 for one in plan.outputs]
@@ -159,7 +160,9 @@ class Run:
 
     def _make_report(self, counters: dict[str, int]) -> RunReport:
         lag = watermark_lag_ms(counters["input_watermark"])
-        return RunReport(**counters, watermark_lag_ms=lag, wall_time_s=time.perf_counter() - self._started)
+        seconds = time.perf_counter() - self._started
+        checkpoints = self._monitor.checkpoints.numbers()
+        return RunReport(**counters, **checkpoints, watermark_lag_ms=lag, wall_time_s=seconds)
 
     def leave(self) -> None:
         """One output has ended; the last one closes the job."""
@@ -247,6 +250,15 @@ class Output:
     @property
     def job_name(self) -> str:
         return self._run.name
+
+    @property
+    def run(self) -> Run:
+        return self._run
+
+    @property
+    def number(self) -> int:
+        """As the job counts."""
+        return self._number
 
 
 class Batches:

@@ -17,8 +17,8 @@ _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False, 
 
 
 class Reading:
-    """Iterates over the batches of a `mt.Source`, and tells where it stands: `[offset, rows]` as canonical JSON, so many
-    rows into the item that begins at the offset.
+    """Iterates over the batches of a `mt.Source`, and tells where it stands: `[offset, rows]` as canonical JSON, so
+    many rows into the item that begins at the offset.
 
     A source that has nothing to read gives one batch without rows if its schema is known.
     """
@@ -71,13 +71,15 @@ class Reading:
                     raise TypeError("it is not the same when it is read back; keys of a dict must be str")
         except (TypeError, ValueError, RecursionError) as error:
             raise SourceError(
-                f"stream {self._name!r}: {type(self._source).__name__}.read gave an offset that JSON cannot say: {error}. "
+                f"stream {self._name!r}: {type(self._source).__name__}.read gave an offset that JSON cannot say: "
+                f"{error}. "
                 "An offset is None, a number, a text, a list or a dict from texts to these"
             ) from error
         return text.encode("utf-8", "surrogatepass")
 
     def seek(self, place: bytes) -> int:
-        """Goes to a place that was told before, and gives the number of rows to leave out there. Before the first item."""
+        """Goes to a place that was told before, and gives the number of rows to leave out there. Before the first
+        item."""
         try:
             self._after, rows = json.loads(place)
             return int(rows)
