@@ -159,6 +159,11 @@ def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists() or not output(tmp_path)
 
 
+def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    with pytest.raises(mt.StorageError, match="/proc/martlet"):
+        rest(tmp_path, state_dir="/proc/martlet/state")
+
+
 def test_a_state_directory_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
     with pytest.raises(mt.StorageError, match="state"):
