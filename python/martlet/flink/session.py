@@ -75,5 +75,5 @@ def flink_settings(config: Config) -> dict[str, str]:
         "state.backend.type": "rocksdb",
         "restart-strategy.type": "none",
     }
-    settings.update(getattr(config, "flink", None) or {})
+    settings.update(config.flink)
     return settings
