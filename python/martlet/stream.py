@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ._engine import RecordBatch, Schema, State
 from .arguments import check_tag, key_columns, one_config
@@ -13,7 +13,7 @@ from .errors import ConfigError, MartletError
 from .graph import Edge, OperatorNode, Plan, SourceNode, ancestry
 from .keyed import BroadcastConnectedStreams, BroadcastStream, KeyedStream
 from .report import RunReport
-from .run import Output, export
+from .run import Output, Run, export
 from .sharing import sharing_streams
 from .sinks.running import SinkRun
 from .taking import Collected, library

@@ -17,6 +17,7 @@ from ..report import RunReport
 from ..run import Output
 from ..sources.rows import MOST_ROWS, batch_of
 from .failing import revived
+from .refusals import check
 from .session import check_installed, new_environment
 from .wire import Element, Rows
 
@@ -28,7 +29,10 @@ CHUNK = 1000
 class FlinkRun:
     """What `martlet.run.Run` is to a job of the engine."""
 
+    is_durable = False
+
     def __init__(self, plan: Plan, config: Config) -> None:
+        check(plan, config)
         check_installed()
         from .translate import Translation
 

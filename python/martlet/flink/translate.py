@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from typing import Any
 
 from pyflink.common import Duration, Types, WatermarkStrategy
-from pyflink.datastream import FlatMapFunction
+from pyflink.datastream import DataStream, FlatMapFunction
+from pyflink.java_gateway import get_gateway
+from pyflink.serializers import PickleSerializer
 
 from .._engine import Schema
 from ..config import Config
@@ -30,6 +33,18 @@ from .tasks import (
 __all__ = ["Translation"]
 
 CHUNK = 256
+
+
+def _in_memory(environment: Any, items: list[Any]) -> Any:
+    """A source of these objects that goes on where a checkpoint was taken, which that of PyFlink's from_collection does not:
+    it begins again."""
+    gateway = get_gateway()
+    with tempfile.NamedTemporaryFile() as file:
+        PickleSerializer().serialize(items, file)
+        file.flush()
+        found = gateway.jvm.PythonBridgeUtils.readPickledBytes(file.name)
+    kind = Types.PICKLED_BYTE_ARRAY().get_java_type_info()
+    return DataStream(environment._j_stream_execution_environment.fromData(found, kind).setParallelism(1))
 
 
 class _Unpack(FlatMapFunction):  # type: ignore[misc]
@@ -79,7 +94,7 @@ class Translation:
         chunks = [elements[at : at + CHUNK] for at in range(0, len(elements), CHUNK)]
         self._at_parallelism(1)
         name = " + ".join(node.name for node in nodes)
-        stream = self._environment.from_collection(chunks or [[]])
+        stream = _in_memory(self._environment, chunks or [[]])
         stream = stream.name(name).flat_map(_Unpack(), Types.PICKLED_BYTE_ARRAY()).name(f"read {name}")
         if any(node.timestamp is not None for node in nodes):
             bound = max(node.bound_ms for node in nodes)
