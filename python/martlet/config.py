@@ -14,7 +14,7 @@ from .durability import CHECKPOINT_INTERVAL, RETAINED_CHECKPOINTS, Forgotten, re
 from .errors import ConfigError
 from .parallelism import read_parallelism
 
-__all__ = ["Config"]
+__all__ = ["Config", "explained_config"]
 
 _PROFILES = ("dev-local", "single-node-durable", "distributed-durable")
 _NULL_KEYS = ("raise", "drop", "dead_letter")
@@ -52,7 +52,8 @@ class Config:
 
     - `profile`: `"dev-local"`: state in memory, checkpoints only with a `state_dir`; or `"single-node-durable"`: state
       in RocksDB and checkpoints in `state_dir`, which it needs: the job goes on by itself where it was stopped or
-      killed; or `"distributed-durable"`: on Apache Flink (`pip install martlet[flink]`, Java 17). Defaults to the environment variable MARTLET_PROFILE, then to `"dev-local"`.
+      killed; or `"distributed-durable"`: on Apache Flink (`pip install martlet[flink]`, Java 17). Defaults to the
+      environment variable MARTLET_PROFILE, then to `"dev-local"`.
     - `on_error`: what becomes of a record, or a timer, whose call raises an Exception: `"raise"` it, with a note that
       says where; `"skip"` it: what the call did to states, timers and outputs is taken back, it is counted in the
       report (`errors`) and logged (logger "martlet"); `"dead_letter"`: the same, and one row for each record of the
@@ -226,6 +227,15 @@ class Config:
 
     def __repr__(self) -> str:
         return f"Config({', '.join(f'{name}={getattr(self, name)!r}' for name in _SETTINGS)})"
+
+
+def explained_config(config: Config | None, profile: str | None) -> Config | None:
+    """A config as if it had another profile; what only its own profile allows is left out."""
+    if profile is None or (config is not None and config.profile == profile):
+        return config
+    config = config or Config(profile="dev-local")
+    kept = {name: getattr(config, name) for name in _SETTINGS[: _SETTINGS.index("state_backend")]}
+    return Config(**{**kept, "profile": profile})
 
 
 def _rebuild(settings: dict[str, Any]) -> Config:

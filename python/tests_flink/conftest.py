@@ -1,5 +1,5 @@
-"""Tests on Apache Flink. They run in an environment of their own (`make test-flink`), because PyFlink pins versions of packages
-that the other tests need newer."""
+"""Tests on Apache Flink. They run in an environment of their own (`make test-flink`), because PyFlink pins versions of
+packages that the other tests need newer."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,10 +27,18 @@ def embedded(streams: Iterable[mt.Stream], **settings: Any) -> list[Rows]:
     """The same from the engine alone; each stream in a run of its own."""
     found = []
     for stream in streams:
-        found.append([row for batch in stream._start(mt.Config(progress=False, **settings)).batches(1) for row in batch.to_pylist()])
+        found.append(
+            [
+                row
+                for batch in stream._start(mt.Config(progress=False, **settings)).batches(1)
+                for row in batch.to_pylist()
+            ]
+        )
     return found
 
 
-def as_set(rows: Rows) -> list[str]:
-    """In an order of their own: Flink has none across keys."""
-    return sorted(repr(sorted(row.items())) for row in rows)
+def difference(flink: Rows, engine: Rows) -> dict[str, list[str]]:
+    """What only one of them has, as sets: Flink has no order across keys. Nothing if they are the same."""
+    left, right = (Counter(repr(sorted(row.items())) for row in rows) for rows in (flink, engine))
+    found = {"only on Flink": sorted((left - right).elements()), "only embedded": sorted((right - left).elements())}
+    return {where: rows for where, rows in found.items() if rows}

@@ -38,7 +38,7 @@ class States(mt.ProcessFunction):
             case "add":
                 self.items.add([n, "x"])
                 if n % 3 == 0:
-                    self.items.extend([n, None or "y"])
+                    self.items.extend([n, "y"])
             case "put":
                 self.table.put(f"k{n % 4}", n)
                 self.anything.put((n % 3, "a") if n % 2 else n, {"n": n})
@@ -131,7 +131,21 @@ class Rules(mt.BroadcastProcessFunction):
         emit(ctx, "rules", [fire_time_ms, sorted(self.waiting.get()), self.rules.items()])
 
 
-OPS = "value add put remove fold read clear replace timer named later delete timers".split()
+OPS = [
+    "value",
+    "add",
+    "put",
+    "remove",
+    "fold",
+    "read",
+    "clear",
+    "replace",
+    "timer",
+    "named",
+    "later",
+    "delete",
+    "timers",
+]
 
 
 def records(seed: int, count: int, disorder: int, keys: int = 5) -> list[dict[str, Any]]:

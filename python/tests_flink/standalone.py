@@ -1,5 +1,5 @@
-"""A standalone cluster of Flink from the jars that PyFlink ships: a JobManager and TaskManagers on the loopback interface, each a
-process of its own."""
+"""A standalone cluster of Flink from the jars that PyFlink ships: a JobManager and TaskManagers on the loopback
+interface, each a process of its own."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ class Cluster:
         self.address = f"127.0.0.1:{self.port}"
         conf = folder / "conf"
         shutil.copytree(HOME / "conf", conf)
-        options = next(line for line in (HOME / "conf" / "config.yaml").read_text().splitlines() if "add-exports" in line)
+        options = next(
+            line for line in (HOME / "conf" / "config.yaml").read_text().splitlines() if "add-exports" in line
+        )
         settings = {
             "env.java.opts.all": options.partition(":")[2].strip(),
             "jobmanager.rpc.address": "127.0.0.1",
@@ -75,7 +77,11 @@ class Cluster:
         with (self.folder / f"{what}-{number}.log").open("wb") as log:
             process = subprocess.Popen(
                 ["bash", str(HOME / "bin" / f"{what}.sh"), "start-foreground"],
-                env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
         self.processes.append(process)
         return process

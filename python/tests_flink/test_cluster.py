@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flink_runs import as_set
+from flink_runs import difference
 from standalone import Cluster
 
 import martlet as mt
@@ -97,4 +97,4 @@ def test_a_task_manager_is_killed_midway(cluster: Cluster, tmp_path: Path) -> No
         cluster.ask(f"/jobs/{one['id']}/checkpoints")["counts"]["restored"] for one in cluster.ask("/jobs")["jobs"]
     ]
     assert max(restored) >= 1
-    assert as_set(found) == as_set(job().to_pylist())
+    assert not difference(found, job().to_pylist())

@@ -1,4 +1,5 @@
-"""One parallel instance of an operator on Flink: the engine's operator, called for one record or timer of one key at a time.
+"""One parallel instance of an operator on Flink: the engine's operator, called for one record or timer of one key at a
+time.
 
 What a function sees, how its values are converted, what its errors say, what `on_error` takes back: all of that is the
 engine's. Flink holds state and timers and decides which key comes next. The function's methods are wrapped: before the
@@ -17,7 +18,7 @@ from ..config import Config
 from ..failures import FailureLog
 from ..graph import PlannedOperator, SourceNode
 from ..harness_inputs import one_row
-from ..instances import Instance, instantiate
+from ..instances import Instance
 from ..run import add_operators, add_source, new_job
 from .stores import BroadcastStore, Keeper, store_of
 from .timer_book import MAX_TIME, MIN_TIME, Pending, TimerBook
@@ -37,8 +38,8 @@ class Output(NamedTuple):
 
 
 class Evaluator:
-    """Runs one function; see above. `states`: of a descriptor of the function, the state of Flink that keeps it; `tags`:
-    which side outputs somebody reads."""
+    """Runs one function; see above. `states`: of a descriptor of the function, the state of Flink that keeps it;
+    `tags`: which side outputs somebody reads."""
 
     def __init__(
         self,
@@ -166,7 +167,9 @@ class Evaluator:
             timer = book.due("event", MAX_TIME) or (book.due("processing", MAX_TIME) if fires_processing else None)
             if timer is None:
                 return
-            yield from self.fire(timer.domain, MAX_TIME if timer.domain == "event" else timer.time_ms, key, MAX_TIME, now)
+            yield from self.fire(
+                timer.domain, MAX_TIME if timer.domain == "event" else timer.time_ms, key, MAX_TIME, now
+            )
 
     def _call_timer(self, timer: Pending, key: tuple[Any, ...]) -> Iterator[Output]:
         """The engine fires it: it is registered for its key, and is due."""
@@ -300,7 +303,12 @@ class Evaluator:
         behind = MIN_TIME if is_timer else ctx.watermark
         after = [
             known.get((one.domain, one.time_ms, one.name))
-            or Pending(*one, behind if one.domain == "event" and one.time_ms <= behind else MIN_TIME)
+            or Pending(
+                one.domain,
+                one.time_ms,
+                one.name,
+                behind if one.domain == "event" and one.time_ms <= behind else MIN_TIME,
+            )
             for one in ctx.timers()
         ]
         book.change(before, after)

@@ -1,5 +1,5 @@
-"""Exceptions on their way out of Flink: raised in a Python worker, wrapped by Beam and Java, unwrapped where the job was
-submitted."""
+"""Exceptions on their way out of Flink: raised in a Python worker, wrapped by Beam and Java, unwrapped where the job
+was submitted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["report_failures", "revived"]
 _MARK = re.compile(r"martlet-failure:([A-Za-z0-9+/=]+):end")
 
 
-class TaskFailed(RuntimeError):
+class TaskError(RuntimeError):
     """Carries the exception of a function through Java, as text: the only thing that arrives."""
 
 
@@ -24,16 +24,16 @@ def report_failures() -> Iterator[None]:
     """What is raised within goes out as text that `revived` understands."""
     try:
         yield
-    except (TaskFailed, GeneratorExit):
+    except (TaskError, GeneratorExit):
         raise
     except BaseException as error:
         words = base64.b64encode(describe_exception(error)).decode()
-        raise TaskFailed(f"{type(error).__name__}: {error}\nmartlet-failure:{words}:end") from error
+        raise TaskError(f"{type(error).__name__}: {error}\nmartlet-failure:{words}:end") from error
 
 
 def revived(text: str) -> BaseException | None:
-    """The function's exception that a trace of Flink carries; None if Flink itself has failed. Flink's trace is its last
-    note."""
+    """The function's exception that a trace of Flink carries; None if Flink itself has failed. Flink's trace is its
+    last note."""
     found = _MARK.search(text)
     if found is None:
         return None

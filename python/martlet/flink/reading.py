@@ -1,7 +1,8 @@
-"""In-memory sources, read where the job is submitted: in the engine's order, with the times and watermarks it gives them.
+"""In-memory sources, read where the job is submitted: in the engine's order, with the times and watermarks it gives
+them.
 
-What the engine does with a source, or with the two of a function of two inputs, before a function sees a record, is not done
-again here: a function that only looks is run over them, and what it is shown is what Flink is given to read.
+What the engine does with a source, or with the two of a function of two inputs, before a function sees a record, is
+not done again here: a function that only looks is run over them, and what it is shown is what Flink is given to read.
 """
 
 from __future__ import annotations

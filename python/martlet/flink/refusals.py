@@ -20,7 +20,11 @@ def check(plan: Plan, config: Config) -> None:
     for setting, value, hint in (
         ("clock", config.clock, "Flink's processing time is the clock of its machines; test with mt.testing.Harness"),
         ("memory_limit", config.memory_limit, "set taskmanager.memory.managed.size of the cluster, or in flink="),
-        ("forget", config.forget or None, "restore with flink={'execution.state-recovery.ignore-unclaimed-state': 'true'}"),
+        (
+            "forget",
+            config.forget or None,
+            "restore with flink={'execution.state-recovery.ignore-unclaimed-state': 'true'}",
+        ),
     ):
         if value is not None:
             raise ConfigError(f"{setting}={value!r} is not possible with profile='distributed-durable'; {hint}")
@@ -33,17 +37,17 @@ def check(plan: Plan, config: Config) -> None:
 def _check_source(source: SourceNode) -> None:
     if source.kind == "source" and not getattr(source.source, "bounded", True):
         raise ConfigError(
-            f"stream {source.name!r} reads a {type(source.source).__name__}, which does not end: what is not a list, a "
-            "table or a set of files is read by Flink's own connectors; use martlet.flink.KafkaTopic, or a bounded source"
+            f"stream {source.name!r} reads a {type(source.source).__name__}, which does not end: here a source "
+            "is read to its end and its records are given to Flink; use a bounded one, or profile='single-node-durable'"
         )
 
 
 def _check_operator(operator: Operator) -> None:
     if any("apply_to_keyed_state" in names for names in _names(operator.fn)):
         raise ConfigError(
-            f"operator {operator.name!r}: {type(operator.fn).__name__} calls ctx.apply_to_keyed_state, which Apache Flink "
-            "does not offer to Python functions; put what all keys must see into the broadcast state, which on_event and "
-            "on_timer of each key read, or run the job with profile='single-node-durable'"
+            f"operator {operator.name!r}: {type(operator.fn).__name__} calls ctx.apply_to_keyed_state, which Apache "
+            "Flink does not offer to Python functions; put what all keys must see into the broadcast state, which "
+            "on_event and on_timer of each key read, or run the job with profile='single-node-durable'"
         )
     states = all_states(
         operator.fn, operator.states, operator.name, operator.kind, operator.broadcast, is_keyed=bool(operator.keys[0])
@@ -51,13 +55,13 @@ def _check_operator(operator: Operator) -> None:
     for state in states:
         if state.name.startswith("martlet."):
             raise ConfigError(
-                f"operator {operator.name!r}: {state!r} has a name of Martlet's own on Flink; give it one that does not "
-                "begin with 'martlet.'"
+                f"operator {operator.name!r}: {state!r} has a name of Martlet's own on Flink; give it one that "
+                "does not begin with 'martlet.'"
             )
         if state.ttl is not None and state.ttl.time == "event":
             raise ConfigError(
-                f"operator {operator.name!r}: {state!r} expires by event time, and states of Apache Flink expire by the "
-                "clock only; use TTL(…, time='processing'), or an event-time timer that clears the state"
+                f"operator {operator.name!r}: {state!r} expires by event time, and states of Apache Flink expire by "
+                "the clock only; use TTL(…, time='processing'), or an event-time timer that clears the state"
             )
 
 

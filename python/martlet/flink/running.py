@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from .._engine import RecordBatch, Schema
 from ..config import Config
-from ..graph import InputRef, Plan
+from ..graph import Plan
 from ..report import RunReport
-from ..run import Output
+from ..run import Output, Run
 from ..sources.rows import MOST_ROWS, batch_of
 from .failing import revived
 from .refusals import check
@@ -56,7 +56,7 @@ class FlinkRun:
         self._elements: Iterator[Element] | None = None
 
     def outputs(self) -> list[Output]:
-        return [Output(self, number) for number in range(len(self._pending))]
+        return [Output(cast("Run", self), number) for number in range(len(self._pending))]
 
     def next(self, output: int, min_rows: int) -> RecordBatch | None:
         pending = self._pending[output]
@@ -171,4 +171,4 @@ class _Pending:
 
 def _module_paths() -> tuple[str, ...]:
     """Where Python workers of this machine find what this process imports."""
-    return tuple(dict.fromkeys(os.path.abspath(path) for path in sys.path))
+    return tuple(dict.fromkeys(str(Path(path).absolute()) for path in sys.path))

@@ -47,7 +47,7 @@ def check_installed() -> None:
     told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
     found = re.search(r'version "(\d+)(?:\.(\d+))?', told.stderr)
     release = 0 if found is None else int(found[2] or 0) if found[1] == "1" else int(found[1])
-    if not 11 <= release:
+    if not release >= 11:
         raise ConfigError(
             f"Apache Flink needs Java {JAVA}, and {java} is "
             f"{f'Java {release}' if found else 'not a Java that tells its version'}: apt-get install "
@@ -86,9 +86,7 @@ def _remote(cluster: str, settings: Any) -> Any:
     jars = gateway.new_array(gateway.jvm.java.lang.String, 1)
     jars[0] = str(jar)
     remote = gateway.jvm.org.apache.flink.streaming.api.environment.RemoteStreamEnvironment
-    return StreamExecutionEnvironment(
-        remote(host, int(port), settings._j_configuration, jars, None)
-    )
+    return StreamExecutionEnvironment(remote(host, int(port), settings._j_configuration, jars, None))
 
 
 def check_cluster(cluster: str) -> None:

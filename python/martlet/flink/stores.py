@@ -1,9 +1,10 @@
 """State that Flink keeps: read into the engine when a callback reads it, written back when the callback is done.
 
-The engine's handles are what a function uses, on Flink as anywhere: they convert, check and compute. Before one reads what
-the engine does not have yet, it asks the `Keeper`, which takes it from Flink's state and puts it in through a handle; after
-one wrote, the keeper is told, and at the end of the call it writes what changed to Flink and empties the engine. So nothing
-of a key stays in the engine between two calls, one entry of a map costs one entry, and adding to a list reads nothing.
+The engine's handles are what a function uses, on Flink as anywhere: they convert, check and compute. Before one reads
+what the engine does not have yet, it asks the `Keeper`, which takes it from Flink's state and puts it in through a
+handle; after one wrote, the keeper is told, and at the end of the call it writes what changed to Flink and empties the
+engine. So nothing of a key stays in the engine between two calls, one entry of a map costs one entry, and adding to a
+list reads nothing.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class ValueStore:
         self._handle = handle
         self._flink = flink
         self._plain = value_form(handle.dtype) != "PICKLED"
-        self.forget()
+        self._loaded = self._dirty = False
 
     def before(self, scope: int, key: Any) -> None:
         if not self._loaded:
@@ -94,7 +95,8 @@ class ListStore:
     def __init__(self, handle: Any, flink: Any) -> None:
         self._handle = handle
         self._flink = flink
-        self.forget()
+        self._loaded = self._appended = self._replaced = False
+        self._base = 0
 
     def before(self, scope: int, key: Any) -> None:
         if not self._loaded:
@@ -137,7 +139,9 @@ class MapStore:
         self._handle = handle
         self._flink = flink
         self._codec = _key_codec(handle.key_dtype)
-        self.forget()
+        self._whole = self._cleared = False
+        self._known: set[Any] = set()
+        self._dirty: dict[Any, Any] = {}
 
     def before(self, scope: int, key: Any) -> None:
         if self._whole:
@@ -182,11 +186,11 @@ class MapStore:
 
     def forget(self) -> None:
         self._whole = self._cleared = False
-        self._known: set[Any] = set()
-        self._dirty: dict[Any, Any] = {}
+        self._known = set()
+        self._dirty = {}
 
-    # Keys that Flink has no type for are texts: a literal for numbers, bytes and what a map without key_dtype may have, so
-    # that 1, True and '1' are three; the pickled object for dates, decimals and the like.
+    # Keys that Flink has no type for are texts: a literal for numbers, bytes and what a map without key_dtype may
+    # have, so that 1, True and '1' are three; the pickled object for dates, decimals and the like.
 
     def _place(self, key: Any) -> Any:
         if self._codec == "plain":

@@ -86,8 +86,8 @@ class EventTime(TimestampAssigner):  # type: ignore[misc]
 
 
 class Key(KeySelector):  # type: ignore[misc]
-    """The key of an element as Flink sees it. `schemas`, `columns`: of the one input, or of both where a source is the merge
-    of two."""
+    """The key of an element as Flink sees it. `schemas`, `columns`: of the one input, or of both where a source is the
+    merge of two."""
 
     def __init__(self, schemas: tuple[Schema | None, ...], columns: tuple[tuple[str, ...], ...]) -> None:
         self._rows = [Rows(schema) for schema in schemas]
@@ -144,7 +144,10 @@ def broadcast_descriptors(states: tuple[State, ...]) -> dict[str, Any]:
         for state in states
         if isinstance(state, BroadcastState)
     }
-    return {**found, _BROADCAST_SCHEMA: MapStateDescriptor(_BROADCAST_SCHEMA, Types.STRING(), Types.PICKLED_BYTE_ARRAY())}
+    return {
+        **found,
+        _BROADCAST_SCHEMA: MapStateDescriptor(_BROADCAST_SCHEMA, Types.STRING(), Types.PICKLED_BYTE_ARRAY()),
+    }
 
 
 # ---- instances ---------------------------------------------------------------------------------------------
@@ -312,11 +315,11 @@ class _Broadcasting(_Task):
     def __init__(self, spec: TaskSpec, states: tuple[State, ...]) -> None:
         super().__init__(spec)
         self._states = states
-        self._descriptors: dict[str, Any] | None = None
+        self._descriptors: dict[str, Any] = {}
 
     def _begin(self, ctx: Any) -> None:
         core = self._core
-        if self._descriptors is None:
+        if not self._descriptors:
             self._descriptors = broadcast_descriptors(self._states)
             core.evaluator.rebind_broadcast(lambda name: ctx.get_broadcast_state(self._descriptors[name]))
             pickled = ctx.get_broadcast_state(self._descriptors[_BROADCAST_SCHEMA]).get("schema")

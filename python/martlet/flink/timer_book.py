@@ -22,7 +22,8 @@ class Pending(NamedTuple):
     time_ms: int
     name: str | None
     after: int = MIN_TIME
-    """Registered at or behind a watermark, an event-time timer waits for the next one: the watermark that must be passed."""
+    """Registered at or behind a watermark, an event-time timer waits for the next one: the watermark that must be
+    passed."""
 
     @property
     def place(self) -> tuple[str, int, str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from typing import Any
+from typing import Any, cast
 
 from pyflink.common import Duration, Types, WatermarkStrategy
 from pyflink.datastream import DataStream, FlatMapFunction
@@ -36,8 +36,8 @@ CHUNK = 256
 
 
 def _in_memory(environment: Any, items: list[Any]) -> Any:
-    """A source of these objects that goes on where a checkpoint was taken, which that of PyFlink's from_collection does not:
-    it begins again."""
+    """A source of these objects that goes on where a checkpoint was taken, which that of PyFlink's from_collection
+    does not: it begins again."""
     gateway = get_gateway()
     with tempfile.NamedTemporaryFile() as file:
         PickleSerializer().serialize(items, file)
@@ -55,7 +55,8 @@ class _Unpack(FlatMapFunction):  # type: ignore[misc]
 
 
 class Translation:
-    """The program for a plan, built in a PyFlink environment. `outputs`: a stream of elements for each output of the plan."""
+    """The program for a plan, built in a PyFlink environment. `outputs`: a stream of elements for each output of the
+    plan."""
 
     def __init__(self, environment: Any, plan: Plan, config: Config, paths: tuple[str, ...]) -> None:
         self._environment = environment
@@ -125,7 +126,7 @@ class Translation:
 
     def _operator(self, number: int, planned: PlannedOperator) -> Any:
         operator, inputs = planned.operator, planned.inputs
-        known = {None: operator.output, **operator.side_outputs}
+        known = {None: operator.output, **cast("dict[str | None, Schema | None]", operator.side_outputs)}
         declared = tuple((tag, schema) for tag, schema in known.items() if schema is not None)
         for tag, schema in declared:
             self._schemas[InputRef(-1, number, tag)] = schema
@@ -136,9 +137,7 @@ class Translation:
             stream = keyed.process(ProcessTask(self._spec(number, planned)), Types.PICKLED_BYTE_ARRAY())
         elif operator.kind == "connect":
             left, right = (self._keyed(ref, key) for ref, key in zip(inputs, operator.keys, strict=True))
-            stream = left.connect(right).process(
-                ConnectTask(self._spec(number, planned)), Types.PICKLED_BYTE_ARRAY()
-            )
+            stream = left.connect(right).process(ConnectTask(self._spec(number, planned)), Types.PICKLED_BYTE_ARRAY())
         else:
             stream = self._broadcast(number, planned)
         self._at_parallelism(self._config.parallelism)
@@ -178,7 +177,7 @@ class Translation:
             *self._plan.outputs,
         )
         methods = instantiate(operator).methods
-        known = {None: operator.output, **operator.side_outputs}
+        known = {None: operator.output, **cast("dict[str | None, Schema | None]", operator.side_outputs)}
         return TaskSpec(
             number,
             self._job,

@@ -1,4 +1,5 @@
-"""What travels between the operators of a job on Flink: records, with their event time and the watermark they came after.
+"""What travels between the operators of a job on Flink: records, with their event time and the watermark they came
+after.
 
 An element is a plain tuple, which PyFlink pickles: (operator, tag, timestamp, watermark, values, schema).
 
