@@ -18,6 +18,7 @@ import pytest
 
 import martlet as mt
 
+
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for file in sorted(path.glob("*.jsonl")) for line in file.read_text().splitlines()]
 
@@ -108,7 +109,9 @@ def test_signals_that_the_program_handles_are_its_own(tmp_path: Path) -> None:
 
     before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
     try:
-        out = mt.stream([{"v": i} for i in range(9)]).key_by("v").process(fn, config=mt.Config(state_dir=tmp_path / "s"))
+        out = (
+            mt.stream([{"v": i} for i in range(9)]).key_by("v").process(fn, config=mt.Config(state_dir=tmp_path / "s"))
+        )
         assert out.run(mt.JsonlSink(tmp_path / "out")).records_in == 9
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -199,7 +202,11 @@ def test_two_live_sources(tmp_path: Path) -> None:
     left, right = Queue(), Queue()
     config = mt.Config(state_dir=tmp_path / "state", checkpoint_interval="20ms")
     out = mt.connect_streams(
-        mt.stream(left, name="left"), mt.stream(right, name="right"), Both(), key="v", config=config,
+        mt.stream(left, name="left"),
+        mt.stream(right, name="right"),
+        Both(),
+        key="v",
+        config=config,
         output={"v": int, "side": str},
     )
     with out.start(mt.JsonlSink(tmp_path / "out")) as job:

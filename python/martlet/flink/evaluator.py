@@ -22,6 +22,7 @@ from ..instances import Instance
 from ..run import add_operators, add_source, new_job
 from .stores import BroadcastStore, Keeper, store_of
 from .timer_book import MAX_TIME, MIN_TIME, Pending, TimerBook
+from .wire import OneRow
 
 __all__ = ["Evaluator", "Output"]
 
@@ -72,6 +73,7 @@ class Evaluator:
         self._engine.keep(self._keeper)
         self._keyed = [state for state in self._instance.states if not isinstance(state, BroadcastState)]
         self._schemas: list[Schema | None] = [None] * self._inputs
+        self._keys: OneRow | None = None
 
     # ---- what Flink calls
 
@@ -191,8 +193,10 @@ class Evaluator:
         """A record of this key that the function does not see: it makes the key current."""
         schema = self._schemas[0]
         assert schema is not None
-        row = dict(zip(self._operator.keys[0], key, strict=True))
-        self._engine.push(one_row(row, schema), 0, True, None, self._side(0))
+        if self._keys is None:
+            self._keys = OneRow(schema)
+        batch = self._keys.of(dict(zip(self._operator.keys[0], key, strict=True)))
+        self._engine.push(batch, 0, True, None, self._side(0))
 
     def _outputs(self) -> Iterator[Output]:
         for tag in (None, *self._tags):

@@ -19,6 +19,7 @@ from ..errors import ConfigError
 __all__ = ["check_installed", "flink_settings", "new_environment"]
 
 JAVA = 17
+JAR = Path(__file__).parent.joinpath("java", "martlet-flink.jar").absolute()
 FLINK = (2, 3)
 
 
@@ -67,6 +68,7 @@ def new_environment(config: Config) -> Any:
         environment = StreamExecutionEnvironment.get_execution_environment(settings)
     else:
         environment = _remote(config.cluster, settings)
+    environment.add_jars(JAR.as_uri())
     environment.set_runtime_mode(RuntimeExecutionMode.STREAMING)
     environment.set_parallelism(config.parallelism)
     environment.set_max_parallelism(config.max_parallelism)

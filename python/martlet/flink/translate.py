@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import tempfile
+from collections.abc import Iterator
 from typing import Any, cast
 
 from pyflink.common import Duration, Types, WatermarkStrategy
@@ -47,6 +49,18 @@ def _in_memory(environment: Any, items: list[Any]) -> Any:
     return DataStream(environment._j_stream_execution_environment.fromData(found, kind).setParallelism(1))
 
 
+@contextlib.contextmanager
+def _durable_timers() -> Iterator[None]:
+    """Within, PyFlink makes the keyed operators of `java/` in place of its own, whose timers can be lost."""
+    jvm = get_gateway().jvm
+    jvm.ExternalPythonKeyedProcessOperator = jvm.martlet.flink.KeyedProcess
+    jvm.ExternalPythonKeyedCoProcessOperator = jvm.martlet.flink.KeyedCoProcess
+    try:
+        yield
+    finally:
+        del jvm.ExternalPythonKeyedProcessOperator, jvm.ExternalPythonKeyedCoProcessOperator
+
+
 class _Unpack(FlatMapFunction):  # type: ignore[misc]
     """Elements travel to Flink in chunks: each costs it a step of its own."""
 
@@ -69,8 +83,9 @@ class Translation:
         self._merged: dict[int, Any] = {}
         self._streams: dict[int, Any] = {}
         self.records_in = 0
-        for number, planned in enumerate(plan.operators, 1):
-            self._streams[number] = self._operator(number, planned)
+        with _durable_timers():
+            for number, planned in enumerate(plan.operators, 1):
+                self._streams[number] = self._operator(number, planned)
         self.outputs = [self._output(one) for one in plan.outputs]
 
     def schema(self, ref: InputRef) -> Schema | None:
@@ -141,7 +156,8 @@ class Translation:
         else:
             stream = self._broadcast(number, planned)
         self._at_parallelism(self._config.parallelism)
-        return stream.name(operator.name).uid(f"{number}:{operator.name}")
+        # What PyFlink chains it makes anew, with operators of its own.
+        return stream.name(operator.name).uid(f"{number}:{operator.name}").disable_chaining()
 
     def _merge(self, number: int, planned: PlannedOperator) -> Any:
         nodes = tuple(self._plan.sources[ref.source] for ref in planned.inputs)

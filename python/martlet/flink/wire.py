@@ -14,26 +14,66 @@ from __future__ import annotations
 
 import ast
 import pickle
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from .._engine import RecordBatch, Schema
-from ..harness_inputs import one_row
+from ..source import stream
 
-__all__ = ["Element", "Rows", "key_text", "key_values", "side_of"]
+__all__ = ["Element", "OneRow", "Rows", "key_text", "key_values", "side_of"]
 
 Element: TypeAlias = tuple[int, "str | None", "int | None", "int | None", tuple[Any, ...], "bytes | None"]
 
 _LITERALS = (int, str, bytes, bool, type(None))
 
 
+class OneRow:
+    """Dicts as batches of one row of a schema, through a stream that stays open: opening one costs more than a row."""
+
+    __slots__ = ("_batches", "_schema", "_waiting")
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._waiting: list[dict[str, Any]] = []
+        self._batches: Iterator[RecordBatch] | None = None
+
+    def of(self, record: dict[str, Any]) -> RecordBatch:
+        """The record as a batch. SchemaError if it does not fit, after which others may."""
+        if self._batches is None:
+            self._batches = iter(stream(_Taken(self._waiting), schema=self._schema, name="record"))
+        self._waiting.append(record)
+        try:
+            return next(self._batches)
+        except BaseException:
+            self._waiting.clear()
+            self._batches = None
+            raise
+
+
+class _Taken:
+    """Gives what was put in, one at a time. It is asked only when something is there."""
+
+    def __init__(self, waiting: list[dict[str, Any]]) -> None:
+        self._waiting = waiting
+
+    def __iter__(self) -> _Taken:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        if not self._waiting:
+            raise StopIteration
+        return self._waiting.pop()
+
+
 class Rows:
     """Elements of one edge as records. `schema`: what the plan knows of it."""
 
-    __slots__ = ("_known", "schema")
+    __slots__ = ("_known", "_makes", "schema")
 
     def __init__(self, schema: Schema | None) -> None:
         self.schema = schema
         self._known: dict[bytes, Schema] = {}
+        self._makes: OneRow | None = None
 
     def schema_of(self, pickled: bytes | None) -> Schema:
         """The schema of an element."""
@@ -54,7 +94,9 @@ class Rows:
         output may have seen other types, and what does not fit is a SchemaError."""
         record = self.record(element)
         self.schema = self.schema or self.schema_of(element[5])
-        return one_row(record, self.schema)
+        if self._makes is None:
+            self._makes = OneRow(self.schema)
+        return self._makes.of(record)
 
 
 def key_text(values: tuple[Any, ...], names: tuple[str, ...], key: tuple[str, ...]) -> str:
