@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from flink_programs import OUTPUT, RULES, Rules, States, TwoSides, records
 from flink_runs import difference, embedded, on_flink
-from programs import OUTPUT, RULES, Rules, States, TwoSides, records
 
 import martlet as mt
 
