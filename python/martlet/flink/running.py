@@ -17,6 +17,7 @@ from ..report import RunReport
 from ..run import Output, Run
 from ..sources.rows import MOST_ROWS, batch_of
 from .failing import revived
+from .manners import Manners
 from .refusals import check
 from .session import check_installed, new_environment
 from .wire import Element, Rows
@@ -41,6 +42,7 @@ class FlinkRun:
         self.is_running = False
         self.report: RunReport | None = None
         self._started = time.perf_counter()
+        self._manners = Manners()
         self._environment = new_environment(config)
         translation = Translation(self._environment, plan, config, _module_paths())
         self._records_in = translation.records_in
@@ -96,6 +98,7 @@ class FlinkRun:
         self.report = self._make_report()
         if self._results is not None:
             self._results.close()
+        self._manners.restore()
 
     # ----
 
