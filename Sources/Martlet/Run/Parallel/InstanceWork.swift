@@ -50,6 +50,8 @@ enum InstanceWork {
   case restore([UInt8], forgetting: [String])
   /// Give all keys as a snapshot: `InstanceResult.snapshot`.
   case snapshot
+  /// Put down what changed, for the store of the process (`InstanceStorage.flush`).
+  case flush
 }
 
 /// What an instance is told before anything else.

@@ -145,7 +145,7 @@ extension InstanceWork {
     switch self {
     case .chunk(let chunk): (chunk.batch, nil)
     case .merged(let chunk): (chunk.left, chunk.right)
-    case .open, .watermarks, .tick, .declare, .endTimers, .endKeys, .close, .restore, .snapshot: (nil, nil)
+    case .open, .watermarks, .tick, .declare, .endTimers, .endKeys, .close, .restore, .snapshot, .flush: (nil, nil)
     }
   }
 }
