@@ -73,6 +73,7 @@ final class ProcessStore: Sendable {
   {
     var options = StoreOptions(
       opening.path, families: StoredPart.families, memoryLimit: max(opening.memoryLimit, StoreOptions.leastMemory))
+    options.isLogged = false
     if let only = opening.sources.first, opening.sources.count == 1, only.groups == groups.groups {
       try backend.clone(only.path, to: opening.path)
       options.access = .existing
