@@ -31,6 +31,11 @@ extension ByteWriter {
       integer(one.number)
       numbers(one.states)
       numbers(one.forgotten.sorted())
+      count(one.kept.count)
+      for (name, number) in one.kept.sorted(by: { $0.value < $1.value }) {
+        text(name)
+        integer(number)
+      }
       count(one.memoryLimit)
       count(one.largeAbove)
       count(one.listChunk)
@@ -85,7 +90,7 @@ extension ByteReader {
       order.numbers.append(
         OperatorNumbers(
           number: try integer(UInt16.self), states: try numbers(), forgotten: Set(try numbers()),
-          memoryLimit: try count(), largeAbove: try count(), listChunk: try count()))
+          kept: try namedNumbers(), memoryLimit: try count(), largeAbove: try count(), listChunk: try count()))
     }
     return order
   }
@@ -93,6 +98,12 @@ extension ByteReader {
   private mutating func numbers() throws(Malformed) -> [UInt16] {
     var numbers: [UInt16] = []
     for _ in 0..<(try count()) { numbers.append(try integer(UInt16.self)) }
+    return numbers
+  }
+
+  private mutating func namedNumbers() throws(Malformed) -> [String: UInt16] {
+    var numbers: [String: UInt16] = [:]
+    for _ in 0..<(try count()) { numbers[try text()] = try integer(UInt16.self) }
     return numbers
   }
 
