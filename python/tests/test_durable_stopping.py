@@ -46,7 +46,7 @@ PROGRAM = textwrap.dedent("""
         ctx.emit(v=batch["v"], n=n)
         if calls == 20:
             print("running", flush=True)
-        while stuck == "stuck" and n > 20:
+        while stuck == "stuck" and n >= 20:
             time.sleep(0.01)
 
     config = mt.Config(state_dir=f"{directory}/state", checkpoint_interval=None, name="ticks")
