@@ -50,15 +50,6 @@ extension ByteWriter {
     files(previous.files)
   }
 
-  mutating func files(_ files: [Manifest.File]) {
-    count(files.count)
-    for file in files {
-      text(file.name)
-      integer(file.byteCount)
-      integer(file.checksum)
-    }
-  }
-
   mutating func error(_ error: EngineError) {
     integer(error.kind.rawValue)
     text(error.message)
@@ -100,16 +91,6 @@ extension ByteReader {
     var order = WorkerPersistOrder(folder: try text(), previous: nil)
     if try bool() { order.previous = StoreFiles.Previous(folder: try text(), files: try files()) }
     return order
-  }
-
-  mutating func files() throws(Malformed) -> [Manifest.File] {
-    var files: [Manifest.File] = []
-    for _ in 0..<(try count()) {
-      files.append(
-        Manifest.File(
-          name: try text(), byteCount: try integer(UInt64.self), checksum: try integer(UInt64.self)))
-    }
-    return files
   }
 
   mutating func error() throws(Malformed) -> EngineError {
