@@ -5,6 +5,8 @@ struct OperatorNumbers: Equatable, Sendable {
   var states: [UInt16]
   /// Of states that need not be kept.
   var forgotten: Set<UInt16> = []
+  /// Of states that are kept although the function does not declare them, by name.
+  var kept: [String: UInt16] = [:]
   /// Bytes of one instance, about.
   var memoryLimit: Int
   /// As in `StoreBinding`.
@@ -20,6 +22,7 @@ extension ProcessStore {
       store, states: part.states, timers: part.timers, operatorNumber: numbers.number, stateNumbers: numbers.states,
       groups: part.groups, memoryLimit: numbers.memoryLimit)
     binding.forgotten = numbers.forgotten
+    binding.kept = numbers.kept
     binding.largeAbove = numbers.largeAbove
     binding.listChunk = numbers.listChunk
     binding.writesBroadcast = writesBroadcast

@@ -31,6 +31,11 @@ extension ByteWriter {
       integer(one.number)
       numbers(one.states)
       numbers(one.forgotten.sorted())
+      count(one.kept.count)
+      for (name, number) in one.kept.sorted(by: { $0.value < $1.value }) {
+        text(name)
+        integer(number)
+      }
       count(one.memoryLimit)
       count(one.largeAbove)
       count(one.listChunk)
@@ -47,7 +52,7 @@ extension ByteWriter {
     flag(order.previous != nil)
     guard let previous = order.previous else { return }
     text(previous.folder)
-    files(previous.files)
+    manifestFiles(previous.files)
   }
 
   mutating func error(_ error: EngineError) {
@@ -76,7 +81,7 @@ extension ByteReader {
       order.numbers.append(
         OperatorNumbers(
           number: try integer(UInt16.self), states: try numbers(), forgotten: Set(try numbers()),
-          memoryLimit: try count(), largeAbove: try count(), listChunk: try count()))
+          kept: try namedNumbers(), memoryLimit: try count(), largeAbove: try count(), listChunk: try count()))
     }
     return order
   }
@@ -87,9 +92,15 @@ extension ByteReader {
     return numbers
   }
 
+  private mutating func namedNumbers() throws(Malformed) -> [String: UInt16] {
+    var numbers: [String: UInt16] = [:]
+    for _ in 0..<(try count()) { numbers[try text()] = try integer(UInt16.self) }
+    return numbers
+  }
+
   mutating func persistOrder() throws(Malformed) -> WorkerPersistOrder {
     var order = WorkerPersistOrder(folder: try text(), previous: nil)
-    if try bool() { order.previous = StoreFiles.Previous(folder: try text(), files: try files()) }
+    if try bool() { order.previous = StoreFiles.Previous(folder: try text(), files: try manifestFiles()) }
     return order
   }
 
