@@ -91,7 +91,7 @@ struct Manifest: Equatable {
 }
 
 extension ByteWriter {
-  fileprivate mutating func manifestFiles(_ files: [Manifest.File]) {
+  mutating func manifestFiles(_ files: [Manifest.File]) {
     integer(UInt32(files.count))
     for file in files {
       text(file.name)
@@ -102,7 +102,7 @@ extension ByteWriter {
 }
 
 extension ByteReader {
-  fileprivate mutating func manifestFiles() throws(Malformed) -> [Manifest.File] {
+  mutating func manifestFiles() throws(Malformed) -> [Manifest.File] {
     var files: [Manifest.File] = []
     for _ in 0..<(try integer(UInt32.self)) {
       let name = try text()

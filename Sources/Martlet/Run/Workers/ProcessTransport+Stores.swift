@@ -40,7 +40,7 @@ extension ProcessTransport: StoringTransport {
     try payload.withUnsafeBytes { bytes in
       var reader = ByteReader(bytes)
       return try reader.bool()
-        ? .success(try reader.files()) : .failure(try reader.error().of(worker: index, of: count))
+        ? .success(try reader.manifestFiles()) : .failure(try reader.error().of(worker: index, of: count))
     }
   }
 
@@ -49,7 +49,7 @@ extension ProcessTransport: StoringTransport {
     switch reply {
     case .success(let files):
       message.flag(true)
-      message.files(files)
+      message.manifestFiles(files)
     case .failure(let error):
       message.flag(false)
       message.error(error)

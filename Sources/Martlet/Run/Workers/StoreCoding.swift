@@ -52,16 +52,7 @@ extension ByteWriter {
     flag(order.previous != nil)
     guard let previous = order.previous else { return }
     text(previous.folder)
-    files(previous.files)
-  }
-
-  mutating func files(_ files: [Manifest.File]) {
-    count(files.count)
-    for file in files {
-      text(file.name)
-      integer(file.byteCount)
-      integer(file.checksum)
-    }
+    manifestFiles(previous.files)
   }
 
   mutating func error(_ error: EngineError) {
@@ -109,18 +100,8 @@ extension ByteReader {
 
   mutating func persistOrder() throws(Malformed) -> WorkerPersistOrder {
     var order = WorkerPersistOrder(folder: try text(), previous: nil)
-    if try bool() { order.previous = StoreFiles.Previous(folder: try text(), files: try files()) }
+    if try bool() { order.previous = StoreFiles.Previous(folder: try text(), files: try manifestFiles()) }
     return order
-  }
-
-  mutating func files() throws(Malformed) -> [Manifest.File] {
-    var files: [Manifest.File] = []
-    for _ in 0..<(try count()) {
-      files.append(
-        Manifest.File(
-          name: try text(), byteCount: try integer(UInt64.self), checksum: try integer(UInt64.self)))
-    }
-    return files
   }
 
   mutating func error() throws(Malformed) -> EngineError {
