@@ -34,9 +34,9 @@ def job(directory: Path, profile: str) -> mt.RunReport:
         profile=profile,
         state_dir=directory / "state",
         checkpoint_interval="10ms",
+        name="flights",
         null_keys="drop",
         null_timestamps="drop",
-        name="flights",
     )
     out = mt.apply_process_function(events, "tailnum", Aircraft(), output=OUTPUT, config=config)
     return out.run(mt.ParquetSink(directory / "reports"))
