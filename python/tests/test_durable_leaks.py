@@ -1,4 +1,5 @@
-"""Durable runs keep nothing: objects, references, memory, threads, open files; after success, failure and abandonment."""
+"""Durable runs keep nothing: objects, references, memory, threads, open files; after success, failure and
+abandonment."""
 
 from __future__ import annotations
 

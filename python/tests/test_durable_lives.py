@@ -27,13 +27,11 @@ def expected(job: str, n: int = N) -> list[dict[str, Any]]:
 
 def until_it_ends(lives: Lives, rng: random.Random, life: dict[str, Any], least: int = 6, longest: float = 0.25) -> int:
     """Lives that are killed, `least` of them at least, then one that comes to the end; how many were killed."""
-    killed = 0
-    for number in range(60):
-        slow = number < least
+    for killed in range(60):
+        slow = killed < least
         after = rng.uniform(0.005, longest) if slow else None
         if lives.live(**life, slow_s=0.004 if slow else 0, kill_after_s=after):
             return killed
-        killed += 1
     raise AssertionError("it never came to its end")
 
 

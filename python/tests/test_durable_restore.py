@@ -19,7 +19,7 @@ ROWS = [{"k": i % 4, "name": f"n{i % 3}", "v": i} for i in range(400)]
 OUTPUT = {"k": int, "n": int}
 
 
-class Stop(Exception):
+class StopError(Exception):
     """Raised by a function, to end a life in the middle."""
 
 
@@ -31,7 +31,7 @@ class Counter(mt.ProcessFunction):
 
     def on_event(self, key, batch, row, ctx):
         if batch["v"] == self.fails_at:
-            raise Stop
+            raise StopError
         self.count.set((self.count.get() or 0) + 1)
         ctx.emit(k=key, n=self.count.get())
 
@@ -56,7 +56,7 @@ def settings(path: Path, **more: Any) -> mt.Config:
 def half(path: Path, fn: Any = None, **more: Any) -> None:
     """One life, which takes a checkpoint after 200 rows and is then stopped by a failure."""
     out = mt.stream(Gated(path), name="s").key_by("k").process(fn or Counter(300), output=OUTPUT, name="counter")
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         out.run(Checkpointed(out, path), config=settings(path, **more))
 
 
@@ -155,7 +155,8 @@ def test_another_process_has_the_directory(tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
-            "import sys; from martlet._engine import StateDir; d = StateDir(sys.argv[1], 0, 2, 0, None); print('ready', flush=True);"
+            "import sys; from martlet._engine import StateDir; d = StateDir(sys.argv[1], 0, 2, 0, None); "
+            "print('ready', flush=True);"
             "sys.stdin.read()",
             str(tmp_path / "state"),
         ],
@@ -266,7 +267,7 @@ def test_a_state_that_is_another(tmp_path: Path, fn: Any, words: str) -> None:
 
 def test_another_key_type_or_max_parallelism(tmp_path: Path) -> None:
     half(tmp_path)
-    with pytest.raises(mt.MartletError, match="name|key"):
+    with pytest.raises(mt.MartletError, match=r"name|key"):
         rest(tmp_path, key="name")
     with pytest.raises(mt.SnapshotMismatchError, match="max_parallelism is 64 and was 128"):
         rest(tmp_path, max_parallelism=64)
@@ -288,14 +289,14 @@ class Less(mt.ProcessFunction):
 
     def on_event(self, key, batch, row, ctx):
         if batch["v"] == 300:
-            raise Stop
+            raise StopError
         ctx.emit(k=key, n=0)
 
 
 def test_added_and_dropped_states(tmp_path: Path) -> None:
     half(tmp_path, More(300))
     # Dropped, it is kept for the day it comes back.
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         rest(tmp_path, Less())
     rest(tmp_path, More())
     assert output(tmp_path) == EXPECTED
