@@ -11,7 +11,7 @@ import Testing
 
   static let mixes: [[DurableKind]] = [[.memory], [.memoryStore], [.rocksdb], [.memory, .memoryStore, .rocksdb]]
 
-  @Test(arguments: 0..<4, UInt64(1)...12)
+  @Test(arguments: 0..<4, UInt64(1)...8)
   func chains(mix: Int, seed: UInt64) throws {
     var random = SeededGenerator(seed)
     var program = Program(&random, rows: Int.random(in: 20...200, using: &random), fails: seed % 5 == 0)
@@ -41,11 +41,12 @@ import Testing
       return try make([1, 1, 2, 3][Int.random(in: 0..<4, using: &random)], sizes: sizes) { hooks.chance(30) }
     }
     for output in whole.rows.indices {
-      #expect(lives.sink.committed[output] == whole.rows[output], "seed \(seed), output \(output), \(lives.lives) lives")
+      #expect(
+        lives.sink.committed[output] == whole.rows[output], "seed \(seed), output \(output), \(lives.lives) lives")
     }
   }
 
-  @Test(arguments: ParallelTwoInputTests.Shape.allCases, UInt64(1)...12)
+  @Test(arguments: ParallelTwoInputTests.Shape.allCases, UInt64(1)...8)
   func twoInputs(shape: ParallelTwoInputTests.Shape, seed: UInt64) throws {
     var random = SeededGenerator(seed)
     var program = TwoInputProgram(&random, shape, fails: seed % 4 == 0)
@@ -78,7 +79,8 @@ import Testing
       return try make([1, 2, 3][Int.random(in: 0..<3, using: &random)], sizes: sizes) { hooks.chance(30) }
     }
     for output in whole.rows.indices {
-      #expect(lives.sink.committed[output] == whole.rows[output], "seed \(seed), output \(output), \(lives.lives) lives")
+      #expect(
+        lives.sink.committed[output] == whole.rows[output], "seed \(seed), output \(output), \(lives.lives) lives")
     }
   }
 }

@@ -20,7 +20,7 @@ enum DurableKind: CaseIterable, CustomTestStringConvertible {
     options.memoryLimit = 2 << 20
     options.instanceMemory = [1, 4_000, 100_000][Int.random(in: 0..<3, using: &random)]
     options.largeAbove = [2, 20][Int.random(in: 0..<2, using: &random)]
-    options.listChunk = Int.random(in: 1...6, using: &random)
+    options.listChunk = 3
     options.retained = Int.random(in: 1...3, using: &random)
     return options
   }
