@@ -64,6 +64,8 @@ final class DurableRun {
     let id = directory.nextID
     // 1. All output there is goes to the sink. A crash: the checkpoint before; the sink forgets what was not prepared.
     while let batch = try job.takeReady() { try sink.write(batch) }
+    // What failed is told by the next `next`.
+    guard job.isSound else { return }
     try FaultPoint.sinkBeforePrepare.reach()
     // 2. The sink prepares. A crash: the checkpoint before; the sink forgets transaction `id`.
     try sink.prepare(id)
