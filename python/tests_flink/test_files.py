@@ -59,7 +59,7 @@ def test_a_sink_gets_all_of_it(tmp_path: Path) -> None:
         ctx.emit(k=key, n=KEPT.len())
 
     stream = mt.stream(rows(0)).key_by("k").process(numbered, KEPT, output={"k": str, "n": int}, config=config(1))
-    report = stream.run(mt.JsonlSink(tmp_path / "out.jsonl"))
-    written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    report = stream.run(mt.JsonlSink(tmp_path / "out"))
+    written = [json.loads(line) for one in (tmp_path / "out").glob("*.jsonl") for line in one.read_text().splitlines()]
     assert sorted((row["k"], row["n"]) for row in written) == sorted((f"key {n % 3}", n // 3 + 1) for n in range(30))
     assert report.records_in == 30 and report.records_out == 30
