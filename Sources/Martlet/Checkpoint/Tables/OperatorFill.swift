@@ -13,7 +13,9 @@ final class OperatorFill {
 
   let template: Template
   private let call: UnsafeMutablePointer<martlet_context>
-  private let clock: ManualClock
+  /// At the beginning of time, so that nothing expires while it is written.
+  private let clock = ManualClock(.min)
+  private let now: Int64
   /// From the first table with a key on.
   private var keys: KeySpace?
   private var keyFields: [Field] = []
@@ -29,7 +31,7 @@ final class OperatorFill {
     call.initialize(to: martlet_context())
     call.pointee.watermark = EventTime.min
     call.pointee.timestamp = EventTime.none
-    clock = ManualClock(now)
+    self.now = now
   }
 
   deinit { call.deallocate() }
@@ -197,7 +199,7 @@ final class OperatorFill {
       SnapshotHeader(
         operatorName: template.name, keyColumns: template.keyColumns,
         schema: keys == nil ? nil : Schema.keysOnly(keyFields), states: template.states, watermark: EventTime.min,
-        processingTime: clock.now(), records: 0, second: second))
+        processingTime: now, records: 0, second: second))
     let fills = self.fills.values.sorted { $0.number < $1.number }
     var broadcast = SnapshotKey(key: [])
     for fill in fills where fill.descriptor.kind.isBroadcast {
