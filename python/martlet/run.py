@@ -41,6 +41,7 @@ def new_job(name: str, config: Config, clock: ManualClock | None, failures: Any 
         _LATE[config.late],
         failures,
         on_tick,
+        config.max_parallelism,
     )
 
 
