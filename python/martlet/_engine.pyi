@@ -325,7 +325,7 @@ class Job:
         | None = None,
         on_tick: Callable[[dict[str, int]], None] | None = None,
         max_parallelism: int = 0,
-    ) -> Job: ...
+    ) -> Self: ...
     def add_source(
         self,
         name: str,
