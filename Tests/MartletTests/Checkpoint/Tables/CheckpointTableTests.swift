@@ -45,7 +45,7 @@ import Testing
   /// Every state and every timer, read and written again, in tables of any batch size: the same bytes.
   @Test(arguments: ["k", "s"], [1, 2, 3])
   func thereAndBack(key: String, seed: Int) throws {
-    var random = SeededGenerator(seed: UInt64(seed))
+    var random = SeededGenerator(UInt64(seed))
     let rig = try EveryStateRig(MemoryStoreBackend(), EveryStateRig.Shape(key: key))
     try rig.push(&random, records: 1500)
     let files = try CheckpointTableTests.disk()
@@ -85,7 +85,7 @@ import Testing
   }
 
   @Test func oneKeyOfManyIsFound() throws {
-    var random = SeededGenerator(seed: 5)
+    var random = SeededGenerator(5)
     let rig = try EveryStateRig(MemoryStoreBackend(), EveryStateRig.Shape())
     try rig.push(&random, records: 800)
     let files = try CheckpointTableTests.disk()
