@@ -40,7 +40,7 @@ class Everything(mt.ProcessFunction):
     by_name = mt.MapState("by name", "utf8", "float64")
     anything = mt.MapState("anything")
     total = mt.ReducingState("total", "sum", int)
-    seen = mt.AggregatingState("seen", lambda: [], lambda seen, v: [*seen, v], lambda seen: len(seen))
+    seen = mt.AggregatingState("seen", list, lambda seen, v: [*seen, v], lambda seen: len(seen))
     brief = mt.ListState("brief", int, ttl="1h")
 
     def on_event(self, key, batch, row, ctx):

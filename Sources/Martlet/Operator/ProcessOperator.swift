@@ -49,6 +49,10 @@ final class ProcessOperator: Operator {
   /// Only with a store: see `ProcessOperator+Store.swift`.
   var attachment: StoreAttachment?
   @exclusivity(unchecked) var writeBack: WriteBack?
+  /// Makes room in memory, if the store allows it; to be called with no chunk under way.
+  var relieveStore: () throws(EngineError) -> Void = {}
+  /// Whether slots are in use beyond the current callback.
+  @exclusivity(unchecked) var isInChunk = false
 
   /// What depends on the input's schema and exists from `open` to `close`.
   final class Parts {
@@ -163,9 +167,11 @@ final class ProcessOperator: Operator {
       if schema.isKeysOnly { try settleInput(chunk.batch.schema, parts) }
       if let misfit = parts.schema?.misfit(of: chunk.batch.schema) { throw located(misfit) }
     }
+    isInChunk = true
+    defer { isInChunk = false }
     let rows = chunk.selection.count
     scratch.reserve(rows)
-    parts.keys.intern(chunk.batch, chunk.selection, scratch.keys, scratch.slots)
+    let integers = parts.keys.intern(chunk.batch, chunk.selection, scratch.keys, scratch.slots)
     if parts.states.reserve() { handles.bind(parts.states, context, output) }
     if let writeBack { try located { () throws(EngineError) in try writeBack.touch(scratch.slots, rows) } }
     try located { () throws(EngineError) in try handles.bindInputs(chunk.batch) }
@@ -173,7 +179,7 @@ final class ProcessOperator: Operator {
     orderedChunk = chunk.ordered
     setMarks(chunk.marks)
     let loop = RecordLoop(
-      self, chunk, parts.keys, scratch.keys, scratch.slots, nextMark: nextMark,
+      self, chunk, parts.keys, scratch.keys, integers, scratch.slots, nextMark: nextMark,
       prefetch: parts.states.prefetch)
     try enclosed(chunk.batch) { try calls.run(loop) }
     parts.states.sweep(afterRows: rows)
