@@ -178,7 +178,8 @@ class DurableRun(Run):
             sinks.open(self.name, self._config.state_dir, restored)
             while not self.requests.is_stopped:
                 self._look_up()
-                batch = super().next(outputs[0], min_rows)
+                assert self._waking is not None
+                batch = super().next(outputs[0], 1 if self._waking.is_due else min_rows)
                 if batch is not None:
                     self._give(outputs[0], batch)
                 elif not self._job.is_paused():
