@@ -28,7 +28,8 @@ final class SnapshotFile: SnapshotKeySource {
         .snapshotInvalid,
         version == 0
           ? "'\(path)' is no snapshot of Martlet"
-          : "'\(path)' has format version \(version), this version of Martlet reads up to version \(SnapshotFormat.version)")
+          : "'\(path)' has format version \(version), this version of Martlet reads up to version \(SnapshotFormat.version)"
+      )
     }
     (header, remainingKeys) = try window.parse { reader throws(ByteReader.Malformed) in
       (try reader.header(version), try reader.integer(UInt64.self))
@@ -158,7 +159,8 @@ struct StoredKeySource: SnapshotKeySource {
       guard let number = numbers[state.name] else {
         throw EngineError(
           .storageCorrupt,
-          "the checkpoint has no number for state '\(state.name)' of operator '\(header.operatorName)'; restore from another one")
+          "the checkpoint has no number for state '\(state.name)' of operator '\(header.operatorName)'; restore from another one"
+        )
       }
       stateNumbers.append(number)
     }

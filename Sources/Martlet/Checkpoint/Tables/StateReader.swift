@@ -127,7 +127,8 @@ package final class StateReader {
     if found.count > 1 {
       throw EngineError(
         .invalidArgument,
-        "the operators \(list(found.map { operators[$0.operator].name })) have a state '\(state)' each; name one of them")
+        "the operators \(list(found.map { operators[$0.operator].name })) have a state '\(state)' each; name one of them"
+      )
     }
     if let only = found.first { return only }
     let names = candidates.flatMap { operators[$0].states.map(\.name) }
@@ -181,7 +182,8 @@ package final class StateReader {
     guard key.numRows == 1, key.schema.fields.count == schema.parts.count else {
       throw EngineError(
         .invalidArgument,
-        "the key to look up has \(key.schema.fields.count) columns; that of operator '\(one.name)' has \(schema.parts.count)")
+        "the key to look up has \(key.schema.fields.count) columns; that of operator '\(one.name)' has \(schema.parts.count)"
+      )
     }
     let theirs = try KeySchema(key.schema.fields.map(\.name), in: key.schema)
     for (mine, theirs) in zip(schema.parts, theirs.parts) where mine.keyClass != theirs.keyClass {

@@ -23,6 +23,7 @@ import Testing
 
   /// Tells its schema with its first batch only.
   private final class Shy: Source {
+    let schema: Schema? = nil
     private var batches: [RecordBatch]
     init(_ batches: [RecordBatch]) { self.batches = batches.reversed() }
     func next() throws -> RecordBatch? { batches.popLast() }
@@ -60,7 +61,9 @@ import Testing
 
   @Test(arguments: [1, 3])
   func timersFireBeforeAndBetweenTheFirstRecords(threads: Int) throws {
-    let rows: [[Value]] = [[.int(1), .text("k1"), .int(10)], [.int(2), .text("k8"), .int(20)], [.int(3), .text("k1"), .int(30)]]
+    let rows: [[Value]] = [
+      [.int(1), .text("k1"), .int(10)], [.int(2), .text("k8"), .int(20)], [.int(3), .text("k1"), .int(30)],
+    ]
     let job = try job(rows, threads: threads)
     try job.restore(begun())
     let drained = job.drain()
@@ -102,6 +105,7 @@ import Testing
     try job.restore(begun())
     let error = job.drain().error as? EngineError
     #expect(error?.kind == .keyType)
-    #expect(error?.message.contains("'k' is int64, and the state that the job began with has keys of type utf8") ?? false)
+    #expect(
+      error?.message.contains("'k' is int64, and the state that the job began with has keys of type utf8") ?? false)
   }
 }
