@@ -99,13 +99,19 @@ class DurableRun(Run):
         self._waking: Waking | None = None
         try:
             super().__init__(plan, config)
+            for weakness in source_weaknesses(plan.sources):
+                warn(f"job {self.name!r} is durable, and {weakness}")
             self._job.stay_open()
             self._attach(config)
         except BaseException:
+            # The job first, which may have its state in the directory by now.
+            with contextlib.suppress(Exception):
+                self._job.close()
             self._directory.close()
+            workers = getattr(self, "_workers", None)
+            if workers is not None:
+                workers.close()
             raise
-        for weakness in source_weaknesses(plan.sources):
-            warn(f"job {self.name!r} is durable, and {weakness}")
         self.requests = Requests(self._job.pause)
         self._waking = Waking(self._job, config.checkpoint_interval)
 
@@ -124,9 +130,8 @@ class DurableRun(Run):
         where = config.state_dir if found else config.restore_from
         if notes.is_complete:
             _LOGGER.warning(
-                "job %r had read its input to the end when checkpoint %d of %s was taken: there is nothing left to "
-                "do. To "
-                "run it again from the beginning, use another state_dir",
+                "job %r had read its input to the end when checkpoint %d of %s was taken: there is nothing left to do. "
+                "To run it again from the beginning, use another state_dir",
                 self.name,
                 restored,
                 where,
@@ -168,8 +173,7 @@ class DurableRun(Run):
             if restored is not None and self._notes.sinks not in ([], sinks.names):
                 _LOGGER.warning(
                     "job %r: its output went to %s up to checkpoint %d, and goes to %s now; what that checkpoint "
-                    "committed "
-                    "last may be missing where the sink of before has not been told",
+                    "committed last may be missing where the sink of before has not been told",
                     self.name,
                     ", ".join(self._notes.sinks),
                     restored,
@@ -227,13 +231,12 @@ class DurableRun(Run):
         self._take_all()
         if asking is not None and self._queues.get(asking):
             return
-        self._begin(is_complete=False)
-        if self.requests and self._begun is not None:
+        if self._begin(is_complete=False) and self.requests:
             self._finish(wait=True)
             self.requests.answer(self._last, self._save)
 
-    def _begin(self, is_complete: bool) -> None:
-        """Steps 2 and 3."""
+    def _begin(self, is_complete: bool) -> bool:
+        """Steps 2 and 3; False if the job turns out to have failed."""
         assert self._waking is not None
         number, self._next_id = self._next_id, self._next_id + 1
         if self._sinks is not None:
@@ -248,10 +251,11 @@ class DurableRun(Run):
             if self._is_doomed or is_complete:
                 raise
             self._is_doomed = True
-            return
+            return False
         self._begun = number
         self._calls = 0
         self._waking.begun()
+        return True
 
     def _finish(self, wait: bool) -> None:
         """Step 5, if it has come to that."""
@@ -344,10 +348,12 @@ class _Notes:
 
     @staticmethod
     def read(data: bytes) -> _Notes:
-        if not data:
+        try:
+            found: dict[str, Any] = json.loads(data)
+            return _Notes(int(found["checkpoint"]), bool(found["complete"]), list(found["sinks"]))
+        except (ValueError, KeyError, TypeError):
+            # None, or those of a program that is not in Python.
             return _Notes()
-        found: dict[str, Any] = json.loads(data)
-        return _Notes(int(found["checkpoint"]), bool(found["complete"]), list(found["sinks"]))
 
     def write(self) -> bytes:
         found = {"checkpoint": self.checkpoint, "complete": self.is_complete, "sinks": self.sinks}
