@@ -253,10 +253,9 @@ map_keys = st.recursive(
 class Anything(mt.ProcessFunction):
     """Emits the entries that it finds, then puts its own."""
 
-    entries = mt.MapState("entries")
-
-    def __init__(self, content: dict[Any, Any]) -> None:
+    def __init__(self, content: dict[Any, Any], entries: mt.MapState | None = None) -> None:
         self.content = content
+        self.entries = mt.MapState("entries") if entries is None else entries
 
     def on_event(self, key, batch, row, ctx):
         ctx.emit(found=repr(list(self.entries.items())))
@@ -276,3 +275,32 @@ def test_any_value_comes_back_as_it_was(tmp_path_factory, content):
     make(1).run(None, config=durable(path / "job"))
     mt.write_state(path / "copy", make(1), {"entries": mt.read_state(path / "job", "entries")})
     assert output_of(make(1), durable(path / "next", restore_from=path / "copy")) == [expected]
+
+
+MAP_KEYS: list[tuple[str, list[Any]]] = [
+    ("bool", [False, True]),
+    ("int8", [-128, 0, 127]),
+    ("uint64", [0, 1, 2**63, 2**64 - 1]),
+    ("utf8", ["", "a", "ä", "\U0001f426"]),
+    ("binary", [b"", b"\0", b"\xff\0"]),
+    ("date32", [datetime.date(1900, 1, 1), datetime.date(2026, 1, 1)]),
+    ("timestamp[us]", [datetime.datetime(1969, 1, 1), datetime.datetime(2026, 1, 1, 0, 0, 0, 1)]),
+    ("decimal128(9, 2)", [decimal.Decimal("-1.50"), decimal.Decimal("0.00"), decimal.Decimal("12.25")]),
+]
+
+
+@pytest.mark.parametrize(("dtype", "keys"), MAP_KEYS, ids=[dtype for dtype, _ in MAP_KEYS])
+def test_map_keys_of_every_type_come_back(tmp_path, dtype, keys):
+    def make(records: int) -> mt.Stream:
+        fn = Anything({key: n for n, key in enumerate(keys)}, mt.MapState("entries", dtype, int))
+        return mt.apply_process_function(mt.stream([{"k": b"\0key"}] * records), "k", fn)
+
+    expected = make(2).to_pylist()[1]
+    make(1).run(None, config=durable(tmp_path / "job"))
+    read = mt.read_state(tmp_path / "job", "entries")
+    assert [(row["map_key"], row["value"]) for row in read.to_pylist()] == [(key, n) for n, key in enumerate(keys)]
+    table = [{"k": b"\0key", "map_key": key, "value": n} for n, key in reversed(list(enumerate(keys)))]
+    for name, rows in (("as read", read), ("other order", mt.stream(table, schema=read.schema))):
+        mt.write_state(tmp_path / name, make(1), {"entries": rows})
+        config = durable(tmp_path / f"{name} next", restore_from=tmp_path / name)
+        assert output_of(make(1), config) == [expected]
