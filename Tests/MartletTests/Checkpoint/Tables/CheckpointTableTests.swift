@@ -81,7 +81,9 @@ import Testing
     while let key = try source.next() { keys.append(key) }
     let text = difference(keys, try rig.expected())
     #expect(text == nil)
-    #expect(again.sources.allSatisfy { $0.name == "stream" && $0.offset == nil } && again.operators[0].watermark == EventTime.min)
+    #expect(
+      again.sources.allSatisfy { $0.name == "stream" && $0.offset == nil }
+        && again.operators[0].watermark == EventTime.min)
     try rig.close()
   }
 
@@ -131,6 +133,25 @@ import Testing
     let rows = try CheckpointTableTests.batches(reader.rows(operator: 0, state: value)).flatMap { $0.rows }
     #expect(rows == [[.int(1), .int(2)]])
     #expect(try StateReader("/job/checkpoints", files).path == reader.path)
+  }
+
+  /// A savepoint of format version 1 stays readable.
+  @Test func theGoldenSavepointHasItsTables() throws {
+    let files = try CheckpointTableTests.disk()
+    try files.makeDirectory("/state/golden")
+    for name in ["manifest", "job.state", "operator-1.snapshot"] {
+      try files.write(SnapshotTests.hexFile("Tests/Golden/savepoint-1/\(name).hex"), to: "/state/golden/\(name)")
+    }
+    let reader = try StateReader("/state/golden", files)
+    #expect(reader.jobName == "golden" && reader.id == 1 && reader.time == 5)
+    #expect(reader.sources.map(\.name) == ["left", "right"] && reader.sources.map(\.records) == [2, 5])
+    #expect(reader.operators.map(\.name) == ["co"] && reader.operators[0].kind == .connect)
+    let counts = try reader.counts(operator: 0)
+    for (number, state) in reader.operators[0].states.enumerated() {
+      let rows = try CheckpointTableTests.batches(reader.rows(operator: 0, state: number)).reduce(0) { $0 + $1.numRows }
+      #expect(Int64(rows) == counts.states[number].entries, "\(state.name)")
+    }
+    #expect(counts.keys > 0 && counts.states.contains { $0.entries > 0 })
   }
 
   @Test func whatIsNotThereIsSaid() throws {
