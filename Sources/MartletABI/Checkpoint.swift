@@ -1,7 +1,7 @@
 import CMartlet
 import Martlet
 
-// martlet_checkpoint.h: checkpoints of a whole job.
+// martlet_checkpoint.h: checkpoints of a whole job. Its state directory is in StateDirectory.swift.
 
 /// A checkpoint, with what its functions lend.
 private final class CheckpointObject {
@@ -30,9 +30,7 @@ private func checkpoint(_ handle: OpaquePointer) -> CheckpointObject {
   Handle.object(handle, as: CheckpointObject.self)
 }
 
-private func folder(_ handle: OpaquePointer) -> CheckpointFolder { Handle.object(handle, as: CheckpointFolder.self) }
-
-private func path(_ text: UnsafePointer<CChar>?) throws(EngineError) -> String {
+func path(_ text: UnsafePointer<CChar>?) throws(EngineError) -> String {
   guard let text else { throw missing("path") }
   return String(cString: text)
 }
@@ -78,22 +76,27 @@ public func martletJobRestore(
 ) -> Int32 {
   boundary(error: error) { () throws(EngineError) in
     guard let handle else { throw missing("checkpoint") }
-    var forgetting = Forgetting()
-    if let options {
-      try checkSize(options.pointee.struct_size, of: martlet_resume_options.self)
-      for one in try array(
-        options.pointee.forgotten, options.pointee.n_forgotten, "martlet_resume_options.forgotten")
-      {
-        guard let name = text(one.operator_name) else { throw missing("martlet_forgotten.operator_name") }
-        if let state = text(one.state) {
-          forgetting.states[name, default: []].insert(state)
-        } else {
-          forgetting.operators.insert(name)
-        }
-      }
-    }
+    let forgetting = try forgetting(options)
     try Handle.object(job, as: Job.self).restore(checkpoint(handle).checkpoint, forgetting: forgetting)
   }
+}
+
+/// What of a checkpoint is not to be kept.
+func forgetting(_ options: UnsafePointer<martlet_resume_options>?) throws(EngineError) -> Forgetting {
+  var forgetting = Forgetting()
+  guard let options else { return forgetting }
+  try checkSize(options.pointee.struct_size, of: martlet_resume_options.self)
+  for one in try array(
+    options.pointee.forgotten, options.pointee.n_forgotten, "martlet_resume_options.forgotten")
+  {
+    guard let name = text(one.operator_name) else { throw missing("martlet_forgotten.operator_name") }
+    if let state = text(one.state) {
+      forgetting.states[name, default: []].insert(state)
+    } else {
+      forgetting.operators.insert(name)
+    }
+  }
+  return forgetting
 }
 
 // MARK: - A checkpoint
@@ -142,58 +145,3 @@ public func martletCheckpointNotReplayable(_ handle: OpaquePointer, _ index: Int
 
 @_cdecl("martlet_checkpoint_free")
 public func martletCheckpointFree(_ handle: OpaquePointer?) { Handle.release(handle, as: CheckpointObject.self) }
-
-// MARK: - The checkpoints of a job
-
-@_cdecl("martlet_checkpoint_folder_open")
-public func martletCheckpointFolderOpen(
-  _ path: UnsafePointer<CChar>?, _ retained: Int64, _ out: UnsafeMutablePointer<OpaquePointer?>?,
-  _ error: UnsafeMutablePointer<martlet_error>?
-) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in
-    guard let out else { throw missing("out") }
-    out.pointee = Handle.new(
-      try CheckpointFolder(MartletABI.path(path), retained: Int(clamping: retained), PosixFileSystem()))
-  }
-}
-
-@_cdecl("martlet_checkpoint_folder_newest")
-public func martletCheckpointFolderNewest(
-  _ handle: OpaquePointer, _ out: UnsafeMutablePointer<OpaquePointer?>?, _ damaged: UnsafeMutablePointer<CChar>?,
-  _ capacity: Int, _ error: UnsafeMutablePointer<martlet_error>?
-) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in
-    guard let out else { throw missing("out") }
-    let found = try folder(handle).newest()
-    out.pointee = found.checkpoint.map { Handle.new(CheckpointObject($0)) }
-    guard let damaged, capacity > 0 else { return }
-    copyText(
-      found.damaged.map(\.message).joined(separator: "\n"),
-      into: UnsafeMutableRawBufferPointer(start: damaged, count: capacity))
-  }
-}
-
-@_cdecl("martlet_checkpoint_folder_add")
-public func martletCheckpointFolderAdd(
-  _ handle: OpaquePointer, _ one: OpaquePointer?, _ error: UnsafeMutablePointer<martlet_error>?
-) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in
-    guard let one else { throw missing("checkpoint") }
-    try folder(handle).add(checkpoint(one).checkpoint)
-  }
-}
-
-@_cdecl("martlet_checkpoint_folder_last_id")
-public func martletCheckpointFolderLastID(_ handle: OpaquePointer) -> Int64 { folder(handle).lastID }
-
-@_cdecl("martlet_checkpoint_folder_remove_old")
-public func martletCheckpointFolderRemoveOld(
-  _ handle: OpaquePointer, _ error: UnsafeMutablePointer<martlet_error>?
-) -> Int32 {
-  boundary(error: error) { () throws(EngineError) in try folder(handle).removeOld() }
-}
-
-@_cdecl("martlet_checkpoint_folder_free")
-public func martletCheckpointFolderFree(_ handle: OpaquePointer?) {
-  Handle.release(handle, as: CheckpointFolder.self)
-}

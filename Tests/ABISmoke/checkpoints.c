@@ -182,44 +182,46 @@ static void in_lives(const char *directory, const rows *whole) {
   int32_t goes_on = 1;
   int64_t lives = 0;
   for (; goes_on; lives++) {
-    martlet_checkpoint_folder *folder = NULL;
-    OK(martlet_checkpoint_folder_open(directory, 2, &folder, &error));
-    martlet_checkpoint_folder *second = NULL;
-    FAILS(martlet_checkpoint_folder_open(directory, 2, &second, &error), MARTLET_STORAGE_IN_USE, directory);
-    CHECK_INT(martlet_checkpoint_folder_last_id(folder), lives);
+    martlet_state_dir_options options = {.struct_size = sizeof options, .backend = MARTLET_BACKEND_MEMORY, .retained = 2};
+    martlet_state_dir *dir = NULL;
+    OK(martlet_state_dir_open(directory, &options, &dir, &error));
+    martlet_state_dir *second = NULL;
+    FAILS(martlet_state_dir_open(directory, NULL, &second, &error), MARTLET_STORAGE_IN_USE, directory);
+    CHECK_INT(martlet_state_dir_next_id(dir), 2 * lives + 1);
     life one;
     build(&one, "count", "function", 1);
     pid_t processes[2];
     int32_t n_workers = lives % 3;
     if (n_workers) start_workers(&one, n_workers, processes);
-    martlet_checkpoint *checkpoint = NULL;
+    int64_t id = -1;
     char damaged[200];
-    OK(martlet_checkpoint_folder_newest(folder, &checkpoint, damaged, sizeof damaged, &error));
-    CHECK((checkpoint != NULL) == (lives > 0) && damaged[0] == 0);
-    if (checkpoint) {
-      size_t length = 0;
-      CHECK_INT(martlet_checkpoint_id(checkpoint), lives);
-      CHECK(martlet_checkpoint_time(checkpoint) > 0);
-      CHECK(memcmp(martlet_checkpoint_sink(checkpoint, &length), "tx", 2) == 0 && length == 2);
-      CHECK(martlet_checkpoint_not_replayable(checkpoint, 0) == NULL);
-      OK(martlet_job_restore(one.job, checkpoint, NULL, &error));
-      martlet_checkpoint_free(checkpoint);
-    }
+    OK(martlet_state_dir_attach(dir, one.job, NULL, NULL, &id, damaged, sizeof damaged, &error));
+    CHECK_INT(id, 2 * lives);
+    CHECK(damaged[0] == 0);
+    FAILS(martlet_state_dir_attach(dir, one.job, NULL, NULL, NULL, NULL, 0, &error), MARTLET_INVALID_ARGUMENT, "attached");
+    size_t length = 9;
+    const uint8_t *sink = martlet_state_dir_sink(dir, &length);
+    CHECK(lives == 0 ? length == 0 : length == 2 && memcmp(sink, "tx", 2) == 0);
     martlet_job_stay_open(one.job);
     if (lives == 2) martlet_job_pause(one.job);
-    goes_on = run(one.job, &all, 3);
-    OK(martlet_job_checkpoint(one.job, lives + 1, (const uint8_t *)"tx", 2, &checkpoint, &error));
-    OK(martlet_checkpoint_folder_add(folder, checkpoint, &error));
-    FAILS(martlet_checkpoint_folder_add(folder, checkpoint, &error), MARTLET_INVALID_ARGUMENT, "numbers only rise");
-    OK(martlet_checkpoint_folder_remove_old(folder, &error));
-    martlet_checkpoint_free(checkpoint);
+    int32_t done = 0;
+    FAILS(martlet_state_dir_finish(dir, one.job, 1, &done, &error), MARTLET_INVALID_ARGUMENT, "begin one");
+    goes_on = run(one.job, &all, 2);
+    OK(martlet_state_dir_begin(dir, one.job, 2 * lives + 1, NULL, 0, &error));
+    FAILS(martlet_state_dir_begin(dir, one.job, 2 * lives + 2, NULL, 0, &error), MARTLET_BUSY, "under way");
+    if (goes_on) goes_on = run(one.job, &all, 1);
+    while (!done) OK(martlet_state_dir_finish(dir, one.job, 0, &done, &error));
+    FAILS(martlet_state_dir_begin(dir, one.job, 2 * lives + 1, NULL, 0, &error), MARTLET_INVALID_ARGUMENT, "only rise");
+    OK(martlet_state_dir_begin(dir, one.job, 2 * lives + 2, (const uint8_t *)"tx", 2, &error));
+    OK(martlet_state_dir_finish(dir, one.job, 1, &done, &error));
+    CHECK_INT(done, 1);
     OK(martlet_job_close(one.job, &error));
     martlet_job_free(one.job);
     for (int32_t i = 0; i < n_workers; i++) {
       int status = 0;
       CHECK(waitpid(processes[i], &status, 0) == processes[i] && status == 0);
     }
-    martlet_checkpoint_folder_free(folder);
+    martlet_state_dir_free(dir);
   }
   CHECK(lives > 3);
   CHECK_INT(all.count, whole->count);
@@ -263,7 +265,7 @@ static void misfits(const char *path) {
   martlet_job_free(one.job);
   martlet_checkpoint_free(checkpoint);
   martlet_checkpoint_free(NULL);
-  martlet_checkpoint_folder_free(NULL);
+  martlet_state_dir_free(NULL);
 }
 
 int main(void) {

@@ -14,7 +14,7 @@ from .instances import Instance, instantiate
 from .metrics import watermark_lag_ms
 from .monitor import Monitor
 from .report import RunReport
-from .sources.reading import batches_of, close_source
+from .sources.reading import Reading, close_source
 
 if TYPE_CHECKING:
     from .graph import Plan, PlannedOperator, SourceNode
@@ -67,16 +67,18 @@ def add_operators(job: Job, operators: Sequence[PlannedOperator]) -> list[Instan
     return instances
 
 
-def add_source(job: Job, source: SourceNode) -> None:
-    """Adds a source to a job of the engine."""
+def add_source(job: Job, source: SourceNode, is_durable: bool = False) -> None:
+    """Adds a source to a job of the engine. In a durable job it tells where it stands, if it can be read again."""
     time = source.timestamp, source.bound_ms, source.idle_ms, source.is_live
+    tells = is_durable and not source.one_shot
     if source.kind == "stream":
-        job.add_arrow_stream(source.name, *time, source.source)
+        job.add_arrow_stream(source.name, *time, source.source, tells)
         return
     items = [source.source] if source.kind == "array" else source.source
     if source.kind == "source":
-        items = batches_of(items, source.name)
-    job.add_source(source.name, *time, items, source.kind == "rows", source.schema)
+        items = Reading(items, source.name)
+    places = None if not tells else items if source.kind == "source" else True
+    job.add_source(source.name, *time, items, source.kind == "rows", source.schema, places)
 
 
 def _start_workers(run: Run, job: Job, name: str, plan: Plan, config: Config) -> Workers | None:
@@ -95,6 +97,7 @@ class Run:
     Closed when all outputs have ended, on an error that no output is left to hear of, or when it is dropped.
     """
 
+    is_durable = False
     __slots__ = (
         "__weakref__",
         "_job",
@@ -120,7 +123,7 @@ class Run:
         self._started = time.perf_counter()
         self._sources = [source.source for source in plan.sources if source.kind == "source"]
         for source in plan.sources:
-            add_source(self._job, source)
+            add_source(self._job, source, config.is_durable)
         add_operators(self._job, plan.operators)
         # A source on its own is the job's only output.
         self._numbers = [self._job.add_output(one.process, one.tag) if one.process else 0 for one in plan.outputs]
@@ -157,7 +160,9 @@ class Run:
 
     def _make_report(self, counters: dict[str, int]) -> RunReport:
         lag = watermark_lag_ms(counters["input_watermark"])
-        return RunReport(**counters, watermark_lag_ms=lag, wall_time_s=time.perf_counter() - self._started)
+        seconds = time.perf_counter() - self._started
+        checkpoints = self._monitor.checkpoints.numbers()
+        return RunReport(**counters, **checkpoints, watermark_lag_ms=lag, wall_time_s=seconds)
 
     def leave(self) -> None:
         """One output has ended; the last one closes the job."""
@@ -245,6 +250,15 @@ class Output:
     @property
     def job_name(self) -> str:
         return self._run.name
+
+    @property
+    def run(self) -> Run:
+        return self._run
+
+    @property
+    def number(self) -> int:
+        """As the job counts."""
+        return self._number
 
 
 class Batches:

@@ -10,16 +10,23 @@ extern "C" {
 
 /* A checkpoint holds all state, timers and watermarks of a job, the places of its sources (martlet_source.offset), what waits before
  * functions of two inputs, and bytes of the caller's own, such as the prepared transaction of a sink. It is taken between two calls of
- * martlet_job_next; what was emitted until then comes before it. So whoever drives a job
+ * martlet_job_next; what was emitted until then comes before it.
  *
- *   1. calls martlet_job_next, and hands over what it gives; when a checkpoint is due,
- *   2. calls martlet_job_take for every output until it gives NULL, and hands that over too,
- *   3. prepares the sink's transaction and calls martlet_job_checkpoint,
- *   4. writes the checkpoint (martlet_checkpoint_write or martlet_checkpoint_folder_add): from here on the job goes on from it,
- *   5. commits the sink's transaction.
+ * A job that is to survive its process has a state directory (below). Whoever drives it calls martlet_state_dir_attach before the job
+ * begins, and martlet_job_stay_open; tells the sink what martlet_state_dir_sink gives; then calls martlet_job_next and hands over
+ * what comes. When a checkpoint is due, and once at the end of the input, it
  *
- * On disk a checkpoint is a directory, which is there whole or not at all. A new job that is built alike, with whatever parallelism, goes
- * on from it by martlet_job_restore. */
+ *   1. calls martlet_job_take for every output until it gives NULL, and hands that over,
+ *   2. prepares the sink's transaction,
+ *   3. calls martlet_state_dir_begin with the bytes that name it,
+ *   4. goes on with martlet_job_next, but keeps what comes, while the checkpoint is written; asks martlet_state_dir_finish now and then;
+ *   5. once that says it is done, commits the sink's transaction, and hands over what was kept.
+ *
+ * After a crash before the end of 4 the job goes on from the checkpoint before: what the sink had prepared is to be dropped. After
+ * it, from the new one: what its bytes name is to be committed, again if need be.
+ *
+ * A checkpoint can also be taken by itself (martlet_job_checkpoint) and written where one likes, as a savepoint. On disk it is a
+ * directory, which is there whole or not at all. A new job that is built alike, with whatever parallelism, goes on from it. */
 typedef struct martlet_checkpoint martlet_checkpoint;
 
 /* A source's `offset` says where it stands, as bytes of its own, borrowed until the next call of the source: a source of the same kind
@@ -34,8 +41,9 @@ typedef struct martlet_checkpoint martlet_checkpoint;
 void martlet_job_pause(martlet_job *job);
 /* 1 if the last martlet_job_next came back early because of that, so that its NULL is not the end. */
 int32_t martlet_job_is_paused(const martlet_job *job);
-/* Before the end: leaves the job open when its input has ended, for a last checkpoint. martlet_job_next gives NULL then, and
- * martlet_job_close closes it. */
+/* Before the job begins: leaves it open when its input has ended, for a last checkpoint. martlet_job_next gives NULL then, and
+ * martlet_job_close closes it. From here on a live source is read by a thread of its own, so that martlet_job_pause is heard also while
+ * it waits; another source is asked for its next batch first, which may be one without rows. */
 void martlet_job_stay_open(martlet_job *job);
 /* What there is of an output when nothing is under way, without reading more. `*out` is new, NULL if there is nothing. */
 int32_t martlet_job_take(martlet_job *job, int64_t output, martlet_batch **out, martlet_error *error);
@@ -80,27 +88,55 @@ const uint8_t *martlet_checkpoint_sink(const martlet_checkpoint *checkpoint, siz
 const char *martlet_checkpoint_not_replayable(const martlet_checkpoint *checkpoint, int64_t index);
 void martlet_checkpoint_free(martlet_checkpoint *checkpoint); /* NULL allowed */
 
-/* ---- the checkpoints of a job ------------------------------------------------------------------ */
+/* ---- the state directory of a job -------------------------------------------------------------- */
 
-/* A directory with the newest checkpoints of one job. One process has it at a time. */
-typedef struct martlet_checkpoint_folder martlet_checkpoint_folder;
+/* A directory with the newest checkpoints of one job. One process has it at a time. Its functions are called by the job's thread. */
+typedef struct martlet_state_dir martlet_state_dir;
 
-/* Makes the directory if need be and locks it: MARTLET_STORAGE_IN_USE if another job has it. `retained` checkpoints are kept, at least
- * 1. `*out` is new (martlet_checkpoint_folder_free, which gives up the lock). */
-int32_t martlet_checkpoint_folder_open(
-  const char *path, int64_t retained, martlet_checkpoint_folder **out, martlet_error *error);
-/* The newest whole checkpoint: `*out` is new, NULL if there is none at all. What is wrong with newer ones goes to `damaged` as text, cut
- * at `capacity` bytes; empty if nothing is. MARTLET_STORAGE_CORRUPT if there are some and none is whole. */
-int32_t martlet_checkpoint_folder_newest(
-  martlet_checkpoint_folder *folder, martlet_checkpoint **out, char *damaged, size_t capacity, martlet_error *error);
-/* Adds a checkpoint durably; its number is greater than martlet_checkpoint_folder_last_id. */
-int32_t martlet_checkpoint_folder_add(
-  martlet_checkpoint_folder *folder, const martlet_checkpoint *checkpoint, martlet_error *error);
-/* The greatest number that was used, also by a checkpoint that is damaged or could not be written; 0 for none. */
-int64_t martlet_checkpoint_folder_last_id(const martlet_checkpoint_folder *folder);
-/* Removes all but the newest ones. */
-int32_t martlet_checkpoint_folder_remove_old(martlet_checkpoint_folder *folder, martlet_error *error);
-void martlet_checkpoint_folder_free(martlet_checkpoint_folder *folder); /* NULL allowed */
+typedef enum martlet_backend {
+  /* State is in memory; a checkpoint is a portable copy of all of it. */
+  MARTLET_BACKEND_MEMORY = 0,
+  /* State is in RocksDB, what is used of it in memory; a checkpoint adds what has changed. */
+  MARTLET_BACKEND_ROCKSDB = 1
+} martlet_backend;
+
+typedef struct martlet_state_dir_options {
+  uint32_t struct_size;
+  int32_t backend;        /* martlet_backend */
+  int64_t retained;       /* how many checkpoints are kept, at least 1; 0: 2 */
+  int64_t memory_limit;   /* with RocksDB: bytes that state may take in memory, about, of all instances; 0: 512 MiB */
+  const char *store_path; /* with RocksDB: where the store is while the job runs; NULL: "store" in the directory */
+} martlet_state_dir_options;
+
+/* Makes the directory if need be and locks it: MARTLET_STORAGE_IN_USE if another job has it. `options` may be NULL. `*out` is new
+ * (martlet_state_dir_free, which gives up the lock). */
+int32_t martlet_state_dir_open(
+  const char *path, const martlet_state_dir_options *options, martlet_state_dir **out, martlet_error *error);
+/* Lets a job that is complete and has not begun keep its state here from now on; a directory is opened anew for each job. The job goes on
+ * from the newest whole checkpoint of the directory; if there is none, from what is at `from`, a savepoint or checkpoint or
+ * another state directory; if that is NULL, it begins anew. `*checkpoint_id` is what it goes on from in this directory, 0 if nothing.
+ * What is wrong with newer checkpoints that were passed over goes to `damaged` as text, cut at `capacity` bytes; empty if nothing is.
+ * What `options` want forgotten may be gone already. `options`, `checkpoint_id` and `damaged` may be NULL. Errors as of
+ * martlet_job_restore; MARTLET_STORAGE_CORRUPT if there are checkpoints and none is whole. */
+int32_t martlet_state_dir_attach(
+  martlet_state_dir *dir, martlet_job *job, const char *from, const martlet_resume_options *options,
+  int64_t *checkpoint_id, char *damaged, size_t capacity, martlet_error *error);
+/* After martlet_state_dir_attach: what martlet_state_dir_begin was given with the checkpoint `*checkpoint_id`; its length in
+ * `*length`, 0 without one. Borrowed. */
+const uint8_t *martlet_state_dir_sink(const martlet_state_dir *dir, size_t *length);
+/* The least number that the next checkpoint may have. Numbers only rise, also over those that failed or are damaged. */
+int64_t martlet_state_dir_next_id(const martlet_state_dir *dir);
+/* Takes checkpoint number `id` and begins to write it, in the background. `sink` is copied. MARTLET_INVALID_ARGUMENT while an output has
+ * rows; MARTLET_BUSY while another one is under way; MARTLET_CLOSED if the job has failed. */
+int32_t martlet_state_dir_begin(
+  martlet_state_dir *dir, martlet_job *job, int64_t id, const uint8_t *sink, size_t sink_length, martlet_error *error);
+/* `*done` is 1 once the checkpoint that was begun is there for good; with `wait` not 0 it waits for that. What went wrong with writing it is the
+ * error of this call: the job is then to be closed, and goes on, in another life, from what the directory has.
+ * MARTLET_INVALID_ARGUMENT if none is under way. */
+int32_t martlet_state_dir_finish(
+  martlet_state_dir *dir, martlet_job *job, int32_t wait, int32_t *done, martlet_error *error);
+/* Free the job first. Waits for a checkpoint that is under way. NULL allowed. */
+void martlet_state_dir_free(martlet_state_dir *dir);
 
 #ifdef __cplusplus
 }

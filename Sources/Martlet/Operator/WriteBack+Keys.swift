@@ -93,9 +93,9 @@ struct StoredKeys {
   }
 
   private let writeBack: WriteBack
+  /// Those that have keys.
   private var groups: [Group] = []
-  /// A heap of the groups that have keys, the one with the least key first.
-  private var order: [Int] = []
+  private var heap = KeyHeap()
   private let atOnce: Int
 
   init(_ writeBack: WriteBack) throws(EngineError) {
@@ -106,26 +106,20 @@ struct StoredKeys {
       let head = writeBack.rows.group(number)
       var group = Group(head: head, from: head)
       try read(&group)
-      if group.ahead.isEmpty { continue }
+      guard let key = group.ahead.last else { continue }
+      heap.add(key, run: groups.count)
       groups.append(group)
-      order.append(groups.count - 1)
-      siftUp(order.count - 1)
     }
   }
 
   /// The least key that was not taken.
-  var first: [UInt8]? { order.first.flatMap { groups[$0].ahead.last } }
+  var first: [UInt8]? { heap.first?.key }
 
   mutating func removeFirst() throws(EngineError) {
-    let index = order[0]
+    guard let index = heap.first?.run else { return }
     groups[index].ahead.removeLast()
     if groups[index].ahead.isEmpty { try read(&groups[index]) }
-    if groups[index].ahead.isEmpty {
-      let last = order.removeLast()
-      if order.isEmpty { return }
-      order[0] = last
-    }
-    siftDown()
+    heap.replaceFirst(by: groups[index].ahead.last)
   }
 
   private func read(_ group: inout Group) throws(EngineError) {
@@ -156,31 +150,5 @@ struct StoredKeys {
       break
     }
     group.ahead = keys.reversed()
-  }
-
-  private func precedes(_ a: Int, _ b: Int) -> Bool {
-    guard let left = groups[order[a]].ahead.last, let right = groups[order[b]].ahead.last else { return false }
-    return left.lexicographicallyPrecedes(right)
-  }
-
-  private mutating func siftUp(_ start: Int) {
-    var position = start
-    while position > 0, precedes(position, (position - 1) / 2) {
-      order.swapAt(position, (position - 1) / 2)
-      position = (position - 1) / 2
-    }
-  }
-
-  private mutating func siftDown() {
-    var position = 0
-    while true {
-      var least = position
-      for child in [2 * position + 1, 2 * position + 2] where child < order.count && precedes(child, least) {
-        least = child
-      }
-      if least == position { return }
-      order.swapAt(position, least)
-      position = least
-    }
   }
 }

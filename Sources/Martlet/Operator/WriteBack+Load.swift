@@ -177,28 +177,8 @@ extension WriteBack {
   ) throws(EngineError) {
     var prefix = head
     StoreKeys.append(part.number, to: &prefix)
-    let cursor = try store.cursor(binding.states, .prefix(prefix))
-    defer { cursor.close() }
-    var count = 0
-    while try cursor.next() {
-      let rest = UnsafeRawBufferPointer(rebasing: cursor.key[prefix.count...])
-      switch column {
-      case let map as MapStateColumn:
-        guard map.restoreRow(slot, rest, cursor.value) else {
-          throw damaged("an entry of state '\(column.descriptor.name)' is damaged")
-        }
-        count += 1
-      case let list as ListStateColumn:
-        do { try list.addEntries(slot, cursor.value) } catch { throw damaged(error.message) }
-        count = list.storedCount(of: slot)
-      default: throw damaged("state '\(column.descriptor.name)' has rows of its own, as only lists and maps have")
-      }
-    }
-    guard count == part.count, count > 0 else {
-      throw damaged(
-        "state '\(column.descriptor.name)' has \(count) elements or entries for one key, and its row says \(part.count ?? 0)"
-      )
-    }
+    let count = part.count ?? 0
+    try column.restoreRows(slot, count: count, of: store, binding.states, prefix)
     if let map = column as? MapStateColumn { map.changes?.follow(slot) }
     if let list = column as? ListStateColumn { list.inRows[slot] = (count, count) }
   }

@@ -83,11 +83,7 @@ final class WriteBack {
     }
   }
 
-  func damaged(_ what: String) -> EngineError {
-    EngineError(
-      .storageCorrupt,
-      "the store at '\(store.path)': \(what); restore from the checkpoint before it")
-  }
+  func damaged(_ what: String) -> EngineError { store.damaged(what) }
 
   /// The key of a row, for messages.
   func text(_ slot: UInt32) -> String {

@@ -6,6 +6,8 @@ public struct Forgetting: Sendable {
   public var operators: Set<String> = []
   /// By operator, names of states that its function no longer has. Those that are not named are kept, for every later checkpoint.
   public var states: [String: Set<String>] = [:]
+  /// Whether what the checkpoint does not have either is passed over.
+  var mayBeGone = false
 
   public init(operators: Set<String> = [], states: [String: Set<String>] = [:]) {
     (self.operators, self.states) = (operators, states)
@@ -105,7 +107,7 @@ extension Job {
       let name = job.operators[place].name
       try resume(
         index, job.operators[place], restoring.checkpoint.operators[place],
-        forgetting: restoring.forgetting.states[name].map { $0.sorted() } ?? [])
+        forgetting: restoring.forgetting.states[name] ?? [], mayBeGone: restoring.forgetting.mayBeGone)
     }
   }
 
@@ -117,7 +119,7 @@ extension Job {
   }
 
   private func resume(
-    _ index: Int, _ saved: JobSnapshot.Operator, _ snapshot: [UInt8], forgetting: [String]
+    _ index: Int, _ saved: JobSnapshot.Operator, _ snapshot: [UInt8], forgetting: Set<String>, mayBeGone: Bool
   ) throws {
     let one = operators[index]
     for lane in saved.lanes {
@@ -129,6 +131,7 @@ extension Job {
     let block = SnapshotBytes(snapshot)
     defer { withExtendedLifetime(block) {} }
     let header = try SnapshotReader(block.bytes).header
+    let forgetting = (mayBeGone ? forgetting.intersection(header.states.map(\.name)) : forgetting).sorted()
     if saved.isOpen {
       opened.append(index)
       let left = try knownSchema(of: index, .left) ?? header.schema

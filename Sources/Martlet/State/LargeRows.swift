@@ -76,6 +76,36 @@ extension ListStateColumn {
   }
 }
 
+extension StateColumn {
+  /// Fills the slot, which is empty, from the rows of a large list or map: those of the family whose keys begin with `prefix`. The key's row
+  /// says that they have `count` elements or entries. Throws `.storageCorrupt`, naming store and state, where they do not.
+  final func restoreRows(
+    _ slot: UInt32, count expected: Int, of store: any KeyValueStore, _ family: StoreFamily, _ prefix: [UInt8]
+  ) throws(EngineError) {
+    let cursor = try store.cursor(family, .prefix(prefix))
+    defer { cursor.close() }
+    var count = 0
+    while try cursor.next() {
+      let rest = UnsafeRawBufferPointer(rebasing: cursor.key[prefix.count...])
+      switch self {
+      case let map as MapStateColumn:
+        guard map.restoreRow(slot, rest, cursor.value) else {
+          throw store.damaged("an entry of state '\(descriptor.name)' is damaged")
+        }
+        count += 1
+      case let list as ListStateColumn:
+        do { try list.addEntries(slot, cursor.value) } catch { throw store.damaged(error.message) }
+        count = list.storedCount(of: slot)
+      default: throw store.damaged("state '\(descriptor.name)' has rows of its own, as only lists and maps have")
+      }
+    }
+    guard count == expected, count > 0 else {
+      throw store.damaged(
+        "state '\(descriptor.name)' has \(count) elements or entries for one key, and its row says \(expected)")
+    }
+  }
+}
+
 /// Little-endian numbers, as the entry form has them.
 enum StoreNumbers {
   static func append<Value: FixedWidthInteger>(_ value: Value, to bytes: inout [UInt8]) {

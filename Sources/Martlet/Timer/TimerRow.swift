@@ -20,20 +20,30 @@ extension TimerService {
 
   /// Makes the timers of a row pending; false if the bytes are damaged.
   func decode(_ slot: UInt32, _ bytes: UnsafeRawBufferPointer) throws(EngineError) -> Bool {
-    var reader = ByteReader(bytes)
-    while !reader.isAtEnd {
-      let entry: Entry
-      do throws(ByteReader.Malformed) {
-        guard let domain = TimerDomain(rawValue: Int32(try reader.integer(UInt8.self))) else { return false }
-        let time = try reader.integer(Int64.self)
-        let name = try reader.text()
-        entry = Entry(domain: domain, slot: slot, time: time, name: name.isEmpty ? nil : name)
-      } catch {
-        return false
-      }
-      try restore(entry)
+    guard let timers = PendingTimer.decode(bytes) else { return false }
+    for timer in timers {
+      try restore(Entry(domain: timer.domain, slot: slot, time: timer.time, name: timer.name))
     }
     return !bytes.isEmpty
+  }
+}
+
+extension PendingTimer {
+  /// The timers of a row; nil if the bytes are damaged.
+  static func decode(_ bytes: UnsafeRawBufferPointer) -> [PendingTimer]? {
+    var timers: [PendingTimer] = []
+    var reader = ByteReader(bytes)
+    do throws(ByteReader.Malformed) {
+      while !reader.isAtEnd {
+        guard let domain = TimerDomain(rawValue: Int32(try reader.integer(UInt8.self))) else { return nil }
+        let time = try reader.integer(Int64.self)
+        let name = try reader.text()
+        timers.append(PendingTimer(domain, time, name: name.isEmpty ? nil : name))
+      }
+    } catch {
+      return nil
+    }
+    return timers
   }
 }
 

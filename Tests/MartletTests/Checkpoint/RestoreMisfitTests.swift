@@ -173,7 +173,8 @@ import Testing
       for (name, step) in [("left", Int64(4)), ("right", 9)] {
         let rows = (0..<40).map { [Value.int($0 % 3), .int($0 % 2), .int($0), .int($0 * step), .text("")] }
         let source = ReplaySource(Gadget.fields, rows, sizes: [3])
-        source.onRead = { [unowned job] in if $0 == 5 { job.pause() } }
+        // A thread may still read when the job is gone.
+        source.onRead = { [weak job] in if $0 == 5 { job?.pause() } }
         var options = SourceOptions(timestamp: "t")
         options.isLive = true
         try job.addSource(source, name: name, options)

@@ -48,7 +48,8 @@ extension Job {
   func drain(minRows: Int = 1) -> (rows: [[Value]], error: (any Error)?) {
     var rows: [[Value]] = []
     do {
-      while let batch = try next(minRows: minRows) { rows += batch.rows }
+      // A pause may leave it without rows before its end.
+      repeat { while let batch = try next(minRows: minRows) { rows += batch.rows } } while isPaused
       return (rows, nil)
     } catch { return (rows, error) }
   }

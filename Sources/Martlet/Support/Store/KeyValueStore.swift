@@ -117,3 +117,10 @@ package struct StoreUsage: Equatable, Sendable {
     self.entries = entries
   }
 }
+
+extension KeyValueStore {
+  /// Rows of it make no sense.
+  func damaged(_ what: String) -> EngineError {
+    EngineError(.storageCorrupt, "the store at '\(path)': \(what); restore from the checkpoint before it")
+  }
+}

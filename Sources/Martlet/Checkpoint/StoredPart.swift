@@ -1,0 +1,16 @@
+/// A store, or the copy of one in a checkpoint, and the key groups whose rows are in it. What several processes had is several parts.
+struct StoredPart {
+  let store: any KeyValueStore
+  /// The family of states, and that of timers.
+  let states: StoreFamily
+  let timers: StoreFamily
+  let groups: KeyGroupRange
+
+  /// What a row of either family begins with that belongs to a key of the group, or to the broadcast states.
+  static func head(_ operatorNumber: UInt16, group: UInt16) -> [UInt8] {
+    var bytes: [UInt8] = []
+    StoreKeys.append(operatorNumber, to: &bytes)
+    StoreKeys.append(group, to: &bytes)
+    return bytes
+  }
+}

@@ -1,0 +1,36 @@
+import Synchronization
+
+/// One piece of work on a thread of its own, and what came of it.
+final class BackgroundWork: Sendable {
+  private let outcome = Locked<EngineError?>(nil)
+  private let hasEnded = Atomic<Bool>(false)
+  private let thread = Locked<OwnThread?>(nil)
+
+  /// Begins it. Throws where no thread can be started.
+  init(_ name: String, _ work: @escaping @Sendable () throws(EngineError) -> Void) throws(EngineError) {
+    do throws(OwnThread.Failure) {
+      let started = try OwnThread { [self] in
+        do throws(EngineError) { try work() } catch { outcome.withLock { $0 = error } }
+        hasEnded.store(true, ordering: .releasing)
+      }
+      thread.withLock { $0 = started }
+    } catch {
+      throw EngineError(
+        .storageFailed,
+        "no thread could be started for \(name) (error \(error.status)); raise the limit of threads of this process")
+    }
+  }
+
+  /// Whether `wait` would not have to wait.
+  var isDone: Bool { hasEnded.load(ordering: .acquiring) }
+
+  /// Waits for its end, and throws what it threw.
+  func wait() throws(EngineError) {
+    let running = thread.withLock { thread in
+      defer { thread = nil }
+      return thread
+    }
+    running?.join()
+    if let error = outcome.withLock({ $0 }) { throw error }
+  }
+}
