@@ -1,5 +1,7 @@
 #include "places.h"
 
+#include <stdio.h>
+
 #include "errors.h"
 
 int places_open(source_places *self, PyObject *how) {
@@ -17,9 +19,13 @@ int places_note(source_places *self, bool in_item) {
   PyObject *bytes = NULL;
   switch (self->keeping) {
     case PLACES_NONE: return 0;
-    case PLACES_COUNTED:
-      bytes = PyBytes_FromFormat("[%lld,%lld]", (long long)self->items, (long long)(in_item ? self->rows : 0));
+    case PLACES_COUNTED: {
+      char text[64];
+      int length =
+        snprintf(text, sizeof text, "[%lld,%lld]", (long long)self->items, (long long)(in_item ? self->rows : 0));
+      bytes = PyBytes_FromStringAndSize(text, length);
       break;
+    }
     case PLACES_READER: {
       PyObject *rows = in_item ? PyLong_FromLongLong(self->rows) : Py_NewRef(Py_None);
       bytes = rows ? PyObject_CallMethod(self->reader, "place", "O", rows) : NULL;

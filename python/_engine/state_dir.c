@@ -2,7 +2,6 @@
 
 #include "batch.h"
 #include "errors.h"
-#include "interim.h"
 
 typedef struct state_dir_object {
   PyObject_HEAD martlet_state_dir *dir; /* NULL once closed */

@@ -121,8 +121,8 @@ int32_t martlet_state_dir_open(
 int32_t martlet_state_dir_attach(
   martlet_state_dir *dir, martlet_job *job, const char *from, const martlet_resume_options *options,
   int64_t *checkpoint_id, char *damaged, size_t capacity, martlet_error *error);
-/* After martlet_state_dir_attach: what martlet_state_dir_begin was given with the checkpoint `*checkpoint_id`; its length in
- * `*length`, 0 without one. Borrowed. */
+/* After martlet_state_dir_attach: what martlet_state_dir_begin was given with the checkpoint that the job goes on from, in this directory
+ * or at `from`; its length in `*length`, 0 without one. Borrowed. */
 const uint8_t *martlet_state_dir_sink(const martlet_state_dir *dir, size_t *length);
 /* The least number that the next checkpoint may have. Numbers only rise, also over those that failed or are damaged. */
 int64_t martlet_state_dir_next_id(const martlet_state_dir *dir);

@@ -20,13 +20,13 @@ extension StateDirectory {
     resumed = Resumed(damaged: damaged)
     var forgetting = forgetting
     if let newest {
-      (resumed.id, resumed.sink) = (newest.id, newest.sink)
+      resumed.id = newest.id
       forgetting.mayBeGone = true
     }
     var start = newest
     if start == nil, let from { start = try checkpoint(at: from) }
     if let start {
-      resumed.notReplayable = start.notReplayable
+      (resumed.sink, resumed.notReplayable) = (start.sink, start.notReplayable)
       try job.restore(start, forgetting: forgetting)
     }
     self.job = job
