@@ -1,0 +1,365 @@
+"""Lives of the job of `crash_job.py`: processes that run it until its end, or until they are killed.
+
+`Lives` starts a process that forks one child for each life, which spares the second that loading pyarrow takes. The
+child does what its `Life` says: run the job, checkpoint, die.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import crash_job
+
+import martlet as mt
+from martlet import durable
+from martlet.requests import Requests
+from martlet.sinks import storage
+from martlet.sinks.delivery import DeliverySink
+
+ROWS = 900
+
+
+@dataclasses.dataclass
+class Life:
+    """What a process is to do. Times are in seconds."""
+
+    folder: str
+    rows: int = ROWS
+    backend: str = "memory"
+    parallelism: int = 1
+    sink: str = "jsonl"
+    side: str = "sqlite"
+    # A checkpoint with every so many batches of orders, or after so many milliseconds; without both, at the end.
+    every: int | None = None
+    interval_ms: int | None = None
+    memory_limit: int | None = None
+    retained: int = 2
+    # What MARTLET_FAULT is to be.
+    fault: str | None = None
+    # (step of a sink, how often it is reached): `kill -9` then. Steps are "before commit", "storage 17" and so on.
+    die: tuple[str, int] | None = None
+    kill_after: float | None = None
+    # What each batch of orders takes, so that there is time to be killed in.
+    slow: float = 0.0
+    # No file may become larger than this, as on a full disk.
+    most_file_bytes: int | None = None
+    restore_from: str | None = None
+
+    def path(self, name: str) -> Path:
+        return Path(self.folder) / name
+
+
+@dataclasses.dataclass
+class Death:
+    """How a life has ended."""
+
+    status: int
+    # Of an exception: its type's name and its text; and the traceback.
+    error: str
+    words: str
+    trace: str
+    stderr: str
+    report: dict[str, Any]
+
+    @property
+    def is_end(self) -> bool:
+        return self.status == 0
+
+    @property
+    def is_killed(self) -> bool:
+        return self.status == -signal.SIGKILL
+
+
+# ---- in the child ----------------------------------------------------------------------------------------
+
+
+def run(life: Life) -> mt.RunReport:
+    _become_mortal(life)
+    started: list[Requests] = []
+
+    class Known(Requests):
+        def __init__(self, pause: Callable[[], None]) -> None:
+            super().__init__(pause)
+            started.append(self)
+
+    durable.Requests = Known  # type: ignore[misc]
+
+    def looked_at(number: int) -> None:
+        time.sleep(life.slow)
+        if life.every and number % life.every == life.every - 1:
+            started[-1].add()
+
+    out, clock = crash_job.build(life.rows, life.path("payments"), looked_at)
+    backend = mt.RocksDbStateBackend() if life.backend == "rocksdb" else mt.InMemoryStateBackend()
+    config = mt.Config(
+        state_dir=life.path("state"),
+        state_backend=backend,
+        checkpoint_interval=life.interval_ms,
+        memory_limit=life.memory_limit,
+        retained_checkpoints=life.retained,
+        restore_from=life.restore_from,
+        parallelism=life.parallelism,
+        max_parallelism=16,
+        clock=clock,
+        at_end="keep",
+        name="crash",
+        progress=False,
+    )
+    sinks = [_sink(life, kind, name) for kind, name in ((life.sink, "out"), (life.side, "odd"))]
+    return out.run(sinks[0], config=config, side_outputs={"odd": sinks[1]})
+
+
+def _sink(life: Life, kind: str, name: str) -> Any:
+    return Dying(_SINKS[kind](life, name), life)
+
+
+_SINKS: dict[str, Callable[[Life, str], Any]] = {
+    "jsonl": lambda life, name: mt.JsonlSink(life.path(name), max_rows=100),
+    "parquet": lambda life, name: mt.ParquetSink(life.path(name)),
+    "sqlite": lambda life, name: mt.SqliteSink(life.path(f"{name}.db"), name),
+    "upsert": lambda life, name: mt.SqliteSink(life.path(f"{name}.db"), name, key=["user", "shop", "what"]),
+}
+
+
+class Dying:
+    """A sink around another one that wants few rows at a time, and dies before or after a step."""
+
+    transactional = True
+    min_rows = 64
+
+    def __init__(self, sink: Any, life: Life) -> None:
+        self._sink = sink
+        self._step = life.die or ("", 0)
+
+    def _pass(self, method: str, *arguments: Any) -> None:
+        reach(f"before {method}")
+        getattr(self._sink, method)(*arguments)
+        reach(f"after {method}")
+
+    def open(self, job: str, state_dir: Path) -> None:
+        self._pass("open", job, state_dir)
+
+    def recover(self, checkpoint: int | None) -> None:
+        self._pass("recover", checkpoint)
+
+    def write(self, batch: Any) -> None:
+        self._pass("write", batch)
+
+    def prepare(self, checkpoint: int) -> None:
+        self._pass("prepare", checkpoint)
+
+    def commit(self, checkpoint: int) -> None:
+        self._pass("commit", checkpoint)
+
+    def abort(self, checkpoint: int) -> None:
+        self._pass("abort", checkpoint)
+
+    def close(self) -> None:
+        self._pass("close")
+
+
+_STORAGE = ("create", "sync", "sync_directory", "rename", "remove", "remove_tree", "write_durably")
+_step: tuple[str, int] = ("", 0)
+_reached = 0
+
+
+def reach(step: str) -> None:
+    """Dies if it is time."""
+    global _reached
+    if step == _step[0]:
+        _reached += 1
+        if _reached == _step[1]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _become_mortal(life: Life) -> None:
+    global _step, _reached
+    _step, _reached = life.die or ("", 0), 0
+    if life.die is not None:
+        for name in _STORAGE:
+            setattr(storage, name, _counted(getattr(storage, name)))
+        deliver = DeliverySink._deliver
+
+        def torn(self: Any, mark: Any, frames: Iterator[bytes]) -> None:
+            def some() -> Iterator[bytes]:
+                for frame in frames:
+                    yield frame
+                    reach("inside deliver")
+
+            original(self, mark, some())
+            reach("after deliver")
+
+        original = mt.SqliteSink._deliver
+        assert original is not deliver
+        mt.SqliteSink._deliver = torn  # type: ignore[method-assign]
+    if life.most_file_bytes is not None:
+        import resource
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (life.most_file_bytes, life.most_file_bytes))
+    if life.kill_after is not None:
+        threading.Thread(target=_kill, args=(life.kill_after,), daemon=True).start()
+
+
+def _counted(call: Callable[..., Any]) -> Callable[..., Any]:
+    def counted(*arguments: Any) -> Any:
+        reach("storage")
+        return call(*arguments)
+
+    return counted
+
+
+def _kill(after: float) -> None:
+    time.sleep(after)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _child(life: Life, report: int, errors: int) -> None:
+    """The whole of a life; does not return."""
+    os.dup2(errors, 2)
+    if life.fault is not None:
+        os.environ["MARTLET_FAULT"] = life.fault
+    found: dict[str, Any] = {"error": "", "words": "", "trace": "", "report": {}}
+    status = 0
+    try:
+        done = run(life)
+        found["report"] = {"checkpoints": done.checkpoints, "restored_from": done.restored_from}
+    except BaseException as error:
+        found |= {"error": type(error).__name__, "words": str(error), "trace": traceback.format_exc()}
+        status = 1
+    os.write(report, json.dumps(found).encode())
+    os._exit(status)
+
+
+def main() -> None:
+    # What was written stays when a process is killed; only a machine without power loses what was not synced.
+    os.fsync = lambda descriptor: None
+    for line in sys.stdin:
+        life = Life(**json.loads(line))
+        reader, writer = os.pipe()
+        with open(os.memfd_create("stderr"), "w+b") as errors:  # noqa: PTH123
+            child = os.fork()
+            if child == 0:
+                os.close(reader)
+                _child(life, writer, errors.fileno())
+            os.close(writer)
+            _, status = os.waitpid(child, 0)
+            # Workers may outlive it by a moment and have the pipe open, so what is there is taken, and no more.
+            os.set_blocking(reader, False)
+            try:
+                told = os.read(reader, 1 << 16)
+            except BlockingIOError:
+                told = b""
+            os.close(reader)
+            errors.seek(0)
+            words = errors.read().decode(errors="replace")
+        found = json.loads(told) if told else {"error": "", "words": "", "trace": "", "report": {}}
+        print(json.dumps({"status": os.waitstatus_to_exitcode(status), "stderr": words, **found}), flush=True)
+
+
+# ---- in the test -----------------------------------------------------------------------------------------
+
+
+class Lives:
+    """The process that forks lives, used as a context manager."""
+
+    def __enter__(self) -> Lives:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MARTLET_")}
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(30)
+
+    def live(self, life: Life) -> Death:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(dataclasses.asdict(life)) + "\n")
+        self._process.stdin.flush()
+        return Death(**json.loads(self._process.stdout.readline()))
+
+    def end(self, life: Life) -> Death:
+        """A life that must come to its end."""
+        death = self.live(life)
+        assert death.is_end, f"{life}: {death.status}\n{death.trace}\n{death.stderr}"
+        return death
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What readers of the sinks see, and what the last checkpoint holds."""
+
+    out: list[Any]
+    odd: list[Any]
+    state: Any
+
+    def difference(self, expected: Outcome) -> str | None:
+        """Where the two differ first."""
+        for name in ("out", "odd"):
+            mine, others = getattr(self, name), getattr(expected, name)
+            for number, (row, other) in enumerate(zip(mine, others, strict=False)):
+                if row != other:
+                    return f"{name}, row {number}: {row} instead of {other}"
+            if len(mine) != len(others):
+                return f"{name}: {len(mine)} rows instead of {len(others)}"
+        return None if self.state == expected.state else f"state: {self.state} instead of {expected.state}"
+
+
+def outcome(life: Life) -> Outcome:
+    out, odd = _read(life, life.sink, "out"), _read(life, life.side, "odd")
+    return Outcome(out, odd, state_of(life.path("state")))
+
+
+def state_of(directory: Path) -> Any:
+    """The states and timers of the newest checkpoint, per operator."""
+    newest = sorted(path for path in (directory / "checkpoints").iterdir() if path.name.isdigit())[-1]
+    files = sorted(newest.glob("operator-*.snapshot"))
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def _read(life: Life, kind: str, name: str) -> list[Any]:
+    if kind in ("sqlite", "upsert"):
+        connection = sqlite3.connect(life.path(f"{name}.db"))
+        try:
+            rows = [list(row) for row in connection.execute(f"SELECT * FROM {name} ORDER BY rowid")]
+        finally:
+            connection.close()
+        return sorted(rows, key=repr) if kind == "upsert" else rows
+    files = sorted(life.path(name).glob(f"*.{kind}"))
+    if kind == "parquet":
+        import pyarrow.parquet
+
+        return [list(row.values()) for file in files for row in pyarrow.parquet.read_table(file).to_pylist()]
+    return [list(json.loads(line).values()) for file in files for line in file.read_text().splitlines()]
+
+
+def prepared(folder: Path, **settings: Any) -> Life:
+    """A life in a new folder, with its input."""
+    life = Life(str(folder), **settings)
+    crash_job.write_payments(life.path("payments"), life.rows)
+    return life
+
+
+if __name__ == "__main__":
+    main()
