@@ -6,6 +6,7 @@ child does what its `Life` says: run the job, checkpoint, die.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import json
@@ -27,7 +28,6 @@ import martlet as mt
 from martlet import durable
 from martlet.requests import Requests
 from martlet.sinks import storage
-from martlet.sinks.delivery import DeliverySink
 
 ROWS = 900
 
@@ -49,7 +49,7 @@ class Life:
     retained: int = 2
     # What MARTLET_FAULT is to be.
     fault: str | None = None
-    # (step of a sink, how often it is reached): `kill -9` then. Steps are "before commit", "storage 17" and so on.
+    # (step of a sink, at which visit): `kill -9` then. Steps are "before commit", "storage" and so on; see `reach`.
     die: tuple[str, int] | None = None
     kill_after: float | None = None
     # What each batch of orders takes, so that there is time to be killed in.
@@ -123,7 +123,7 @@ def run(life: Life) -> mt.RunReport:
 
 
 def _sink(life: Life, kind: str, name: str) -> Any:
-    return Dying(_SINKS[kind](life, name), life)
+    return Dying(_SINKS[kind](life, name))
 
 
 _SINKS: dict[str, Callable[[Life, str], Any]] = {
@@ -140,9 +140,8 @@ class Dying:
     transactional = True
     min_rows = 64
 
-    def __init__(self, sink: Any, life: Life) -> None:
+    def __init__(self, sink: Any) -> None:
         self._sink = sink
-        self._step = life.die or ("", 0)
 
     def _pass(self, method: str, *arguments: Any) -> None:
         reach(f"before {method}")
@@ -172,26 +171,24 @@ class Dying:
 
 
 _STORAGE = ("create", "sync", "sync_directory", "rename", "remove", "remove_tree", "write_durably")
-_step: tuple[str, int] = ("", 0)
-_reached = 0
+_death: tuple[str, int] = ("", 0)
+_reached: collections.Counter[str] = collections.Counter()
 
 
 def reach(step: str) -> None:
     """Dies if it is time."""
-    global _reached
-    if step == _step[0]:
-        _reached += 1
-        if _reached == _step[1]:
-            os.kill(os.getpid(), signal.SIGKILL)
+    _reached[step] += 1
+    if (step, _reached[step]) == _death:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _become_mortal(life: Life) -> None:
-    global _step, _reached
-    _step, _reached = life.die or ("", 0), 0
+    global _death
     if life.die is not None:
+        _death = tuple(life.die)
         for name in _STORAGE:
             setattr(storage, name, _counted(getattr(storage, name)))
-        deliver = DeliverySink._deliver
+        deliver = mt.SqliteSink._deliver
 
         def torn(self: Any, mark: Any, frames: Iterator[bytes]) -> None:
             def some() -> Iterator[bytes]:
@@ -199,11 +196,9 @@ def _become_mortal(life: Life) -> None:
                     yield frame
                     reach("inside deliver")
 
-            original(self, mark, some())
+            deliver(self, mark, some())
             reach("after deliver")
 
-        original = mt.SqliteSink._deliver
-        assert original is not deliver
         mt.SqliteSink._deliver = torn  # type: ignore[method-assign]
     if life.most_file_bytes is not None:
         import resource
@@ -236,7 +231,11 @@ def _child(life: Life, report: int, errors: int) -> None:
     status = 0
     try:
         done = run(life)
-        found["report"] = {"checkpoints": done.checkpoints, "restored_from": done.restored_from}
+        found["report"] = {
+            "checkpoints": done.checkpoints,
+            "restored_from": done.restored_from,
+            "reached": _reached,
+        }
     except BaseException as error:
         found |= {"error": type(error).__name__, "words": str(error), "trace": traceback.format_exc()}
         status = 1
@@ -357,8 +356,12 @@ def _read(life: Life, kind: str, name: str) -> list[Any]:
 def prepared(folder: Path, **settings: Any) -> Life:
     """A life in a new folder, with its input."""
     life = Life(str(folder), **settings)
-    crash_job.write_payments(life.path("payments"), life.rows)
+    prepare(life)
     return life
+
+
+def prepare(life: Life) -> None:
+    crash_job.write_payments(life.path("payments"), life.rows)
 
 
 if __name__ == "__main__":
