@@ -1,4 +1,5 @@
 import CMartlet
+import Martlet
 import MartletRocksDB
 
 @_cdecl("martlet_abi_version")
@@ -6,7 +7,7 @@ public func martletABIVersion() -> UInt32 { UInt32(MARTLET_ABI_VERSION) }
 
 /// Never freed: the header promises a static string.
 private nonisolated(unsafe) let version: UnsafePointer<CChar> = {
-  let text = "0.1.0".utf8CString
+  let text = EngineVersion.text.utf8CString
   let copy = UnsafeMutableBufferPointer<CChar>.allocate(capacity: text.count)
   _ = copy.initialize(from: text)
   return UnsafePointer(copy.baseAddress!)

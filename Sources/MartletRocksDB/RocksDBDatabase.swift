@@ -43,7 +43,11 @@ final class RocksDBDatabase: @unchecked Sendable {
     readOptions = rocksdb_readoptions_create()
     processWrite = rocksdb_writeoptions_create()
     machineWrite = rocksdb_writeoptions_create()
-    rocksdb_writeoptions_set_sync(machineWrite, 1)
+    if options.isLogged {
+      rocksdb_writeoptions_set_sync(machineWrite, 1)
+    } else {
+      for write in [processWrite, machineWrite] { rocksdb_writeoptions_disable_WAL(write, 1) }
+    }
   }
 
   deinit {

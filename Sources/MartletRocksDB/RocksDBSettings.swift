@@ -32,6 +32,8 @@ final class RocksDBSettings {
     // The same for what is not in files yet: looking up a million new keys beside a million others took 1.5 s without, 0.7 s with.
     rocksdb_options_set_memtable_whole_key_filtering(options, 1)
     rocksdb_options_set_memtable_prefix_bloom_size_ratio(options, 0.05)
+    // Without a log the families' buffers become files together, so that a copy has all of a batch or nothing.
+    if !store.isLogged { rocksdb_options_set_atomic_flush(options, 1) }
     rocksdb_options_set_max_total_wal_size(options, UInt64(2 * buffers))
     rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1)
     rocksdb_options_set_compression(options, compression.rawValue)

@@ -10,6 +10,7 @@ package final class RocksDBStore: KeyValueStore {
   package let families: [String]
   let fileSystem: any FileSystem
   private let isReadOnly: Bool
+  private let isLogged: Bool
   private let state: Locked<State>
 
   private struct State {
@@ -27,6 +28,7 @@ package final class RocksDBStore: KeyValueStore {
     path = options.path
     families = options.families
     isReadOnly = if case .readOnly = options.access { true } else { false }
+    isLogged = options.isLogged
     self.fileSystem = fileSystem
     state = Locked(State(database: database))
   }
@@ -67,7 +69,7 @@ package final class RocksDBStore: KeyValueStore {
 
   package func sync() throws(EngineError) {
     let database = try usable("sync")
-    if isReadOnly { return }
+    if isReadOnly || !isLogged { return }
     try remembering { () throws(EngineError) in
       try checked("sync", path) { rocksdb_flush_wal(database.database, 1, $0) }
     }
@@ -90,7 +92,8 @@ package final class RocksDBStore: KeyValueStore {
       defer { rocksdb_checkpoint_object_destroy(copier) }
       // It is made under another name, synced, and renamed.
       try checked(operation, self.path) {
-        rocksdb_checkpoint_create(copier, path, RocksDBStore.longestCopiedLog, $0)
+        // 0: whatever is in buffers becomes a file.
+        rocksdb_checkpoint_create(copier, path, isLogged ? RocksDBStore.longestCopiedLog : 0, $0)
       }
       try FaultPoint.storeAfterCopy.reach()
       try fileSystem.syncDirectory(FilePath.parent(path))

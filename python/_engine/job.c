@@ -91,13 +91,13 @@ int job_check_usable(job_object *self) {
 
 static PyObject *job_create(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
   static const char *const keywords[] = {"name", "null_keys", "null_timestamps", "clock", "at_end",
-                                         "on_error", "late", "on_failure", "on_tick", NULL};
+                                         "on_error", "late", "on_failure", "on_tick", "max_parallelism", NULL};
   PyObject *clock = Py_None, *on_failure = Py_None, *on_tick = Py_None;
   martlet_job_options options = {.struct_size = sizeof options};
   martlet_error error;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sii|OiiiOO", (char **)(void *)keywords, &options.name,
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sii|OiiiOOi", (char **)(void *)keywords, &options.name,
                                    &options.null_keys, &options.null_timestamps, &clock, &options.timers_at_end,
-                                   &options.on_error, &options.late, &on_failure, &on_tick) ||
+                                   &options.on_error, &options.late, &on_failure, &on_tick, &options.max_parallelism) ||
       clock_of(PyType_GetModuleState(type), clock, &options.clock) < 0)
     return NULL;
   job_object *self = (job_object *)type->tp_alloc(type, 0);

@@ -272,7 +272,8 @@ class Job:
         on_failure: Callable[[BaseException, str, int | None, Any, str], tuple[bytes, bytes, bytes] | None]
         | None = None,
         on_tick: Callable[[dict[str, int]], None] | None = None,
-    ) -> Job: ...
+        max_parallelism: int = 0,
+    ) -> Self: ...
     def add_source(
         self,
         name: str,

@@ -55,6 +55,7 @@ class DurableRun(Run):
         "_has_ended",
         "_held",
         "_held_rows",
+        "_is_doomed",
         "_is_undecided",
         "_next_id",
         "_notes",
@@ -85,6 +86,8 @@ class DurableRun(Run):
         self._calls = 0
         # Whether a checkpoint that was begun may be durable or not.
         self._is_undecided = False
+        # Whether a failure is on its way.
+        self._is_doomed = False
         self._has_ended = False
         self._held: list[tuple[int, RecordBatch]] = []
         self._held_rows = 0
@@ -175,7 +178,8 @@ class DurableRun(Run):
             sinks.open(self.name, self._config.state_dir, restored)
             while not self.requests.is_stopped:
                 self._look_up()
-                batch = super().next(outputs[0], min_rows)
+                assert self._waking is not None
+                batch = super().next(outputs[0], 1 if self._waking.is_due else min_rows)
                 if batch is not None:
                     self._give(outputs[0], batch)
                 elif not self._job.is_paused():
@@ -218,13 +222,13 @@ class DurableRun(Run):
         # A pause that was meant for the checkpoint before may end one call at once; two have moved the job on.
         is_due = self._waking.is_due and self._calls >= 2
         self._calls += 1
-        if self._begun is not None or not (is_due or self.requests):
+        if self._begun is not None or self._is_doomed or not (is_due or self.requests):
             return
         self._take_all()
         if asking is not None and self._queues.get(asking):
             return
         self._begin(is_complete=False)
-        if self.requests:
+        if self.requests and self._begun is not None:
             self._finish(wait=True)
             self.requests.answer(self._last, self._save)
 
@@ -236,7 +240,15 @@ class DurableRun(Run):
             self._sinks.prepare(number)
         self._is_undecided = True
         names = [] if self._sinks is None else self._sinks.names
-        self._directory.begin(self._job, number, _Notes(number, is_complete, names).write())
+        try:
+            self._directory.begin(self._job, number, _Notes(number, is_complete, names).write())
+        except ClosedError:
+            # A failure waits for its turn behind the output before it: the calls to come tell it.
+            self._is_undecided = False
+            if self._is_doomed or is_complete:
+                raise
+            self._is_doomed = True
+            return
         self._begun = number
         self._calls = 0
         self._waking.begun()

@@ -177,6 +177,11 @@ def source_of(life: dict[str, Any]) -> Any:
             return pa.Table.from_pylist(rows(n)).to_batches(max_chunksize=113)
         case "own":
             return Numbers(n)
+        case "kafka":
+            schema = {"k": int, "v": int, "ts": int}
+            return mt.KafkaSource(
+                life["topic"], bootstrap=life["bootstrap"], schema=schema, end="latest", poll="10ms", batch_rows=64
+            )
     raise ValueError(kind)
 
 

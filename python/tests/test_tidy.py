@@ -241,9 +241,9 @@ def abi_is_called_from_c(root: Path) -> list[str]:
 def versions_agree(root: Path) -> list[str]:
     """pyproject.toml has the version; martlet_version() says the same."""
     version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
-    if any(f'"{version}"' in path.read_text() for path in files(root, "Sources/MartletABI", ".swift")):
+    if any(f'"{version}"' in path.read_text() for path in files(root, "Sources", ".swift")):
         return []
-    return [f"Sources/MartletABI: martlet_version() does not say {version}, the version in pyproject.toml"]
+    return [f"Sources: martlet_version() does not say {version}, the version in pyproject.toml"]
 
 
 RULES: list[Callable[[Path], list[str]]] = [

@@ -24,10 +24,10 @@ struct CheckedBytes {
     return writer.bytes
   }
 
-  /// Gives the content to `body`, which has to read all of it. Throws `.storageCorrupt`, naming `path`, for bytes that are torn, corrupt
+  /// Gives the content, and the version that wrote it, to `body`, which has to read all of it. Throws `.storageCorrupt`, naming `path`, for bytes that are torn, corrupt
   /// or no such file, `.snapshotInvalid` for a newer version.
   func read<Content>(
-    _ bytes: [UInt8], _ path: String, _ body: (inout ByteReader) throws -> Content
+    _ bytes: [UInt8], _ path: String, _ body: (inout ByteReader, UInt32) throws -> Content
   ) throws(EngineError) -> Content {
     guard bytes.count >= CheckedBytes.headSize + CheckedBytes.checksumSize else {
       throw CheckedBytes.damaged(path, "it has only \(bytes.count) bytes")
@@ -56,7 +56,7 @@ struct CheckedBytes {
       let content = bytes[CheckedBytes.headSize..<(bytes.count - CheckedBytes.checksumSize)]
       var reader = ByteReader(UnsafeRawBufferPointer(rebasing: content))
       do {
-        let content = try body(&reader)
+        let content = try body(&reader, written)
         if reader.isAtEnd { return .success(content) }
       } catch let error as EngineError where error.kind != .internalError {
         return .failure(error)

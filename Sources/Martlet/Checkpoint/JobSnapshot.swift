@@ -43,10 +43,12 @@ struct JobSnapshot {
   var operators: [Operator]
   /// What the sink wrote down: its prepared transaction. Nobody else looks into it.
   var sink: [UInt8]
+  /// Under which numbers operators and states are kept, if that is in stores. Since version 2.
+  var layout: StoreLayout?
 }
 
 extension JobSnapshot {
-  static let file = CheckedBytes(magic: Array("MRTLTJOB".utf8), version: 1)
+  static let file = CheckedBytes(magic: Array("MRTLTJOB".utf8), version: 2)
 
   func encoded() -> [UInt8] {
     JobSnapshot.file.write { writer in
@@ -68,11 +70,13 @@ extension JobSnapshot {
       writer.integer(UInt32(operators.count))
       for one in operators { writer.state(of: one) }
       writer.long(sink)
+      writer.flag(layout != nil)
+      if let layout { writer.layout(layout) }
     }
   }
 
   init(decoding bytes: [UInt8], _ path: String) throws(EngineError) {
-    self = try JobSnapshot.file.read(bytes, path) { reader in
+    self = try JobSnapshot.file.read(bytes, path) { reader, version in
       var job = JobSnapshot(
         maxParallelism: try reader.integer(Int32.self), parallelism: try reader.integer(Int32.self),
         processingTime: try reader.integer(Int64.self), turn: try reader.integer(Int32.self), sources: [],
@@ -89,6 +93,11 @@ extension JobSnapshot {
       }
       for _ in 0..<(try reader.integer(UInt32.self)) { job.operators.append(try reader.jobOperator()) }
       job.sink = Array(try reader.long())
+      if version >= 2, try reader.flag() {
+        let layout = try reader.layout()
+        guard layout.operators.count == job.operators.count else { throw ByteReader.Malformed() }
+        job.layout = layout
+      }
       return job
     }
   }

@@ -18,7 +18,22 @@ struct Manifest: Equatable {
 
   static let fileName = "manifest"
   static let jobFile = "job.state"
-  private static let file = CheckedBytes(magic: Array("MRTLTCKP".utf8), version: 1)
+  private static let file = CheckedBytes(magic: Array("MRTLTCKP".utf8), version: 2)
+
+  /// The copy of the store of one process: a folder `store-<process>` with these files.
+  struct Store: Equatable {
+    /// 0: that of the job itself.
+    var process: UInt32
+    /// The name of its backend.
+    var backend: String
+    /// The key groups whose rows it has.
+    var groups: Range<Int32>
+    var files: [File]
+
+    var folder: String { Manifest.storeFolder(process) }
+  }
+
+  static func storeFolder(_ process: UInt32) -> String { "store-\(process)" }
 
   /// The number of the checkpoint, from 1.
   var id: Int64
@@ -28,6 +43,10 @@ struct Manifest: Equatable {
   /// The sources whose records after the checkpoint cannot be read again.
   var notReplayable: [String]
   var files: [File]
+  /// Where operators keep their states, if they keep them in stores. Since version 2.
+  var stores: [Store] = []
+  /// The version of the engine that wrote it. Since version 2.
+  var engine = EngineVersion.text
 
   func encoded() -> [UInt8] {
     Manifest.file.write { writer in
@@ -36,36 +55,70 @@ struct Manifest: Equatable {
       writer.text(jobName)
       writer.integer(UInt32(notReplayable.count))
       for name in notReplayable { writer.text(name) }
-      writer.integer(UInt32(files.count))
-      for file in files {
-        writer.text(file.name)
-        writer.integer(file.byteCount)
-        writer.integer(file.checksum)
+      writer.manifestFiles(files)
+      writer.text(engine)
+      writer.integer(UInt32(stores.count))
+      for store in stores {
+        writer.integer(store.process)
+        writer.text(store.backend)
+        writer.integer(store.groups.lowerBound)
+        writer.integer(store.groups.upperBound)
+        writer.manifestFiles(store.files)
       }
     }
   }
 
-  init(id: Int64, time: Int64, jobName: String, notReplayable: [String], files: [File]) {
+  init(
+    id: Int64, time: Int64, jobName: String, notReplayable: [String], files: [File], stores: [Store] = []
+  ) {
     (self.id, self.time, self.jobName) = (id, time, jobName)
-    (self.notReplayable, self.files) = (notReplayable, files)
+    (self.notReplayable, self.files, self.stores) = (notReplayable, files, stores)
   }
 
   init(decoding bytes: [UInt8], _ path: String) throws(EngineError) {
-    self = try Manifest.file.read(bytes, path) { reader in
+    self = try Manifest.file.read(bytes, path) { reader, version in
       var manifest = Manifest(
         id: try reader.integer(Int64.self), time: try reader.integer(Int64.self), jobName: try reader.text(),
         notReplayable: [], files: [])
       for _ in 0..<(try reader.integer(UInt32.self)) { manifest.notReplayable.append(try reader.text()) }
-      for _ in 0..<(try reader.integer(UInt32.self)) {
-        let name = try reader.text()
-        // A name leads nowhere but into the folder.
-        guard !name.isEmpty, !name.utf8.contains(UInt8(ascii: "/")), name != ".", name != ".." else {
-          throw ByteReader.Malformed()
-        }
-        manifest.files.append(
-          File(name: name, byteCount: try reader.integer(UInt64.self), checksum: try reader.integer(UInt64.self)))
-      }
+      manifest.files = try reader.manifestFiles()
+      manifest.engine = version >= 2 ? try reader.text() : "0.1"
+      guard version >= 2 else { return manifest }
+      for _ in 0..<(try reader.integer(UInt32.self)) { manifest.stores.append(try reader.store()) }
       return manifest
     }
+  }
+}
+
+extension ByteWriter {
+  mutating func manifestFiles(_ files: [Manifest.File]) {
+    integer(UInt32(files.count))
+    for file in files {
+      text(file.name)
+      integer(file.byteCount)
+      integer(file.checksum)
+    }
+  }
+}
+
+extension ByteReader {
+  mutating func manifestFiles() throws(Malformed) -> [Manifest.File] {
+    var files: [Manifest.File] = []
+    for _ in 0..<(try integer(UInt32.self)) {
+      let name = try text()
+      // A name leads nowhere but into the folder.
+      guard !name.isEmpty, !name.utf8.contains(UInt8(ascii: "/")), name != ".", name != ".." else { throw Malformed() }
+      files.append(
+        Manifest.File(name: name, byteCount: try integer(UInt64.self), checksum: try integer(UInt64.self)))
+    }
+    return files
+  }
+
+  fileprivate mutating func store() throws(Malformed) -> Manifest.Store {
+    let process = try integer(UInt32.self)
+    let backend = try text()
+    let (lower, upper) = (try integer(Int32.self), try integer(Int32.self))
+    guard lower >= 0, lower <= upper else { throw Malformed() }
+    return Manifest.Store(process: process, backend: backend, groups: lower..<upper, files: try manifestFiles())
   }
 }

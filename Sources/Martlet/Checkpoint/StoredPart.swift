@@ -14,3 +14,13 @@ struct StoredPart {
     return bytes
   }
 }
+
+extension StoredPart {
+  /// The families that every store of a job has.
+  static let families = ["states", "timers"]
+
+  /// Of a store with those families.
+  init(_ store: any KeyValueStore, _ groups: KeyGroupRange) {
+    self.init(store: store, states: StoreFamily(0), timers: StoreFamily(1), groups: groups)
+  }
+}

@@ -33,6 +33,14 @@ final class PumpGate: @unchecked Sendable {
     lock.deallocate()
   }
 
+  /// Makes a change under the lock, and wakes those that wait.
+  func change(_ body: () -> Void) {
+    pthread_mutex_lock(lock)
+    body()
+    pthread_cond_broadcast(changed)
+    pthread_mutex_unlock(lock)
+  }
+
   /// Waits until `condition`, which is evaluated under the lock, or the time is over.
   func wait(within milliseconds: Int64, until condition: () -> Bool) {
     pthread_mutex_lock(lock)

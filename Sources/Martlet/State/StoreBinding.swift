@@ -21,6 +21,8 @@ package struct StoreBinding {
   package var largeAbove = 256
   /// Elements of a list in one row.
   package var listChunk = 512
+  /// The numbers of states that are kept although the function does not declare them, by name.
+  package var kept: [String: UInt16] = [:]
 
   package init(
     _ store: any KeyValueStore, states: StoreFamily, timers: StoreFamily, operatorNumber: UInt16,

@@ -5,11 +5,11 @@
 /// process and so never used. The algorithm and its test vectors are published at
 /// https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md.
 public enum StableHash {
-  private static let prime1: UInt64 = 0x9E37_79B1_85EB_CA87
-  private static let prime2: UInt64 = 0xC2B2_AE3D_27D4_EB4F
+  static let prime1: UInt64 = 0x9E37_79B1_85EB_CA87
+  static let prime2: UInt64 = 0xC2B2_AE3D_27D4_EB4F
   private static let prime3: UInt64 = 0x1656_67B1_9E37_79F9
-  private static let prime4: UInt64 = 0x85EB_CA77_C2B2_AE63
-  private static let prime5: UInt64 = 0x27D4_EB2F_1656_67C5
+  static let prime4: UInt64 = 0x85EB_CA77_C2B2_AE63
+  static let prime5: UInt64 = 0x27D4_EB2F_1656_67C5
 
   public static func hash(_ bytes: UnsafeRawBufferPointer, seed: UInt64 = 0) -> UInt64 {
     var offset = 0
@@ -34,6 +34,14 @@ public enum StableHash {
       result = seed &+ prime5
     }
     result &+= UInt64(bytes.count)
+    return end(result, rest: UnsafeRawBufferPointer(rebasing: bytes[offset...]))
+  }
+
+  /// Takes in what is left behind the last 32 bytes, and finishes.
+  @inline(__always)
+  static func end(_ state: UInt64, rest bytes: UnsafeRawBufferPointer) -> UInt64 {
+    var result = state
+    var offset = 0
     while offset + 8 <= bytes.count {
       result = rotate(result ^ round(0, load64(bytes, offset)), 27) &* prime1 &+ prime4
       offset += 8
@@ -71,15 +79,15 @@ public enum StableHash {
     return result ^ (result >> 32)
   }
 
-  private static func round(_ accumulator: UInt64, _ lane: UInt64) -> UInt64 {
+  static func round(_ accumulator: UInt64, _ lane: UInt64) -> UInt64 {
     rotate(accumulator &+ lane &* prime2, 31) &* prime1
   }
 
-  private static func rotate(_ value: UInt64, _ bits: UInt64) -> UInt64 {
+  static func rotate(_ value: UInt64, _ bits: UInt64) -> UInt64 {
     (value << bits) | (value >> (64 - bits))
   }
 
-  private static func load64(_ bytes: UnsafeRawBufferPointer, _ offset: Int) -> UInt64 {
+  static func load64(_ bytes: UnsafeRawBufferPointer, _ offset: Int) -> UInt64 {
     UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
   }
 }

@@ -11,7 +11,7 @@ from ..errors import SourceError
 from .protocol import Offset, SourceBatch
 from .rows import batch_of
 
-__all__ = ["Reading", "close_source"]
+__all__ = ["Reading"]
 
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -77,6 +77,18 @@ class Reading:
             ) from error
         return text.encode("utf-8", "surrogatepass")
 
+    def close_source(self) -> None:
+        """Calls `close()` of a source that has it, also from another thread than the one that reads."""
+        close = getattr(self._source, "close", None)
+        if callable(close):
+            close()
+
+    def end(self) -> None:
+        """Gives up what `read` began, so that a generator gets to its end."""
+        close = getattr(self._items, "close", None)
+        if callable(close):
+            close()
+
     def seek(self, place: bytes) -> int:
         """Goes to a place that was told before, and gives the number of rows to leave out there. Before the first
         item."""
@@ -94,10 +106,3 @@ def _as_lists(offset: Offset) -> Any:
     if isinstance(offset, dict):
         return {key: _as_lists(value) for key, value in offset.items()}
     return [_as_lists(one) for one in offset] if isinstance(offset, (list, tuple)) else offset
-
-
-def close_source(source: Any) -> None:
-    """Calls `close()` of a source that has it."""
-    close = getattr(source, "close", None)
-    if callable(close):
-        close()

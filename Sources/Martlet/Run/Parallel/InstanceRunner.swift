@@ -60,6 +60,8 @@ final class InstanceRunner {
     sizes = (result.counters.stateEntries, result.counters.stateBytes)
   }
 
+  /// Where the instance's state is kept, if that is a store; set before it opens.
+  var storage: InstanceStorage?
   /// What the checkpoint had of states that the function no longer has.
   private var kept = KeptStates()
   private var workSinceSizes = 0
@@ -70,7 +72,7 @@ final class InstanceRunner {
     switch work {
     case .open: true
     case .close: isOpen
-    case .chunk, .merged, .watermarks, .tick, .declare, .endTimers, .endKeys, .restore, .snapshot:
+    case .chunk, .merged, .watermarks, .tick, .declare, .endTimers, .endKeys, .restore, .snapshot, .flush:
       !hasFailed && !skips.load(ordering: .relaxed)
     }
   }
@@ -128,9 +130,14 @@ final class InstanceRunner {
     case .restore(let bytes, let forgetting):
       kept.merge(try process.restore(bytes, forgetting: forgetting))
     case .snapshot:
-      result.snapshot = process.snapshot(records: 0, kept, process.unplacedSecond)
+      result.snapshot = try process.fullSnapshot(records: 0, kept, process.unplacedSecond, storage)
+    case .flush:
+      try storage?.flush()
+      result.snapshot = process.headerSnapshot(records: 0, kept, process.unplacedSecond)
+      return
     }
     process.orders?.endPhase()
+    if !work.isClose { try storage?.afterWork() }
   }
 
   private func prepare(_ lanes: [InstanceOpening.LaneUse]) {

@@ -15,10 +15,16 @@ enum WorkerMessage: UInt8 {
   case skip = 19
   /// Nothing more comes; the worker ends.
   case bye = 20
+  /// Make the store of this worker, and what came of it.
+  case openStore = 21
+  case storeOpened = 22
+  /// Write what the instances have put down, copy the store; and, later, what came of it.
+  case persist = 23
+  case persisted = 24
 }
 
 enum WorkKind: UInt8 {
-  case open = 1, chunk, merged, watermarks, tick, declare, endTimers, endKeys, close, restore, snapshot
+  case open = 1, chunk, merged, watermarks, tick, declare, endTimers, endKeys, close, restore, snapshot, flush
 }
 
 /// Rows of a batch that a worker has: its row 0 is row `firstRow` of the batch.
@@ -83,6 +89,7 @@ final class WorkWriter {
       for name in forgetting { message.text(name) }
       message.long(bytes)
     case .snapshot: message.integer(WorkKind.snapshot.rawValue)
+    case .flush: message.integer(WorkKind.flush.rawValue)
     }
     return (message.bytes, nil, nil)
   }
@@ -180,6 +187,7 @@ struct WorkReader {
       for _ in 0..<(try reader.count()) { forgetting.append(try reader.text()) }
       return .restore(Array(try reader.long()), forgetting: forgetting)
     case .snapshot: return .snapshot
+    case .flush: return .flush
     }
   }
 

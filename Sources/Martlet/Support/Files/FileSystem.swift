@@ -55,10 +55,13 @@ package struct FileInfo: Equatable, Sendable {
   package var isDirectory: Bool
   /// Bytes of a file; of no meaning for a folder.
   package var size: Int64
+  /// The number by which the disk knows it: names of one file have the same. 0 where there are none.
+  package var inode: UInt64
 
-  package init(isDirectory: Bool, size: Int64) {
+  package init(isDirectory: Bool, size: Int64, inode: UInt64 = 0) {
     self.isDirectory = isDirectory
     self.size = size
+    self.inode = inode
   }
 }
 

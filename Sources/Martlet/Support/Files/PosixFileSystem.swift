@@ -27,7 +27,8 @@ package struct PosixFileSystem: FileSystem {
       if errno == ENOENT { return nil }
       throw SystemError.last("look at", path)
     }
-    return FileInfo(isDirectory: status.st_mode & S_IFMT == S_IFDIR, size: Int64(status.st_size))
+    return FileInfo(
+      isDirectory: status.st_mode & S_IFMT == S_IFDIR, size: Int64(status.st_size), inode: UInt64(status.st_ino))
   }
 
   package func list(_ path: String) throws(EngineError) -> [String] {

@@ -35,7 +35,7 @@ package protocol KeyValueStore: AnyObject, Sendable {
   /// The entries of a range in ascending order of their keys, as they are now.
   func cursor(_ family: StoreFamily, _ range: KeyRange) throws(EngineError) -> any StoreCursor
 
-  /// Makes every write so far durable.
+  /// Makes every write so far durable. In a store that is not logged only a copy does that.
   func sync() throws(EngineError)
 
   /// A consistent and durable copy of the whole store in the new folder `path`, whose parent exists. Cheap: files that do not

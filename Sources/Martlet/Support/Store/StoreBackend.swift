@@ -22,6 +22,8 @@ package struct StoreOptions: Sendable {
   package var access: StoreAccess
   /// Bytes that caches and write buffers of this store may take together, about.
   package var memoryLimit: Int
+  /// Whether writes survive the process. If not, only copies do: what is written costs less, and all of it is in files that copies share.
+  package var isLogged = true
 
   package init(_ path: String, families: [String], access: StoreAccess = .create, memoryLimit: Int = 256 << 20) {
     self.path = path

@@ -48,6 +48,13 @@ package final class WriteBatch: @unchecked Sendable {
     familyBound = 0
   }
 
+  /// Forgets the changes and gives the memory back.
+  package func free() {
+    removeAll()
+    capacity = 64
+    block = reallocateBytes(block, capacity)
+  }
+
   /// Sets a key. `.valueRange` if key or value is longer than a store can hold (4 GiB).
   package func put(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, in family: StoreFamily)
     throws(EngineError)
