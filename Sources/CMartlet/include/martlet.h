@@ -499,4 +499,5 @@ int32_t martlet_key_group(uint64_t hash, int32_t max_parallelism);
 #include "martlet_harness.h"
 #include "martlet_workers.h"
 #include "martlet_checkpoint.h"
+#include "martlet_state_files.h"
 #endif /* MARTLET_H */

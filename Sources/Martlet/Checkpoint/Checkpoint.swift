@@ -28,7 +28,9 @@ package struct Checkpoint {
     (self.id, self.time, self.jobName) = (id, time, jobName)
     (self.stores, self.folder) = (stores, folder)
     (self.job, self.operators) = (job, operators)
-    notReplayable = job.sources.filter { $0.offset == nil && !$0.hasEnded }.map(\.name)
+    // One of which nothing was read is read from its beginning in any case.
+    notReplayable = job.sources.filter { $0.offset == nil && !$0.hasEnded && ($0.firstRecord != 0 || $0.rows != 0) }
+      .map(\.name)
   }
 
   static func operatorFile(_ index: Int) -> String { "operator-\(index + 1).snapshot" }

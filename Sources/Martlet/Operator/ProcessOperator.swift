@@ -164,7 +164,8 @@ final class ProcessOperator: Operator {
   func process(_ chunk: Chunk) throws {
     guard let parts else { preconditionFailure("process before open") }
     if let schema = parts.schema, boundBatch != ObjectIdentifier(chunk.batch) {
-      if let misfit = schema.misfit(of: chunk.batch.schema) { throw located(misfit) }
+      if schema.isKeysOnly { try settleInput(chunk.batch.schema, parts) }
+      if let misfit = parts.schema?.misfit(of: chunk.batch.schema) { throw located(misfit) }
     }
     isInChunk = true
     defer { isInChunk = false }
