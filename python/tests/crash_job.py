@@ -37,6 +37,9 @@ class Matching(mt.CoProcessFunction):
     last = mt.ValueState("last")
     fresh = mt.ListState("fresh", int, ttl=mt.TTL(400, time="event"))
 
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.fails_at = fails_at
+
     def on_left(self, key, batch, row, ctx):
         number, amount = batch["id"], batch["amount"]
         self.waiting.put(number, amount)
@@ -56,6 +59,8 @@ class Matching(mt.CoProcessFunction):
             return
         self.waiting.remove(number)
         self.paid.set((self.paid.get() or 0) + amount)
+        if number == self.fails_at:
+            raise ArithmeticError(f"order {number}")
         if amount % 7 == 0:
             ctx.delete_timer("reminder 0")
         what = f"paid {self.last.get()['id'] - number} {len(self.fresh.get())}"
@@ -195,21 +200,34 @@ def write_payments(path: Path, n: int) -> None:
     rows = payments(n)
     for number in range(3):
         part = rows[number * len(rows) // 3 : (number + 1) * len(rows) // 3]
-        pa.parquet.write_table(pa.Table.from_pylist(part), path / f"{number}.parquet", row_group_size=50)
+        pa.parquet.write_table(
+            pa.Table.from_pylist(part, _integers("user", "id", "at")), path / f"{number}.parquet", row_group_size=50
+        )
 
 
-def build(n: int, payments_at: Path, looked_at: Callable[[int], None] = lambda number: None) -> tuple[mt.Stream, Any]:
-    """The job's output, whose side output is "odd", and its clock."""
+def _integers(*names: str) -> Any:
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.int64()) for name in names])
+
+
+def build(
+    n: int,
+    payments_at: Path,
+    looked_at: Callable[[int], None] = lambda number: None,
+    fails_at: int | None = None,
+) -> tuple[mt.Stream, mt.ManualClock]:
+    """The job's output, whose side output is "odd", and its clock. `fails_at`: the order whose payment is too much for
+    the function."""
     import pyarrow as pa
 
     clock = mt.ManualClock(0)
     left = mt.stream(Orders(n, clock, looked_at), timestamp="at", watermark="60ms")
     right = mt.stream(mt.ParquetSource(payments_at, batch_rows=37), timestamp="at", watermark=0, name="payments")
-    table = pa.Table.from_batches(pa.Table.from_pylist(rules(n)).to_batches(max_chunksize=5))
-    matched = mt.connect_streams(left, right, Matching(), key="user", output=MATCHED, name="matching")
+    schema = _integers("rule", "at")
+    table = pa.Table.from_batches(pa.Table.from_pylist(rules(n), schema).to_batches(max_chunksize=5), schema)
+    matched = mt.connect_streams(left, right, Matching(fails_at), key="user", output=MATCHED, name="matching")
     shops = mt.apply_process_function(matched, "shop", Shops(), output=MATCHED, name="shops")
     ruled = mt.stream(table, timestamp="at", name="rules").broadcast(mt.BroadcastState("rules", str, int))
-    out = mt.broadcast_stream(
-        shops, ruled, Rules(), key="user", output=OUTPUT, side_outputs={"odd": ODD}, name="ruled"
-    )
+    out = mt.broadcast_stream(shops, ruled, Rules(), key="user", output=OUTPUT, side_outputs={"odd": ODD}, name="ruled")
     return out, clock

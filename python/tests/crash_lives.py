@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import hashlib
 import json
 import os
 import signal
@@ -20,7 +19,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import crash_job
 
@@ -28,8 +27,10 @@ import martlet as mt
 from martlet import durable
 from martlet.requests import Requests
 from martlet.sinks import storage
+from martlet.state_tables import OpenState
 
 ROWS = 900
+BACKENDS = ["memory", "rocksdb"]
 
 
 @dataclasses.dataclass
@@ -37,6 +38,7 @@ class Life:
     """What a process is to do. Times are in seconds."""
 
     folder: str
+    state: str = "state"
     rows: int = ROWS
     backend: str = "memory"
     parallelism: int = 1
@@ -52,6 +54,13 @@ class Life:
     # (step of a sink, at which visit): `kill -9` then. Steps are "before commit", "storage" and so on; see `reach`.
     die: tuple[str, int] | None = None
     kill_after: float | None = None
+    # A worker process is killed then, and not the job.
+    kill_worker_after: float | None = None
+    # With this batch of orders the source raises; at this order the function; a savepoint of this name is taken and the
+    # job stops.
+    source_fails_at: int | None = None
+    fails_at: int | None = None
+    save_at: tuple[int, str] | None = None
     # What each batch of orders takes, so that there is time to be killed in.
     slow: float = 0.0
     # No file may become larger than this, as on a full disk.
@@ -99,18 +108,23 @@ def run(life: Life) -> mt.RunReport:
 
     def looked_at(number: int) -> None:
         time.sleep(life.slow)
+        if number == life.source_fails_at:
+            raise LookupError(f"batch {number} cannot be read")
+        if life.save_at is not None and number == life.save_at[0]:
+            started[-1].add(life.path(life.save_at[1]))
+            started[-1].stop()
         if life.every and number % life.every == life.every - 1:
             started[-1].add()
 
-    out, clock = crash_job.build(life.rows, life.path("payments"), looked_at)
+    out, clock = crash_job.build(life.rows, life.path("payments"), looked_at, life.fails_at)
     backend = mt.RocksDbStateBackend() if life.backend == "rocksdb" else mt.InMemoryStateBackend()
     config = mt.Config(
-        state_dir=life.path("state"),
+        state_dir=life.path(life.state),
         state_backend=backend,
         checkpoint_interval=life.interval_ms,
         memory_limit=life.memory_limit,
         retained_checkpoints=life.retained,
-        restore_from=life.restore_from,
+        restore_from=None if life.restore_from is None else life.path(life.restore_from),
         parallelism=life.parallelism,
         max_parallelism=16,
         clock=clock,
@@ -205,8 +219,9 @@ def _become_mortal(life: Life) -> None:
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (life.most_file_bytes, life.most_file_bytes))
-    if life.kill_after is not None:
-        threading.Thread(target=_kill, args=(life.kill_after,), daemon=True).start()
+    for after, kill in ((life.kill_after, _kill), (life.kill_worker_after, _kill_worker)):
+        if after is not None:
+            threading.Thread(target=kill, args=(after,), daemon=True).start()
 
 
 def _counted(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -220,6 +235,13 @@ def _counted(call: Callable[..., Any]) -> Callable[..., Any]:
 def _kill(after: float) -> None:
     time.sleep(after)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _kill_worker(after: float) -> None:
+    time.sleep(after)
+    for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        os.kill(int(pid), signal.SIGKILL)
+        return
 
 
 def _child(life: Life, report: int, errors: int) -> None:
@@ -275,7 +297,7 @@ def main() -> None:
 class Lives:
     """The process that forks lives, used as a context manager."""
 
-    def __enter__(self) -> Lives:
+    def __enter__(self) -> Self:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MARTLET_")}
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__))],
@@ -311,30 +333,39 @@ class Outcome:
 
     out: list[Any]
     odd: list[Any]
-    state: Any
+    state: dict[str, list[Any]]
 
     def difference(self, expected: Outcome) -> str | None:
         """Where the two differ first."""
-        for name in ("out", "odd"):
-            mine, others = getattr(self, name), getattr(expected, name)
+        parts = [("out", self.out, expected.out), ("odd", self.odd, expected.odd)]
+        parts += [(name, rows, expected.state.get(name, [])) for name, rows in self.state.items()]
+        for name, mine, others in parts:
             for number, (row, other) in enumerate(zip(mine, others, strict=False)):
                 if row != other:
                     return f"{name}, row {number}: {row} instead of {other}"
             if len(mine) != len(others):
                 return f"{name}: {len(mine)} rows instead of {len(others)}"
-        return None if self.state == expected.state else f"state: {self.state} instead of {expected.state}"
+        return None if self.state.keys() == expected.state.keys() else f"states {list(self.state)}"
 
 
 def outcome(life: Life) -> Outcome:
     out, odd = _read(life, life.sink, "out"), _read(life, life.side, "odd")
-    return Outcome(out, odd, state_of(life.path("state")))
+    return Outcome(out, odd, state_of(life.path(life.state)))
 
 
-def state_of(directory: Path) -> Any:
-    """The states and timers of the newest checkpoint, per operator."""
-    newest = sorted(path for path in (directory / "checkpoints").iterdir() if path.name.isdigit())[-1]
-    files = sorted(newest.glob("operator-*.snapshot"))
-    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+def state_of(directory: Path) -> dict[str, list[Any]]:
+    """The states and timers of the newest checkpoint, by operator and name."""
+    import pyarrow as pa
+
+    opened = OpenState(directory)
+    found = {}
+    for number, operator in enumerate(opened.operators):
+        for state in opened.states(number):
+            table = opened.table(state.name, operator["name"], timers=False, key=None)
+            found[f"{operator['name']}.{state.name}"] = pa.table(table).to_pylist()
+        timers = opened.table(None, operator["name"], timers=True, key=None)
+        found[f"timers of {operator['name']}"] = pa.table(timers).to_pylist()
+    return found
 
 
 def _read(life: Life, kind: str, name: str) -> list[Any]:

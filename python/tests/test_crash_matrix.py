@@ -11,11 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from crash_lives import Death, Life, Lives, Outcome, outcome, prepared
+from crash_lives import BACKENDS, Death, Life, Lives, Outcome, outcome, prepared
 
 SOURCE = Path(__file__).resolve().parents[2] / "Sources/Martlet/Support/FaultPoint.swift"
 PLACES = re.findall(r'^  case \w+ = "([a-z-]+)"$', SOURCE.read_text(), re.MULTILINE)
-BACKENDS = ["memory", "rocksdb"]
 # A checkpoint with every so many batches of orders: six, and one at the end.
 EVERY = 4
 
