@@ -2,8 +2,8 @@
 
 Two streams are connected, what comes out goes to a second function by another key, and that to a third with rules that
 are broadcast. Processing time is part of the input: its clock stands still until the source of the orders moves it. So
-whatever kills it, however often: what readers of its sinks see, and the state of its last checkpoint, are those of a run
-without any of that.
+whatever kills it, however often: what readers of its sinks see, and the state of its last checkpoint, are those of a
+run without any of that.
 
 `crash_lives.py` runs it in processes that die. This module is all that worker processes import.
 """

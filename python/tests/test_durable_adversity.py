@@ -45,7 +45,7 @@ def ends_well(lives: Lives, life: Life, expected: Outcome) -> Death:
 @pytest.mark.parametrize("most", [0, 700, 9_000, 20_000, 40_000])
 def test_a_full_disk(lives: Lives, expected: Outcome, tmp_path: Path, backend: str, most: int) -> None:
     """No file may grow beyond so many bytes: in the store, in a checkpoint, in a sink."""
-    life = prepared(tmp_path, backend=backend, every=EVERY, most_file_bytes=most)
+    life = prepared(tmp_path, backend=backend, every=EVERY, most_file_bytes=most, side="jsonl")
     death = lives.live(life)
     assert (death.status, death.error in ("StorageError", "SinkError")) == (1, True), death
     assert str(tmp_path) in death.words and "File too large" in death.words, death.words
