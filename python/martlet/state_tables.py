@@ -156,6 +156,9 @@ class StateTable:
         self._place = operator, state
         self._key = key
         self.name = name
+        state_of = None if state < 0 else reader.operator(operator)["states"][state]
+        # How many of the columns are the key's.
+        self.key_width = 0 if state_of is not None and state_of[1] == 6 else len(reader.operator(operator)["key"])
 
     @property
     def schema(self) -> Schema:
@@ -210,8 +213,8 @@ def write_state(
     - `template`: the stream that will be run: it says which operators there are, how they are keyed, and which states
       they have. Its sources are not read, and its functions not called.
     - `tables`: a mapping state -> table of the only operator, or operator -> such a mapping. A table is an Arrow object
-      (`pyarrow`, Polars, DuckDB …), a list of dicts, or a stream, with the columns that `read_state` gives, in any order
-      of columns and keys. `"timers"` stands for the operator's timers (`"timers_"` where a state is named "timers").
+      (`pyarrow`, Polars, DuckDB …), a list of dicts, or a stream, with the columns that `read_state` gives, in any
+      order of columns and keys. `"timers"` stands for the operator's timers (`"timers_"` where a state has that name).
       Of a list, rows come in the order of `index`, which may be left out. `expires_at` is given for all rows, or left
       out: the TTL then counts from the restore (not possible where it counts event time). Times may be timestamps.
       States without a table are empty.
@@ -239,9 +242,7 @@ def write_state(
     return Path(path)
 
 
-def _by_operator(
-    tables: Mapping[str, Any], plan: Plan, template: Stream
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _by_operator(tables: Mapping[str, Any], plan: Plan, template: Stream) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if not isinstance(tables, Mapping):
         raise ConfigError(f"tables is a mapping state -> table, or operator -> state -> table, got {_kind(tables)}")
     names = [planned.operator.name for planned in plan.operators]

@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def settings(path: Path, **more: Any) -> mt.Config:
 
 def half(path: Path, fn: Any = None, **more: Any) -> None:
     """One life, which takes a checkpoint after 200 rows and is then stopped by a failure."""
-    out = mt.stream(Halves(), name="s").key_by("k").process(fn or Counter(300), output=OUTPUT, name="counter")
+    out = mt.stream(Gated(path), name="s").key_by("k").process(fn or Counter(300), output=OUTPUT, name="counter")
     with pytest.raises(Stop):
         out.run(Checkpointed(out, path), config=settings(path, **more))
 
@@ -52,6 +53,22 @@ class Halves:
     def read(self, offset: Any) -> Any:
         for at in range(offset or 0, 400, 200):
             yield mt.RecordBatch(next(iter(mt.stream(ROWS[at : at + 200])))), at + 200
+
+
+class Gated(Halves):
+    """The second half comes when there is a checkpoint of the first."""
+
+    def __init__(self, path: Path) -> None:
+        self.checkpoints = path / "state" / "checkpoints"
+
+    def read(self, offset: Any) -> Any:
+        for batch, after in super().read(offset):
+            deadline = time.monotonic() + 20
+            while after == 400 and not list(self.checkpoints.glob("*/manifest")):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+                yield batch[:0], 200
+            yield batch, after
 
 
 class Checkpointed:

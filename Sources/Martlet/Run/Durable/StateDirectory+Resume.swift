@@ -119,7 +119,7 @@ extension StateDirectory {
   }
 
   private func numbers(_ layout: StoreLayout, _ job: Job, _ memory: StoreMemory, instances: Int) -> [OperatorNumbers] {
-    let share = memory.tables / max(instances * layout.operators.count, 1)
+    let share = options.instanceMemory ?? memory.tables / max(instances * layout.operators.count, 1)
     return zip(job.operators, layout.operators).map { one, known in
       let declared = (one as? ProcessOperator)?.descriptors.count ?? 0
       var numbers = OperatorNumbers(

@@ -27,6 +27,8 @@ package final class StateDirectory {
     /// Of lists and maps with rows of their own: as in `StoreBinding`.
     var largeAbove = 256
     var listChunk = 512
+    /// Bytes that one instance may have in memory, where that is not to follow from `memoryLimit`.
+    var instanceMemory: Int?
 
     package init() {}
 

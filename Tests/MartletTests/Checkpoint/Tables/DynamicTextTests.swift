@@ -66,7 +66,7 @@ import Testing
   }
 
   @Test func integersOfAnySize() throws {
-    var random = SeededGenerator(seed: 3)
+    var random = SeededGenerator(3)
     for _ in 0..<200 {
       let count = Int.random(in: 1...120, using: &random)
       var digits = (0..<count).map { _ in UInt8.random(in: 0x30...0x39, using: &random) }
@@ -78,7 +78,7 @@ import Testing
 
   /// Whatever the bytes are, there is a text, which stands for one value.
   @Test func anyBytesHaveAText() throws {
-    var random = SeededGenerator(seed: 4)
+    var random = SeededGenerator(4)
     for _ in 0..<20_000 {
       let count = Int.random(in: 0...24, using: &random)
       let bytes = (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }

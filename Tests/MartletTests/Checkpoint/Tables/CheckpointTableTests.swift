@@ -3,7 +3,7 @@ import Testing
 @testable import Martlet
 
 /// What a checkpoint holds as tables, and tables as what a job begins with.
-@Suite struct StateTableTests {
+@Suite struct CheckpointTableTests {
   /// A checkpoint of one operator, from its snapshot.
   static func checkpoint(_ name: String, _ snapshot: [UInt8], inputs: Int = 2) -> Checkpoint {
     var merge = ByteWriter()
@@ -45,28 +45,28 @@ import Testing
   /// Every state and every timer, read and written again, in tables of any batch size: the same bytes.
   @Test(arguments: ["k", "s"], [1, 2, 3])
   func thereAndBack(key: String, seed: Int) throws {
-    var random = SeededGenerator(seed: UInt64(seed))
-    let rig = try EveryStateRig(MemoryBackend(), EveryStateRig.Shape(key: key))
+    var random = SeededGenerator(UInt64(seed))
+    let rig = try EveryStateRig(MemoryStoreBackend(), EveryStateRig.Shape(key: key))
     try rig.push(&random, records: 1500)
-    let files = try StateTableTests.disk()
-    try StateTableTests.checkpoint("every", rig.plain.snapshot()).write(to: "/state/one", files)
+    let files = try CheckpointTableTests.disk()
+    try CheckpointTableTests.checkpoint("every", rig.plain.snapshot()).write(to: "/state/one", files)
     let reader = try StateReader("/state/one", files)
     let one = try #require(reader.operators.first)
     #expect(one.name == "every" && one.kind == .broadcast && one.keys.map(\.name) == [key])
     #expect(one.states.map(\.name).sorted() == EveryStateRig.stateNames)
     let counts = try reader.counts(operator: 0)
 
-    let builder = try StateBuilder("/state/two", template: StateTableTests.everyJob(key: key), files)
+    let builder = try StateBuilder("/state/two", template: CheckpointTableTests.everyJob(key: key), files)
     let size = [1, 7, 8192][seed - 1]
     var timers: Int64 = 0
-    for batch in try StateTableTests.batches(reader.timers(operator: 0), by: size) {
+    for batch in try CheckpointTableTests.batches(reader.timers(operator: 0), by: size) {
       timers += Int64(batch.numRows)
       try builder.add(operator: "every", table: "timers", batch)
     }
     #expect(timers == counts.timers && timers > 10)
     for (number, state) in one.states.enumerated() {
       var rows: Int64 = 0
-      for batch in try StateTableTests.batches(reader.rows(operator: 0, state: number), by: size) {
+      for batch in try CheckpointTableTests.batches(reader.rows(operator: 0, state: number), by: size) {
         rows += Int64(batch.numRows)
         try builder.add(operator: nil, table: state.name, batch)
       }
@@ -85,18 +85,18 @@ import Testing
   }
 
   @Test func oneKeyOfManyIsFound() throws {
-    var random = SeededGenerator(seed: 5)
-    let rig = try EveryStateRig(MemoryBackend(), EveryStateRig.Shape())
+    var random = SeededGenerator(5)
+    let rig = try EveryStateRig(MemoryStoreBackend(), EveryStateRig.Shape())
     try rig.push(&random, records: 800)
-    let files = try StateTableTests.disk()
-    try StateTableTests.checkpoint("every", rig.plain.snapshot()).write(to: "/state/one", files)
+    let files = try CheckpointTableTests.disk()
+    try CheckpointTableTests.checkpoint("every", rig.plain.snapshot()).write(to: "/state/one", files)
     let reader = try StateReader("/state/one", files)
     let (index, state) = try reader.find(operator: nil, state: "map")
     let number = try #require(state)
-    let all = try StateTableTests.batches(reader.rows(operator: index, state: number)).flatMap { $0.rows }
+    let all = try CheckpointTableTests.batches(reader.rows(operator: index, state: number)).flatMap { $0.rows }
     for wanted in Int64(-6)...41 {
       let key = try batch([Field("any name", .int16)], [[.int(wanted)]])
-      let found = try StateTableTests.batches(reader.rows(operator: index, state: number, key: key)).flatMap { $0.rows }
+      let found = try CheckpointTableTests.batches(reader.rows(operator: index, state: number, key: key)).flatMap { $0.rows }
       #expect(found == all.filter { $0[0] == .int(wanted) })
     }
     let text = try batch([Field("k", .utf8)], [[.text("5")]])
@@ -107,7 +107,7 @@ import Testing
   @Test func aDirectoryGivesItsNewestWholeCheckpoint() throws {
     let files = MemoryFileSystem()
     try files.makeDirectories("/job/checkpoints")
-    let job = try StateTableTests.everyJob(key: "k")
+    let job = try CheckpointTableTests.everyJob(key: "k")
     for id in 1...3 {
       let place = "/job/checkpoints/0000000000000000000\(id)"
       let builder = try StateBuilder(place, template: job, files)
@@ -124,13 +124,13 @@ import Testing
     #expect(reader.path.hasSuffix("2") && reader.damaged.count == 1)
     #expect(reader.damaged[0].message.contains("00000000000000000003/operator-1.snapshot"))
     let value = try #require(try reader.find(operator: "every", state: "value").state)
-    let rows = try StateTableTests.batches(reader.rows(operator: 0, state: value)).flatMap { $0.rows }
+    let rows = try CheckpointTableTests.batches(reader.rows(operator: 0, state: value)).flatMap { $0.rows }
     #expect(rows == [[.int(1), .int(2)]])
     #expect(try StateReader("/job/checkpoints", files).path == reader.path)
   }
 
   @Test func whatIsNotThereIsSaid() throws {
-    let files = try StateTableTests.disk()
+    let files = try CheckpointTableTests.disk()
     func message(_ body: () throws -> Void) -> String {
       do {
         try body()
@@ -139,7 +139,7 @@ import Testing
     }
     #expect(message { _ = try StateReader("/nowhere", files) }.contains("no such directory"))
     #expect(message { _ = try StateReader("/state", files) }.contains("neither a manifest"))
-    let builder = try StateBuilder("/state/one", template: StateTableTests.everyJob(key: "k"), files)
+    let builder = try StateBuilder("/state/one", template: CheckpointTableTests.everyJob(key: "k"), files)
     try builder.finish()
     let reader = try StateReader("/state/one", files)
     let state = message { _ = try reader.find(operator: nil, state: "valu") }
@@ -151,7 +151,7 @@ import Testing
     #expect(rows.schema.fields[0].type == .null)
     #expect(try rows.next() == nil)
     #expect(
-      message { _ = try StateBuilder("/state/one", template: StateTableTests.everyJob(key: "k"), files) }
+      message { _ = try StateBuilder("/state/one", template: CheckpointTableTests.everyJob(key: "k"), files) }
         .contains("something of that name is there"))
   }
 }
