@@ -50,7 +50,7 @@ def first_life(random_: random.Random, backends: list[str], folder: Path) -> Lif
         sink=random_.choice(["jsonl", "sqlite", "parquet"]),
         side=random_.choice(["jsonl", "sqlite"]),
         interval_ms=random_.choice([2, 10, 30]),
-        memory_limit=random_.choice([None, 1_000_000]) if backend == "rocksdb" else None,
+        memory_limit=random_.choice([None, 1 << 20]) if backend == "rocksdb" else None,
         retained=random_.choice([1, 2, 3]),
         slow=random_.choice([0.0, 0.01, 0.02]),
     )
@@ -63,7 +63,7 @@ def another_life(life: Life, random_: random.Random, backends: list[str], is_las
         life.parallelism = random_.choice([1, 2, 3])
     if random_.random() < 0.3:
         life.backend = random_.choice(backends)
-        life.memory_limit = random_.choice([None, 1_000_000]) if life.backend == "rocksdb" else None
+        life.memory_limit = random_.choice([None, 1 << 20]) if life.backend == "rocksdb" else None
     # Starting takes about 0.05 s, with workers 0.35 s; most are to die while records are under way.
     least = 0.3 if life.parallelism > 1 and random_.random() < 0.8 else 0.0
     life.kill_after = None if is_last else least + random_.uniform(0, 0.6)
