@@ -1,12 +1,13 @@
-"""The job of flights_demo.py, killed along the way: a year of flights, and kill -9 whenever it has got a little further.
+"""The job of flights_demo.py, killed along the way: a year of flights, and kill -9 whenever it has got a little
+further.
 
     python durable_flights.py                 four times
     python durable_flights.py --kills 20
 
 The job runs in a process of its own, from a Parquet file to a directory of Parquet files, with checkpoints in a state
-directory. This program waits until the job has committed something, kills it without warning, and starts it again, which
-is all there is to recovery: the same command. Then it lets the job run to its end, and compares what a reader finds in
-the directory with the output of one run without an interruption: row for row, in the same order.
+directory. This program waits until the job has committed something, kills it without warning, and starts it again,
+which is all there is to recovery: the same command. Then it lets the job run to its end, and compares what a reader
+finds in the directory with the output of one run without an interruption: row for row, in the same order.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ def job(directory: Path, profile: str) -> mt.RunReport:
         profile=profile,
         state_dir=directory / "state",
         checkpoint_interval="10ms",
+        name="flights",
         null_keys="drop",
         null_timestamps="drop",
-        name="flights",
     )
     out = mt.apply_process_function(events, "tailnum", Aircraft(), output=OUTPUT, config=config)
     return out.run(mt.ParquetSink(directory / "reports"))

@@ -227,13 +227,12 @@ class DurableRun(Run):
         self._take_all()
         if asking is not None and self._queues.get(asking):
             return
-        self._begin(is_complete=False)
-        if self.requests and self._begun is not None:
+        if self._begin(is_complete=False) and self.requests:
             self._finish(wait=True)
             self.requests.answer(self._last, self._save)
 
-    def _begin(self, is_complete: bool) -> None:
-        """Steps 2 and 3."""
+    def _begin(self, is_complete: bool) -> bool:
+        """Steps 2 and 3; False if the job turns out to have failed."""
         assert self._waking is not None
         number, self._next_id = self._next_id, self._next_id + 1
         if self._sinks is not None:
@@ -248,10 +247,11 @@ class DurableRun(Run):
             if self._is_doomed or is_complete:
                 raise
             self._is_doomed = True
-            return
+            return False
         self._begun = number
         self._calls = 0
         self._waking.begun()
+        return True
 
     def _finish(self, wait: bool) -> None:
         """Step 5, if it has come to that."""
@@ -344,10 +344,12 @@ class _Notes:
 
     @staticmethod
     def read(data: bytes) -> _Notes:
-        if not data:
+        try:
+            found: dict[str, Any] = json.loads(data)
+            return _Notes(int(found["checkpoint"]), bool(found["complete"]), list(found["sinks"]))
+        except (ValueError, KeyError, TypeError):
+            # None, or those of a program that is not in Python.
             return _Notes()
-        found: dict[str, Any] = json.loads(data)
-        return _Notes(int(found["checkpoint"]), bool(found["complete"]), list(found["sinks"]))
 
     def write(self) -> bytes:
         found = {"checkpoint": self.checkpoint, "complete": self.is_complete, "sinks": self.sinks}

@@ -84,7 +84,8 @@ class RunningJob:
     def savepoint(self, path: str | os.PathLike[str], timeout_s: float | None = None) -> int:
         """Takes a checkpoint now, as `checkpoint` does, and writes it to the directory `path`, which must not exist,
         in a form that does not depend on state backend and parallelism. `Config(restore_from=path)` starts from it.
-        Also raises ConfigError if something of that name is there, StorageError if it cannot be written; the job goes on."""
+        Also raises ConfigError if something of that name is there, StorageError if it cannot be written; the job
+        goes on."""
         return self._run.requests.add(Path(path)).result(timeout_s)
 
     def stop(self, timeout_s: float | None = None) -> RunReport:

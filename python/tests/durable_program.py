@@ -1,8 +1,8 @@
 """Durable jobs that are killed: the jobs, and a process that runs one life after the other.
 
 Run as a program it reads a line of JSON for each life from its standard input, forks, and the child runs the job: until
-it has ended, or is killed by a thread of its own after `kill_after_s`. Then it writes how the child has ended, as a line
-of JSON. Forking saves a life the second that loading pyarrow takes.
+it has ended, or is killed by a thread of its own after `kill_after_s`. Then it writes how the child has ended, as a
+line of JSON. Forking saves a life the second that loading pyarrow takes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.csv
@@ -262,7 +262,7 @@ class Slow:
 class Lives:
     """The process that forks lives. Use as a context manager."""
 
-    def __enter__(self) -> Lives:
+    def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

@@ -122,9 +122,7 @@ def test_explain_says_what_is_promised(tmp_path: Path) -> None:
     text = through([{"k": 1}], config(tmp_path, checkpoint_interval="5s")).explain()
     assert f"InMemoryStateBackend(); checkpoints in {tmp_path / 'state'}, every 5,000 ms" in text
     assert "each record counts exactly once in state" in text
-    durable = config(
-        tmp_path, profile="single-node-durable", memory_limit="1GB", checkpoint_interval=None
-    )
+    durable = config(tmp_path, profile="single-node-durable", memory_limit="1GB", checkpoint_interval=None)
     text = through(iter([{"k": 1}]), durable).explain()
     assert "'single-node-durable': state in RocksDbStateBackend(), up to 1,000,000,000 bytes of it in memory" in text
     assert "at the end and on request" in text

@@ -70,7 +70,7 @@ def test_a_job_over_a_topic_is_killed(broker: Broker, topic: str, tmp_path: Path
     assert totals == {key: sum(values) for key, values in WANTED.items()}
 
 
-class Stop(Exception):
+class StopError(Exception):
     pass
 
 
@@ -83,7 +83,7 @@ class Passed(mt.ProcessFunction):
     def on_event(self, key, batch, row, ctx):
         self.left -= 1
         if self.left == 0:
-            raise Stop
+            raise StopError
         self.total.set((self.total.get() or 0) + batch["v"])
         ctx.emit(k=key, v=batch["v"], total=self.total.get(), kind="event")
 
@@ -99,7 +99,7 @@ def test_from_topic_to_topic(broker: Broker, topic: str, tmp_path: Path) -> None
         try:
             report = out.run(sink)
             ended += 1
-        except Stop:
+        except StopError:
             continue
     assert ended >= 1
     assert report.restored_from is not None

@@ -1,4 +1,5 @@
-"""Durable runs keep nothing: objects, references, memory, threads, open files; after success, failure and abandonment."""
+"""Durable runs keep nothing: objects, references, memory, threads, open files; after success, failure and
+abandonment."""
 
 from __future__ import annotations
 
@@ -46,6 +47,12 @@ def counted(path: Path, source: Any, **settings: Any) -> mt.Stream:
     return mt.stream(source, name="s").key_by("k").process(Counter(), config=config)
 
 
+def in_rocksdb(path: Path) -> None:
+    for _ in range(2):
+        out = counted(path, Own(), state_backend=mt.RocksDbStateBackend(), memory_limit="16MB")
+        out.run(mt.JsonlSink(path / "out"))
+
+
 def ended(path: Path) -> None:
     for source in (Own(), rows("a", "b")):
         shutil.rmtree(path, ignore_errors=True)
@@ -82,7 +89,7 @@ def not_restored(path: Path) -> None:
         counted(path / "new", Own(), restore_from=path / "nowhere").run()
 
 
-WORK = [ended, on_request, failing, abandoned, not_restored]
+WORK = [ended, in_rocksdb, on_request, failing, abandoned, not_restored]
 
 
 def in_new_places(work: Work, path: Path) -> Callable[[], None]:
@@ -91,7 +98,6 @@ def in_new_places(work: Work, path: Path) -> Callable[[], None]:
     def once() -> None:
         place = path / str(next(numbers))
         work(place)
-        gc.collect()
         shutil.rmtree(place, ignore_errors=True)
 
     return once

@@ -27,13 +27,11 @@ def expected(job: str, n: int = N) -> list[dict[str, Any]]:
 
 def until_it_ends(lives: Lives, rng: random.Random, life: dict[str, Any], least: int = 6, longest: float = 0.25) -> int:
     """Lives that are killed, `least` of them at least, then one that comes to the end; how many were killed."""
-    killed = 0
-    for number in range(60):
-        slow = number < least
+    for killed in range(60):
+        slow = killed < least
         after = rng.uniform(0.005, longest) if slow else None
         if lives.live(**life, slow_s=0.004 if slow else 0, kill_after_s=after):
             return killed
-        killed += 1
     raise AssertionError("it never came to its end")
 
 
@@ -69,10 +67,12 @@ def test_each_record_once_over_all_lives(lives: Lives, tmp_path: Path, source: s
     assert read_output(sink, tmp_path / "out") == expected("sums")
 
 
-@pytest.mark.parametrize("job", ["chained", "connected", "broadcast"])
-def test_every_kind_of_function(lives: Lives, tmp_path: Path, job: str) -> None:
+@pytest.mark.parametrize("backend", ["memory", "rocksdb"])
+@pytest.mark.parametrize("job", ["sums", "chained", "connected", "broadcast"])
+def test_every_kind_of_function(lives: Lives, tmp_path: Path, job: str, backend: str) -> None:
     life = {
         "job": job,
+        "backend": backend,
         "source": "rows",
         "rows": N,
         "sink": "jsonl",
@@ -127,7 +127,9 @@ def test_files_that_arrive_while_it_is_killed(lives: Lives, tmp_path: Path) -> N
     assert found == batches
 
 
-def test_worker_processes_that_are_killed(lives: Lives, tmp_path: Path) -> None:
+@pytest.mark.parametrize("backends", [("memory", "memory"), ("rocksdb", "rocksdb"), ("rocksdb", "memory")])
+def test_worker_processes_that_are_killed(lives: Lives, tmp_path: Path, backends: tuple[str, str]) -> None:
+    """Some of them, too: with another parallelism and another backend each time."""
     life = {
         "job": "sums",
         "source": "rows",
@@ -137,9 +139,10 @@ def test_worker_processes_that_are_killed(lives: Lives, tmp_path: Path) -> None:
         "state": tmp_path / "state",
     }
     rng = random.Random(8)
-    for parallelism in (2, 2, 3):
-        lives.live(**life, parallelism=parallelism, slow_s=0.01, kill_after_s=rng.uniform(0.4, 0.9))
-    assert lives.live(**life, parallelism=2) or lives.live(**life)
+    for number, parallelism in enumerate((2, 2, 1, 3)):
+        given = {"parallelism": parallelism, "backend": backends[number % 2]}
+        lives.live(**life, **given, slow_s=0.01, kill_after_s=rng.uniform(0.4, 0.9) if parallelism > 1 else 0.1)
+    assert lives.live(**life, parallelism=2, backend=backends[0])
     assert read_output("jsonl", tmp_path / "out") == expected("sums")
 
 

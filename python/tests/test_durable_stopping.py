@@ -1,4 +1,5 @@
-"""The end of a durable job before its input ends: signals, handles, failures of sinks; and live sources that are idle."""
+"""The end of a durable job before its input ends: signals, handles, failures of sinks; and live sources that are
+idle."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 import martlet as mt
+
 
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for file in sorted(path.glob("*.jsonl")) for line in file.read_text().splitlines()]
@@ -49,7 +51,12 @@ PROGRAM = textwrap.dedent("""
         while stuck == "stuck" and n >= 20:
             time.sleep(0.01)
 
-    config = mt.Config(state_dir=f"{directory}/state", checkpoint_interval=None, name="ticks")
+    config = mt.Config(
+        state_dir=f"{directory}/state",
+        checkpoint_interval=None,
+        name="ticks",
+        parallelism=2 if kind == "parallel" else 1,
+    )
     out = mt.stream(Ticks()).key_by("k").process(fn, count, output={"v": int, "n": int}, config=config)
     out.run(mt.JsonlSink(f"{directory}/out"))
 """)
@@ -87,6 +94,20 @@ def test_signals_end_with_a_checkpoint(tmp_path: Path, kind: str) -> None:
     assert found == [{"v": i, "n": i + 1} for i in range(len(found))]
 
 
+def test_a_signal_to_all_processes_of_a_job(tmp_path: Path) -> None:
+    """As whoever stops a service sends it: the workers are needed for the last checkpoint."""
+    process = start(tmp_path, "parallel")
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(workers) == 2
+    for pid in (*map(int, workers), process.pid):
+        os.kill(pid, signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM, said
+    found = lines(tmp_path / "out")
+    assert len(found) >= 20
+    assert found == [{"v": i, "n": i + 1} for i in range(len(found))]
+
+
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     process = start(tmp_path, "bounded", "stuck")
     process.send_signal(signal.SIGINT)
@@ -108,7 +129,8 @@ def test_signals_that_the_program_handles_are_its_own(tmp_path: Path) -> None:
 
     before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
     try:
-        out = mt.stream([{"v": i} for i in range(9)]).key_by("v").process(fn, config=mt.Config(state_dir=tmp_path / "s"))
+        config = mt.Config(state_dir=tmp_path / "state")
+        out = mt.stream([{"v": i} for i in range(9)]).key_by("v").process(fn, config=config)
         assert out.run(mt.JsonlSink(tmp_path / "out")).records_in == 9
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -141,14 +163,14 @@ class Queue:
 
     def read(self, offset: Any) -> Iterator[Any]:
         at = offset or 0
-        while True:
-            with self.changed:
-                self.changed.wait_for(lambda: len(self.rows) > at or self.is_over)
-                rows = self.rows[at:]
-            if not rows:
-                return
+        while rows := self._rows_from(at):
             at += len(rows)
             yield next(iter(mt.stream(rows))), at
+
+    def _rows_from(self, at: int) -> list[dict[str, Any]]:
+        with self.changed:
+            self.changed.wait_for(lambda: len(self.rows) > at or self.is_over)
+            return self.rows[at:]
 
     def close(self) -> None:
         self.end()
@@ -199,7 +221,11 @@ def test_two_live_sources(tmp_path: Path) -> None:
     left, right = Queue(), Queue()
     config = mt.Config(state_dir=tmp_path / "state", checkpoint_interval="20ms")
     out = mt.connect_streams(
-        mt.stream(left, name="left"), mt.stream(right, name="right"), Both(), key="v", config=config,
+        mt.stream(left, name="left"),
+        mt.stream(right, name="right"),
+        Both(),
+        key="v",
+        config=config,
         output={"v": int, "side": str},
     )
     with out.start(mt.JsonlSink(tmp_path / "out")) as job:
@@ -217,6 +243,7 @@ def test_stopping_and_starting_again(tmp_path: Path) -> None:
     queue = Queue()
     config = mt.Config(state_dir=tmp_path / "state", checkpoint_interval=None)
     out = mt.stream(queue, name="queue").key_by("v").process(passed, output={"v": int}, config=config)
+    before = None
     for n in range(3):
         queue.is_over = False
         job = out.start(mt.JsonlSink(tmp_path / "out"))
@@ -225,7 +252,7 @@ def test_stopping_and_starting_again(tmp_path: Path) -> None:
         report = job.stop()
         assert job.stop() is report
         assert "ended" in repr(job)
-        assert report.restored_from == (None if n == 0 else before)
+        assert report.restored_from == before
         before = report.last_checkpoint
     assert lines(tmp_path / "out") == [{"v": n} for n in range(3)]
 

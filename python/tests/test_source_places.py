@@ -66,7 +66,9 @@ def counted(source: Any, state: Path, interval: Any = None) -> mt.Stream:
         ctx.emit(k=key, v=batch["v"], n=count.get())
 
     config = mt.Config(state_dir=state, checkpoint_interval=interval)
-    return mt.stream(source, name="s").key_by("k").process(fn, count, output={"k": int, "v": int, "n": int}, config=config)
+    return (
+        mt.stream(source, name="s").key_by("k").process(fn, count, output={"k": int, "v": int, "n": int}, config=config)
+    )
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -111,7 +113,9 @@ def test_a_checkpoint_in_the_middle_of_a_batch(tmp_path: Path) -> None:
 
 
 def one(source: Any, state: Path) -> mt.Stream:
-    return mt.stream(source, name="s").key_by("k").process(lambda k, b, r, c: c.emit(b), config=mt.Config(state_dir=state))
+    return (
+        mt.stream(source, name="s").key_by("k").process(lambda k, b, r, c: c.emit(b), config=mt.Config(state_dir=state))
+    )
 
 
 @pytest.mark.filterwarnings("ignore::martlet.MartletWarning")
@@ -126,9 +130,7 @@ def one(source: Any, state: Path) -> mt.Stream:
         ("own", lambda: iter(ROWS), "source of another kind"),
     ],
 )
-def test_a_source_that_is_not_the_one_it_was(
-    tmp_path: Path, before: str, after: Callable[[], Any], words: str
-) -> None:
+def test_a_source_that_is_not_the_one_it_was(tmp_path: Path, before: str, after: Callable[[], Any], words: str) -> None:
     # All rows were read, and the end of the input was not.
     batches = iter(one(SOURCES[before](), tmp_path))
     while batches._output._run._job.report()["records_in"] < len(ROWS):
