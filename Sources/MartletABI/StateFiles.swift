@@ -1,5 +1,6 @@
 import CMartlet
 import Martlet
+import MartletRocksDB
 
 // martlet_state_files.h: looking into checkpoints, and writing state for a job to begin with.
 
@@ -118,7 +119,7 @@ public func martletStateReaderOpen(
   boundary(error: error) { () throws(EngineError) in
     guard let out else { throw missing("out") }
     guard let path = text(path) else { throw missing("path") }
-    out.pointee = Handle.new(StateReaderObject(try StateReader(path, PosixFileSystem())))
+    out.pointee = Handle.new(StateReaderObject(try StateReader(path, PosixFileSystem(), [RocksDBBackend()])))
   }
 }
 

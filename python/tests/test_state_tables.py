@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import decimal
 import math
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +201,53 @@ def test_what_is_written_is_what_was_read(tmp_path, parallelism):
     assert (
         mt.read_state(tmp_path / "next", timers=True).to_pylist() == tables_of(tmp_path / "job")["timers"].to_pylist()
     )
+
+
+@pytest.mark.parametrize("parallelism", [1, 2])
+def test_state_on_disk_is_read_alike(tmp_path, parallelism):
+    # Lists and maps of one key that have rows of their own in the store, and others.
+    rows = [{"k": "large" if n % 3 else f"k{n % 7}", "v": n} for n in range(1500)]
+    for name, backend in (("memory", mt.InMemoryStateBackend()), ("disk", mt.RocksDbStateBackend())):
+        config = durable(
+            tmp_path / name,
+            state_backend=backend,
+            clock=mt.ManualClock(5),
+            parallelism=parallelism if name == "disk" else 1,
+        )
+        everything(rows).run(None, config=config)
+    in_memory, on_disk = tables_of(tmp_path / "memory"), tables_of(tmp_path / "disk")
+    for name, table in in_memory.items():
+        assert on_disk[name].to_pylist() == table.to_pylist(), name
+    assert mt.read_state(tmp_path / "disk").to_pylist() == mt.read_state(tmp_path / "memory").to_pylist()
+    found = mt.read_state(tmp_path / "disk", "total", key="large").to_pylist()
+    assert found == [{"k": "large", "value": sum(row["v"] for row in rows if row["k"] == "large")}]
+    mt.write_state(tmp_path / "copy", everything(rows), on_disk)
+    next_config = durable(
+        tmp_path / "next",
+        state_backend=mt.RocksDbStateBackend(),
+        restore_from=tmp_path / "copy",
+        clock=mt.ManualClock(5),
+    )
+    everything(rows).run(None, config=next_config)
+    assert mt.read_state(tmp_path / "next", "total", key="large").to_pylist()[0]["value"] == 2 * found[0]["value"]
+
+
+def test_the_state_of_a_running_job(tmp_path):
+    arrived = threading.Event()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        yield from ({"k": f"k{n % 5}", "v": n} for n in range(100))
+        arrived.wait(60)
+
+    config = durable(tmp_path / "job", state_backend=mt.RocksDbStateBackend())
+    out = mt.apply_process_function(mt.stream(rows()), "k", Everything(), output={"v": "int64"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mt.MartletWarning)
+        with out.start(None, config=config) as job:
+            while not (report := job.checkpoint()) or mt.read_state(tmp_path / "job", "one").to_pylist() == []:
+                pass
+            assert sum(row["entries"] for row in mt.read_state(tmp_path / "job").to_pylist()) > 0, report
+            arrived.set()
 
 
 VALUES = [

@@ -97,7 +97,8 @@ enum DynamicKeyText {
       } else if let negative = Int64(text) {
         bits = UInt64(bitPattern: negative)
       } else {
-        throw DynamicText.Fault(what: "the integer \(text) is out of range for a key; it is at least -2**63 and below 2**64")
+        throw DynamicText.Fault(
+          what: "the integer \(text) is out of range for a key; it is at least -2**63 and below 2**64")
       }
       bytes += [Tag.integer, isNegative && bits != 0 ? 0 : 1]
       withUnsafeBytes(of: bits.bigEndian) { bytes.append(contentsOf: $0) }

@@ -90,7 +90,8 @@ final class StateFill {
   private static var partlyTimed: EngineError {
     EngineError(
       .schemaMismatch,
-      "column 'expires_at' is null for some of the values; give it for all of them, or for none, so that they count from the restore")
+      "column 'expires_at' is null for some of the values; give it for all of them, or for none, so that they count from the restore"
+    )
   }
 
   private func append(

@@ -52,25 +52,36 @@ package final class StateReader {
   package let operators: [Operator]
   /// What is wrong with newer checkpoints of the directory.
   package let damaged: [EngineError]
-  private let contents: [SnapshotBytes]
+  private let files: any FileSystem
+  /// Only where the keys are in stores.
+  private let stores: OpenStores?
+  private let layout: StoreLayout?
 
-  /// Throws `.storageFailed` if there is no checkpoint or it cannot be read, `.storageCorrupt` if it is damaged (of a directory, all are),
-  /// `.snapshotInvalid` if a newer version wrote it. Names the file.
-  package init(_ path: String, _ files: any FileSystem) throws(EngineError) {
-    let (checkpoint, place, damaged) = try StateReader.open(path, files)
+  /// `backends`: the kinds of stores that can be read. Throws `.storageFailed` if there is no checkpoint or it cannot be read,
+  /// `.storageCorrupt` if it is damaged (of a directory, all are), `.snapshotInvalid` if a newer version wrote it. Names the file.
+  package init(
+    _ path: String, _ files: any FileSystem, _ backends: [any StoreBackend] = []
+  ) throws(EngineError) {
+    let (checkpoint, place, damaged) = try VerifiedCheckpoint.open(path, files)
+    let manifest = checkpoint.manifest
+    let job = checkpoint.job
     self.path = place
+    self.files = files
     self.damaged = damaged
-    (id, time, jobName) = (checkpoint.id, checkpoint.time, checkpoint.jobName)
-    (parallelism, maxParallelism) = (checkpoint.job.parallelism, checkpoint.job.maxParallelism)
-    sources = checkpoint.job.sources.map {
+    (id, time, jobName) = (manifest.id, manifest.time, manifest.jobName)
+    (parallelism, maxParallelism) = (job.parallelism, job.maxParallelism)
+    layout = job.layout
+    stores =
+      layout == nil
+      ? nil : try OpenStores(manifest.stores, in: place, maxParallelism: job.maxParallelism, backends)
+    sources = job.sources.map {
       Source(
         name: $0.name, offset: $0.offset, records: $0.firstRecord.saturatingAdding($0.rows), watermark: $0.watermark,
         hasEnded: $0.hasEnded)
     }
-    contents = checkpoint.operators.map { SnapshotBytes($0) }
     var operators: [Operator] = []
-    for (saved, block) in zip(checkpoint.job.operators, contents) {
-      let header = try PortableKeySource(block).header
+    for (index, saved) in job.operators.enumerated() {
+      let header = try SnapshotFile(FilePath.join(place, Checkpoint.operatorFile(index)), files).header
       let (keys, keySchema) = try header.keyFields()
       operators.append(
         Operator(
@@ -82,7 +93,11 @@ package final class StateReader {
     self.operators = operators
   }
 
-  func keys(of index: Int) throws(EngineError) -> any SnapshotKeySource { try PortableKeySource(contents[index]) }
+  func keys(of index: Int) throws(EngineError) -> any SnapshotKeySource {
+    let file = try SnapshotFile(FilePath.join(path, Checkpoint.operatorFile(index)), files)
+    guard let stores, let layout else { return file }
+    return try StoredKeySource(stores, file.header, layout.operators[index])
+  }
 
   // MARK: - Finding things
 
@@ -112,7 +127,8 @@ package final class StateReader {
     if found.count > 1 {
       throw EngineError(
         .invalidArgument,
-        "the operators \(list(found.map { operators[$0.operator].name })) have a state '\(state)' each; name one of them")
+        "the operators \(list(found.map { operators[$0.operator].name })) have a state '\(state)' each; name one of them"
+      )
     }
     if let only = found.first { return only }
     let names = candidates.flatMap { operators[$0].states.map(\.name) }
@@ -166,7 +182,8 @@ package final class StateReader {
     guard key.numRows == 1, key.schema.fields.count == schema.parts.count else {
       throw EngineError(
         .invalidArgument,
-        "the key to look up has \(key.schema.fields.count) columns; that of operator '\(one.name)' has \(schema.parts.count)")
+        "the key to look up has \(key.schema.fields.count) columns; that of operator '\(one.name)' has \(schema.parts.count)"
+      )
     }
     let theirs = try KeySchema(key.schema.fields.map(\.name), in: key.schema)
     for (mine, theirs) in zip(schema.parts, theirs.parts) where mine.keyClass != theirs.keyClass {
@@ -186,15 +203,40 @@ package final class StateReader {
 
 // MARK: - Opening
 
-extension StateReader {
-  private static func open(
+/// A checkpoint's folder of which every byte was looked at.
+struct VerifiedCheckpoint {
+  let manifest: Manifest
+  let job: JobSnapshot
+
+  init(_ path: String, _ files: any FileSystem) throws(EngineError) {
+    let manifestPath = FilePath.join(path, Manifest.fileName)
+    guard try files.info(manifestPath) != nil else {
+      throw CheckedBytes.damaged(
+        manifestPath, "it is missing, so '\(path)' is no checkpoint, or one that was not finished")
+    }
+    manifest = try Manifest(decoding: files.contents(manifestPath), manifestPath)
+    try Checkpoint.verify(manifest.files, path, files)
+    for store in manifest.stores { try Checkpoint.verify(store.files, FilePath.join(path, store.folder), files) }
+    let jobPath = FilePath.join(path, Manifest.jobFile)
+    job = try JobSnapshot(decoding: files.contents(jobPath), jobPath)
+    for index in job.operators.indices
+    where !manifest.files.contains(where: { $0.name == Checkpoint.operatorFile(index) }) {
+      throw CheckedBytes.damaged(manifestPath, "it does not list '\(Checkpoint.operatorFile(index))'")
+    }
+    guard (job.layout == nil) == manifest.stores.isEmpty else {
+      throw CheckedBytes.damaged(manifestPath, "it does not list the stores that '\(Manifest.jobFile)' speaks of")
+    }
+  }
+
+  /// The checkpoint at the path, or the newest whole one of a state directory; where it is, and what is wrong with newer ones.
+  static func open(
     _ path: String, _ files: any FileSystem
-  ) throws(EngineError) -> (checkpoint: Checkpoint, place: String, damaged: [EngineError]) {
+  ) throws(EngineError) -> (checkpoint: VerifiedCheckpoint, place: String, damaged: [EngineError]) {
     guard let info = try files.info(path), info.isDirectory else {
       throw EngineError(.storageFailed, "there is no checkpoint at '\(path)': no such directory")
     }
     guard try files.info(FilePath.join(path, Manifest.fileName)) == nil else {
-      return (try Checkpoint(reading: path, files), path, [])
+      return (try VerifiedCheckpoint(path, files), path, [])
     }
     let inside = FilePath.join(path, "checkpoints")
     let folder = try files.info(inside)?.isDirectory ?? false ? inside : path
@@ -203,7 +245,7 @@ extension StateReader {
     for name in names.sorted().reversed() {
       let place = FilePath.join(folder, name)
       do throws(EngineError) {
-        return (try Checkpoint(reading: place, files), place, damaged)
+        return (try VerifiedCheckpoint(place, files), place, damaged)
       } catch {
         // One that a running job removed meanwhile is passed over as a damaged one is.
         var isPassedOver = error.kind == .storageCorrupt

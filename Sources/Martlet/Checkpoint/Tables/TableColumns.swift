@@ -50,7 +50,8 @@ struct ValueReader {
     let column = field.type.valueType
     isFromUnsigned = column == .uint64
     guard let form = ValueReader.form(type, column, isMapKey) else {
-      let hint = if case .encoded = type { ": values without a type are given as JSON text (utf8)" } else { "; cast it" }
+      let hint =
+        if case .encoded = type { ": values without a type are given as JSON text (utf8)" } else { "; cast it" }
       throw EngineError(
         .schemaMismatch, "column '\(field.name)' is \(field.type), and the state's type is \(type)\(hint)")
     }

@@ -39,7 +39,8 @@ import Testing
 
   static func everyJob(key: String) throws -> Job {
     let nothing = Stream(BatchSource([]))
-    return try broadcastStream(nothing, nothing.broadcast(), key: key, EveryState(), name: "every").job()
+    let function = try EveryState()
+    return try broadcastStream(nothing, nothing.broadcast(), key: key, function, name: "every").job()
   }
 
   /// Every state and every timer, read and written again, in tables of any batch size: the same bytes.
@@ -96,7 +97,9 @@ import Testing
     let all = try CheckpointTableTests.batches(reader.rows(operator: index, state: number)).flatMap { $0.rows }
     for wanted in Int64(-6)...41 {
       let key = try batch([Field("any name", .int16)], [[.int(wanted)]])
-      let found = try CheckpointTableTests.batches(reader.rows(operator: index, state: number, key: key)).flatMap { $0.rows }
+      let found = try CheckpointTableTests.batches(reader.rows(operator: index, state: number, key: key)).flatMap {
+        $0.rows
+      }
       #expect(found == all.filter { $0[0] == .int(wanted) })
     }
     let text = try batch([Field("k", .utf8)], [[.text("5")]])
@@ -112,7 +115,8 @@ import Testing
       let place = "/job/checkpoints/0000000000000000000\(id)"
       let builder = try StateBuilder(place, template: job, files)
       try builder.add(
-        operator: nil, table: "value", batch([Field("k", .int64), Field("value", .int64)], [[.int(1), .int(Int64(id))]])
+        operator: nil, table: "value",
+        batch([Field("k", .int64), Field("value", .int64)], [[.int(1), .int(Int64(id))]])
       )
       try builder.finish()
     }

@@ -38,7 +38,8 @@ import Testing
     ("63 68C3A9", #""hé""#), ("64 22 5C 0A 01", #""\"\\\n\u0001""#), ("42 00FF", #"{"$bytes":"AP8="}"#),
     ("82 01 61 61", #"[1,"a"]"#), ("80", "[]"), ("D9 4D54 82 01 02", #"{"$tuple":[1,2]}"#), ("A0", "{}"),
     ("A2 61 6E 01 61 78 F6", #"{"n":1,"x":null}"#), ("A1 01 02", #"{"$dict":[[1,2]]}"#),
-    ("A1 66 2462797465 73 61 61", #"{"$dict":[["$bytes","a"]]}"#), ("A1 41 00 F6", #"{"$dict":[[{"$bytes":"AA=="},null]]}"#),
+    ("A1 66 2462797465 73 61 61", #"{"$dict":[["$bytes","a"]]}"#),
+    ("A1 41 00 F6", #"{"$dict":[[{"$bytes":"AA=="},null]]}"#),
   ])
   func valuesHaveTheirText(bytes: String, text: String) throws {
     #expect(DynamicTextTests.text(DynamicTextTests.hex(bytes)) == text)
