@@ -19,6 +19,8 @@ import martlet as mt
 
 ORDERS = {"user": int, "id": int, "amount": int, "note": str, "at": int}
 ORDERS_PER_BATCH = 41
+# How far an order moves the clock.
+CLOCK_MS = 5
 # The user with so many orders that his states have rows of their own in a store.
 BUSY = 3
 
@@ -141,7 +143,7 @@ def orders(n: int) -> list[dict[str, Any]]:
             "user": BUSY if rng.random() < 0.4 else rng.randrange(20),
             "id": i,
             "amount": rng.randrange(1, 1000),
-            "note": f"note {i} " + "x" * rng.randrange(40),
+            "note": f"note {i} " + "x" * rng.randrange(1200),
             "at": i * 7 - rng.randrange(60),
         }
         for i in range(n)
@@ -163,6 +165,11 @@ def rules(n: int) -> list[dict[str, Any]]:
     return [{"rule": i, "at": i * 150} for i in range(n * 7 // 150)]
 
 
+def last_time(n: int) -> int:
+    """Processing time at the end."""
+    return (n - 1) // ORDERS_PER_BATCH * ORDERS_PER_BATCH * CLOCK_MS
+
+
 class Orders:
     """The orders in batches, some without rows. Each moves the clock before it is given, in every life to the same
     time. `looked_at` is called with the number of each batch."""
@@ -182,7 +189,7 @@ class Orders:
         number = offset or 0
         while number * ORDERS_PER_BATCH < self._n:
             start = number * ORDERS_PER_BATCH
-            self._clock.advance_to(max(self._clock.now, start * 5))
+            self._clock.advance_to(max(self._clock.now, start * CLOCK_MS))
             self._looked_at(number)
             batch = pa.RecordBatch.from_pylist(rows[start : start + ORDERS_PER_BATCH])
             if number % 7 == 3:

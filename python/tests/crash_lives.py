@@ -354,7 +354,8 @@ def outcome(life: Life) -> Outcome:
 
 
 def state_of(directory: Path) -> dict[str, list[Any]]:
-    """The states and timers of the newest checkpoint, by operator and name."""
+    """The states and timers of the newest checkpoint, by operator and name. What has expired is left out: when it goes
+    is nobody's business."""
     import pyarrow as pa
 
     opened = OpenState(directory)
@@ -362,10 +363,18 @@ def state_of(directory: Path) -> dict[str, list[Any]]:
     for number, operator in enumerate(opened.operators):
         for state in opened.states(number):
             table = opened.table(state.name, operator["name"], timers=False, key=None)
-            found[f"{operator['name']}.{state.name}"] = pa.table(table).to_pylist()
+            name = f"{operator['name']}.{state.name}"
+            found[name] = [row for row in pa.table(table).to_pylist() if not _has_expired(name, row)]
         timers = opened.table(None, operator["name"], timers=True, key=None)
         found[f"timers of {operator['name']}"] = pa.table(timers).to_pylist()
     return found
+
+
+def _has_expired(state: str, row: dict[str, Any]) -> bool:
+    """At the end of the input, which is the end of event time."""
+    expires_at = row.get("expires_at")
+    is_event_time = state == "matching.fresh"
+    return expires_at is not None and (is_event_time or expires_at <= crash_job.last_time(ROWS))
 
 
 def _read(life: Life, kind: str, name: str) -> list[Any]:
