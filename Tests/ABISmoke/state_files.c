@@ -91,6 +91,9 @@ static void begin_with(const char *path) {
   martlet_checkpoint *checkpoint = NULL;
   OK(martlet_checkpoint_read(path, &checkpoint, &error));
   CHECK(!martlet_checkpoint_not_replayable(checkpoint, 0));
+  size_t length = 9;
+  martlet_checkpoint_sink(checkpoint, &length);
+  CHECK(martlet_checkpoint_id(checkpoint) == 1 && martlet_checkpoint_time(checkpoint) > 0 && length == 0);
   OK(martlet_job_restore(one, checkpoint, NULL, &error));
   martlet_checkpoint_free(checkpoint);
   martlet_batch *batch = NULL;

@@ -1,5 +1,5 @@
-/* martlet_state_files.h: looking into checkpoints, and writing state for a job to begin with. Part of martlet.h, which includes it at its
- * end. */
+/* martlet_state_files.h: looking into checkpoints, and writing state for a job to begin with. Part of martlet.h, which includes it by
+ * way of martlet_checkpoint.h. */
 #ifndef MARTLET_STATE_FILES_H
 #define MARTLET_STATE_FILES_H
 

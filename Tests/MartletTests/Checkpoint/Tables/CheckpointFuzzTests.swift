@@ -80,6 +80,9 @@ import Testing
       for source in ["left", "right"] { try job.addSource(ReplaySource(Gadget.fields, [], sizes: [1]), name: source) }
       try job.addProcess(.twoInputs("co", .connect, (["k"], ["k"])) { CoGadget() }, [.source(0), .source(1)])
       try job.restore(checkpoint)
+      job.staysOpenAtEnd = true
+      // Records that waited are the function's to refuse.
+      do { while try job.next() != nil {} } catch let error as EngineError { throw error } catch {}
     }
   }
 
