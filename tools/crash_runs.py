@@ -69,7 +69,7 @@ def another_life(life: Life, random_: random.Random, backends: list[str], is_las
     life.kill_after = None if is_last else least + random_.uniform(0, 0.6)
     life.save_at = None
     if not is_last and random_.random() < 0.2:
-        life.kill_after, life.save_at = None, (random_.randrange(22), f"saved in {life.state}")
+        life.kill_after, life.save_at = None, (random_.randrange(15), f"saved in {life.state}")
 
 
 def one_run(lives: Lives, seed: int, folder: Path, expected: Outcome, backends: list[str]) -> Run:

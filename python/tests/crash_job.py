@@ -140,7 +140,7 @@ def orders(n: int) -> list[dict[str, Any]]:
     rng = random.Random(11)
     return [
         {
-            "user": BUSY if rng.random() < 0.4 else rng.randrange(20),
+            "user": BUSY if rng.random() < 0.55 else rng.randrange(20),
             "id": i,
             "amount": rng.randrange(1, 1000),
             "note": f"note {i} " + "x" * rng.randrange(1200),

@@ -29,7 +29,7 @@ from martlet.requests import Requests
 from martlet.sinks import storage
 from martlet.state_tables import OpenState
 
-ROWS = 900
+ROWS = 600
 BACKENDS = ["memory", "rocksdb"]
 
 

@@ -66,11 +66,11 @@ def test_a_source_that_fails(lives: Lives, expected: Outcome, tmp_path: Path, pa
 def test_a_function_that_is_mended(
     lives: Lives, expected: Outcome, tmp_path: Path, backend: str, parallelism: int
 ) -> None:
-    life = prepared(tmp_path, every=EVERY, fails_at=504, parallelism=parallelism, backend=backend)
+    life = prepared(tmp_path, every=EVERY, fails_at=419, parallelism=parallelism, backend=backend)
     for _ in range(2):
         death = lives.live(life)
         assert (death.status, death.error) == (1, "ArithmeticError"), death
-        assert "order 504" in death.words and "operator 'matching'" in death.trace
+        assert "order 419" in death.words and "operator 'matching'" in death.trace
     ends_well(lives, life, expected)
 
 
