@@ -1,5 +1,31 @@
 import CMartlet
 
+/// The keys of rows, wherever they are.
+protocol IntegerKeys {
+  subscript(row: Int) -> Int64 { get }
+}
+
+/// A column of 64-bit integers.
+struct PlainIntegers: IntegerKeys {
+  private let keys: UnsafePointer<Int64>
+
+  init(_ keys: UnsafePointer<Int64>) { self.keys = keys }
+
+  subscript(row: Int) -> Int64 {
+    @inline(__always) get { keys[row] }
+  }
+}
+
+struct ReferredIntegers: IntegerKeys {
+  private let keys: UnsafePointer<KeyRef>
+
+  init(_ keys: UnsafePointer<KeyRef>) { self.keys = keys }
+
+  subscript(row: Int) -> Int64 {
+    @inline(__always) get { keys[row].integer }
+  }
+}
+
 /// Key → dense slot for keys that are one integer: open addressing, linear probing, power-of-two size.
 ///
 /// A bucket holds the key beside the slot, so that a lookup costs one cache miss. Removal shifts the following
@@ -32,8 +58,8 @@ struct IntegerKeyTable: ~Copyable {
   /// Two passes over blocks of 64 rows, so that the misses of one block overlap instead of
   /// being waited for one by one. The first pass leaves the place to look at in the row's slot.
   /// Without `mayBeNull` the slots come in undefined and no key is null.
-  mutating func intern(
-    _ keys: UnsafePointer<KeyRef>, _ slots: UnsafeMutablePointer<UInt32>, count rows: Int,
+  mutating func intern<Keys: IntegerKeys>(
+    _ keys: Keys, _ slots: UnsafeMutablePointer<UInt32>, count rows: Int,
     _ allocator: SlotAllocator, mayBeNull: Bool = true
   ) {
     if mayBeNull {
@@ -43,9 +69,16 @@ struct IntegerKeyTable: ~Copyable {
     }
   }
 
+  mutating func intern(
+    _ keys: UnsafePointer<KeyRef>, _ slots: UnsafeMutablePointer<UInt32>, count rows: Int,
+    _ allocator: SlotAllocator, mayBeNull: Bool = true
+  ) {
+    intern(ReferredIntegers(keys), slots, count: rows, allocator, mayBeNull: mayBeNull)
+  }
+
   @inline(__always)
-  private mutating func intern(
-    _ keys: UnsafePointer<KeyRef>, _ slots: UnsafeMutablePointer<UInt32>, _ rows: Int,
+  private mutating func intern<Keys: IntegerKeys>(
+    _ keys: Keys, _ slots: UnsafeMutablePointer<UInt32>, _ rows: Int,
     _ allocator: SlotAllocator, _ mayBeNull: Bool
   ) {
     var start = 0
@@ -57,7 +90,7 @@ struct IntegerKeyTable: ~Copyable {
       } else {
         let mask = bucketCount &- 1
         for row in start..<end {
-          let home = IntegerKeyTable.hash(keys[row].integer) & mask
+          let home = IntegerKeyTable.hash(keys[row]) & mask
           martlet_prefetch(buckets + home)
           if !mayBeNull || slots[row] != Slot.none { slots[row] = UInt32(truncatingIfNeeded: home) }
         }
@@ -72,8 +105,8 @@ struct IntegerKeyTable: ~Copyable {
 
   /// With `isCached`, the place to look at is still to be computed.
   @inline(__always)
-  private mutating func findAll(
-    _ keys: UnsafePointer<KeyRef>, _ slots: UnsafeMutablePointer<UInt32>, _ start: Int, _ end: Int,
+  private mutating func findAll<Keys: IntegerKeys>(
+    _ keys: Keys, _ slots: UnsafeMutablePointer<UInt32>, _ start: Int, _ end: Int,
     _ allocator: SlotAllocator, _ mayBeNull: Bool, isCached: Bool
   ) {
     let mask = bucketCount &- 1
@@ -82,7 +115,7 @@ struct IntegerKeyTable: ~Copyable {
     while row < end {
       defer { row &+= 1 }
       if mayBeNull, slots[row] == Slot.none { continue }
-      let key = keys[row].integer
+      let key = keys[row]
       var position = isCached ? IntegerKeyTable.hash(key) & mask : Int(slots[row])
       while true {
         let bucket = buckets[position]

@@ -48,6 +48,18 @@ struct KeyReader {
     }
   }
 
+  /// The selected rows' keys where the column has them as they are shown: 64-bit integers without nulls, one after the other.
+  func integersInPlace(_ batch: RecordBatch, _ selection: RowSelection) -> UnsafePointer<Int64>? {
+    guard schema.form == .integer, selection.rows == nil, selection.count > 0 else { return nil }
+    let part = schema.parts[0]
+    let column = batch.columns[part.column]
+    guard part.keyClass != .unsigned, part.keyClass != .null, !part.isDate64, column.dictionary == nil,
+      column.width == 8,
+      column.null_count == 0, let values = column.values
+    else { return nil }
+    return UnsafePointer(values.assumingMemoryBound(to: Int64.self)) + Int(column.offset) + selection.start
+  }
+
   private func readIntegers(
     _ column: martlet_column, _ keyClass: KeyClass, _ selection: RowSelection,
     _ keys: UnsafeMutablePointer<KeyRef>, _ slots: UnsafeMutablePointer<UInt32>

@@ -64,7 +64,7 @@ extension ProcessOperator {
 
   private func show(_ loop: RecordLoop, _ index: Int, _ slot: UInt32) {
     context.raw.pointee.slot = slot
-    loop.keys.show(loop.keyRefs[index])
+    loop.showKey(index)
   }
 
   func rejectNullTimestamp() throws(EngineError) {

@@ -164,7 +164,7 @@ final class ProcessOperator: Operator {
     }
     let rows = chunk.selection.count
     scratch.reserve(rows)
-    parts.keys.intern(chunk.batch, chunk.selection, scratch.keys, scratch.slots)
+    let integers = parts.keys.intern(chunk.batch, chunk.selection, scratch.keys, scratch.slots)
     if parts.states.reserve() { handles.bind(parts.states, context, output) }
     if let writeBack { try located { () throws(EngineError) in try writeBack.touch(scratch.slots, rows) } }
     try located { () throws(EngineError) in try handles.bindInputs(chunk.batch) }
@@ -172,7 +172,7 @@ final class ProcessOperator: Operator {
     orderedChunk = chunk.ordered
     setMarks(chunk.marks)
     let loop = RecordLoop(
-      self, chunk, parts.keys, scratch.keys, scratch.slots, nextMark: nextMark,
+      self, chunk, parts.keys, scratch.keys, integers, scratch.slots, nextMark: nextMark,
       prefetch: parts.states.prefetch)
     try enclosed(chunk.batch) { try calls.run(loop) }
     parts.states.sweep(afterRows: rows)

@@ -14,6 +14,8 @@ struct RecordLoop {
   @usableFromInline let timestamps: UnsafePointer<Int64>?
   @usableFromInline let keys: KeySpace
   @usableFromInline let keyRefs: UnsafePointer<KeyRef>
+  /// The keys, if they are integers that are shown as they are in the batch; then `keyRefs` has none.
+  @usableFromInline let integers: UnsafePointer<Int64>?
   @usableFromInline let slots: UnsafePointer<UInt32>
   /// The position of the next watermark; `Int.max` when there are no more. While processing-time timers are pending it is the
   /// next position whatever comes there, so that the clock is looked at after every record; without any this costs nothing.
@@ -27,7 +29,7 @@ struct RecordLoop {
 
   init(
     _ owner: ProcessOperator, _ chunk: Chunk, _ keys: KeySpace, _ keyRefs: UnsafePointer<KeyRef>,
-    _ slots: UnsafePointer<UInt32>, nextMark: UnsafeMutablePointer<Int>,
+    _ integers: UnsafePointer<Int64>?, _ slots: UnsafePointer<UInt32>, nextMark: UnsafeMutablePointer<Int>,
     prefetch: StatePrefetch?
   ) {
     self.owner = owner
@@ -39,6 +41,7 @@ struct RecordLoop {
     timestamps = chunk.timestamps
     self.keys = keys
     self.keyRefs = keyRefs
+    self.integers = integers
     self.slots = slots
     self.nextMark = nextMark
     self.prefetch = prefetch
@@ -104,7 +107,9 @@ struct RecordLoop {
       if !arePlain { raw.pointee.batch = handle }
       raw.pointee.slot = slot
       if arePlain {
-        shown.pointee.integer = keyRefs[index].integer
+        shown.pointee.integer = integers?[index] ?? keyRefs[index].integer
+      } else if let integers {
+        shown.pointee.integer = integers[index]
       } else {
         keys.show(keyRefs[index])
       }
@@ -118,6 +123,14 @@ struct RecordLoop {
       try function.pointee.onEvent(key: key, batch: Record(batch, row), row: 0, context: context)
     }
     return position
+  }
+}
+
+extension RecordLoop {
+  /// Makes the key of a row of the selection the one the context shows.
+  @inline(__always)
+  func showKey(_ index: Int) {
+    if let integers { keys.parts.pointee.integer = integers[index] } else { keys.show(keyRefs[index]) }
   }
 }
 

