@@ -11,33 +11,23 @@ extension WriteBack {
         try flushStates(BroadcastSlot.slot, broadcast, broadcastFlags, batch)
       }
       broadcastFlags.clear(BroadcastSlot.slot, SlotFlags.dirty)
-      let dirty = flags.dirtySlots
-      flags.dirtySlots.removeAll(keepingCapacity: dirty.count <= 1 << 20)
-      for slot in inStoreOrder(dirty) where flags.has(slot, SlotFlags.dirty) { try flush(slot, batch) }
+      flags.dirtySlots.withUnsafeBufferPointer { order.sort($0) { flags.has($0, SlotFlags.dirty) } }
+      flags.dirtySlots.removeAll(keepingCapacity: flags.dirtySlots.count <= 1 << 16)
+      flags.flushingSlots.reserveCapacity(flags.flushingSlots.count + order.count)
+      if isPlain, timers.count == 0, flags.otherStates.isEmpty {
+        try flushPlain(batch)
+      } else {
+        try order.forEach { (slot, group) throws(EngineError) in
+          if flags.has(slot, SlotFlags.dirty) { try flush(slot, group, batch) }
+        }
+      }
+      order.free()
     }
     isStoreEmpty = false
   }
 
-  /// The slots about in the order of their rows' keys: a store takes in neighbours faster one after the other.
-  private func inStoreOrder(_ slots: [UInt32]) -> [UInt32] {
-    struct Entry {
-      var group: UInt16
-      var prefix: UInt64
-      var slot: UInt32
-    }
-    var entries: [Entry] = []
-    entries.reserveCapacity(slots.count)
-    for slot in slots where flags.has(slot, SlotFlags.dirty) {
-      rows.begin(slot, keys, &key)
-      let group = UInt16(key[2]) << 8 | UInt16(key[3])
-      entries.append(Entry(group: group, prefix: keys.sortPrefix(slot), slot: slot))
-    }
-    entries.sort { $0.group != $1.group ? $0.group < $1.group : $0.prefix < $1.prefix }
-    return entries.map(\.slot)
-  }
-
-  private func flush(_ slot: UInt32, _ batch: WriteBatch) throws(EngineError) {
-    rows.begin(slot, keys, &key)
+  func flush(_ slot: UInt32, _ group: UInt16, _ batch: WriteBatch) throws(EngineError) {
+    rows.begin(slot, keys, group: group, &key)
     if flags.has(slot, SlotFlags.loaded) { try flushStates(slot, keyed, flags, batch) }
     row.removeAll(keepingCapacity: true)
     if timers.count > 0 { timers.encode(slot, into: &row) }

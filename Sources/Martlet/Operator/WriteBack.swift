@@ -16,10 +16,14 @@ final class WriteBack {
   let timers: TimerService
   /// The columns with their numbers in the store, those of keys and those of broadcast states.
   let keyed: [(column: StateColumn, number: UInt16)]
+  /// Whether all states of keys are numbers: then rows are written and read without anything in between (`WriteBack+Plain.swift`).
+  let isPlain: Bool
   let broadcast: [(column: StateColumn, number: UInt16)]
 
   @exclusivity(unchecked) var missing: [UInt32] = []
   let list = KeyList()
+  /// To write many rows in, and to look them up in.
+  let order: SlotOrder
   var key: [UInt8] = []
   var row: [UInt8] = []
   /// The store has no row of a key here: nothing needs to be looked up before the first flush.
@@ -58,9 +62,11 @@ final class WriteBack {
     self.states = states
     self.timers = timers
     rows = StoreKeys(binding)
+    order = SlotOrder(keys, maxParallelism: binding.groups.maxParallelism)
     let numbered = Array(zip(states.columns, binding.stateNumbers)).map { (column: $0, number: $1) }
     keyed = numbered.filter { !$0.column.descriptor.kind.isBroadcast }
     broadcast = numbered.filter { $0.column.descriptor.kind.isBroadcast }
+    isPlain = keyed.allSatisfy { column, number in (column as? ValueStateColumn)?.words(number) != nil }
     // A bucket and the way back of the key table, the count of what keeps the slot alive, its flags.
     bytesPerKey = keyed.reduce(48) { $0 + $1.column.slotBytes }
   }
