@@ -21,7 +21,7 @@ final class SlotFlags {
   @exclusivity(unchecked) private(set) var capacity = 256
   /// Slots that became dirty; one may be there twice, or not be dirty any more.
   @exclusivity(unchecked) var dirtySlots: [UInt32] = []
-  var flushingSlots: [UInt32] = []
+  @exclusivity(unchecked) var flushingSlots: [UInt32] = []
   /// Of rows that were loaded: the states that no column is for, to be written again as they are.
   @exclusivity(unchecked) var otherStates: [UInt32: [UInt8]] = [:]
 

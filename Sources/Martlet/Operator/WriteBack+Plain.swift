@@ -1,3 +1,5 @@
+import CMartlet
+
 // Keys whose states are all numbers, as most are: their rows are written into a batch and read from the store in place. A row of one
 // counter took 0.45 us to encode otherwise, and 0.3 us to fill in.
 
@@ -10,7 +12,14 @@ extension WriteBack {
   /// Writes the rows of the dirty slots, which are in order; there are no timers, and no states that no column is for.
   func flushPlain(_ batch: WriteBatch) throws(EngineError) {
     try plainColumns.withUnsafeRows { (columns) throws(EngineError) in
+      let integers = keys.slots.integerKeys
+      var position = 0
       try order.forEach { (slot, group) throws(EngineError) in
+        let next = order.slot(after: position)
+        position &+= 1
+        martlet_prefetch(flags.bytes + Int(next))
+        martlet_prefetch(integers + Int(next))
+        for column in columns { column.prefetch(next) }
         let flag = flags.bytes[Int(slot)]
         if flag & SlotFlags.dirty == 0 { return }
         // Not loaded: its values are in the store as they are. Timers: the store has some that have fired since.

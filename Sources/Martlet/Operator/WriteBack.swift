@@ -32,9 +32,10 @@ final class WriteBack {
   /// To be called when the columns have moved in memory other than at the beginning of a chunk.
   var columnsMoved: () -> Void = {}
   // MARK: Eviction
-  var hand: UInt32 = 0
+  // Used for every key that leaves, by this alone.
+  @exclusivity(unchecked) var hand: UInt32 = 0
   /// What values take outside of the arrays, as last measured and adjusted since.
-  var heapBytes = 0
+  @exclusivity(unchecked) var heapBytes = 0
   var untilMeasured = 0
   let bytesPerKey: Int
   /// A whole round found nothing that could go: only what comes clean from here on can.

@@ -1,3 +1,5 @@
+import CMartlet
+
 /// A column of one number per key, by its addresses: what a store's rows are made of and filled into many at a time. Valid until the
 /// column grows.
 struct WordColumn {
@@ -13,6 +15,12 @@ struct WordColumn {
     self.values = values.assumingMemoryBound(to: UInt64.self)
     stamps = column.stamps
     live = column.slots.live
+  }
+
+  @inline(__always)
+  func prefetch(_ slot: UInt32) {
+    martlet_prefetch(present + Int(slot))
+    martlet_prefetch(values + Int(slot))
   }
 
   private var form: UInt8 { stamps == nil ? StateRow.word : StateRow.timedWord }
