@@ -1,5 +1,6 @@
 import CMartlet
 import Martlet
+import MartletRocksDB
 
 // martlet_checkpoint.h: checkpoints of a whole job. Its state directory is in StateDirectory.swift.
 
@@ -118,7 +119,8 @@ public func martletCheckpointRead(
   boundary(error: error) { () throws(EngineError) in
     guard let out else { throw missing("out") }
     out.pointee = Handle.new(
-      CheckpointObject(try Checkpoint(reading: MartletABI.path(path), PosixFileSystem())))
+      CheckpointObject(
+        try Checkpoint(reading: MartletABI.path(path), PosixFileSystem()).portable([RocksDBBackend()])))
   }
 }
 

@@ -37,12 +37,16 @@ public func martletStateDirOpen(
       let given = options.pointee
       switch given.backend {
       case Int32(bitPattern: MARTLET_BACKEND_MEMORY.rawValue): break
+      case Int32(bitPattern: MARTLET_BACKEND_ROCKSDB.rawValue): how.backend = RocksDBBackend()
       default:
         throw EngineError(
           .invalidArgument, "martlet_state_dir_options.backend is \(given.backend), which is no martlet_backend")
       }
       if given.retained != 0 { how.retained = Int(clamping: given.retained) }
+      if given.memory_limit != 0 { how.memoryLimit = Int(clamping: given.memory_limit) }
+      how.storePath = text(given.store_path)
     }
+    how.readers = [RocksDBBackend()]
     out.pointee = Handle.new(StateDirectoryObject(try StateDirectory(MartletABI.path(path), how)))
   }
 }

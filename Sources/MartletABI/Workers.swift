@@ -1,5 +1,6 @@
 import CMartlet
 import Martlet
+import MartletRocksDB
 
 // martlet_workers.h: instances in worker processes.
 
@@ -25,7 +26,7 @@ public func martletJobServe(
     let given = options.pointee
     try Handle.object(job, as: Job.self).serve(
       socket: socket, instance: Int(given.instance),
-      of: Parallelism(Int(given.parallelism), of: Int(given.max_parallelism))
+      of: Parallelism(Int(given.parallelism), of: Int(given.max_parallelism)), backend: RocksDBBackend()
     ) {
       var bytes: UnsafePointer<UInt8>?
       var length = 0

@@ -55,7 +55,7 @@ struct Manifest: Equatable {
       writer.text(jobName)
       writer.integer(UInt32(notReplayable.count))
       for name in notReplayable { writer.text(name) }
-      writer.files(files)
+      writer.manifestFiles(files)
       writer.text(engine)
       writer.integer(UInt32(stores.count))
       for store in stores {
@@ -63,7 +63,7 @@ struct Manifest: Equatable {
         writer.text(store.backend)
         writer.integer(store.groups.lowerBound)
         writer.integer(store.groups.upperBound)
-        writer.files(store.files)
+        writer.manifestFiles(store.files)
       }
     }
   }
@@ -81,7 +81,7 @@ struct Manifest: Equatable {
         id: try reader.integer(Int64.self), time: try reader.integer(Int64.self), jobName: try reader.text(),
         notReplayable: [], files: [])
       for _ in 0..<(try reader.integer(UInt32.self)) { manifest.notReplayable.append(try reader.text()) }
-      manifest.files = try reader.files()
+      manifest.files = try reader.manifestFiles()
       manifest.engine = version >= 2 ? try reader.text() : "0.1"
       guard version >= 2 else { return manifest }
       for _ in 0..<(try reader.integer(UInt32.self)) { manifest.stores.append(try reader.store()) }
@@ -91,7 +91,7 @@ struct Manifest: Equatable {
 }
 
 extension ByteWriter {
-  fileprivate mutating func files(_ files: [Manifest.File]) {
+  mutating func manifestFiles(_ files: [Manifest.File]) {
     integer(UInt32(files.count))
     for file in files {
       text(file.name)
@@ -102,7 +102,7 @@ extension ByteWriter {
 }
 
 extension ByteReader {
-  fileprivate mutating func files() throws(Malformed) -> [Manifest.File] {
+  mutating func manifestFiles() throws(Malformed) -> [Manifest.File] {
     var files: [Manifest.File] = []
     for _ in 0..<(try integer(UInt32.self)) {
       let name = try text()
@@ -119,6 +119,6 @@ extension ByteReader {
     let backend = try text()
     let (lower, upper) = (try integer(Int32.self), try integer(Int32.self))
     guard lower >= 0, lower <= upper else { throw Malformed() }
-    return Manifest.Store(process: process, backend: backend, groups: lower..<upper, files: try files())
+    return Manifest.Store(process: process, backend: backend, groups: lower..<upper, files: try manifestFiles())
   }
 }

@@ -9,13 +9,17 @@ struct RestoreOptions {
 }
 
 extension ProcessOperator {
-  /// All state and timers, between two records. `kept` is what `restore` gave.
+  /// What a snapshot says before its keys.
+  func snapshotHeader(records: Int64, _ kept: KeptStates, _ second: SecondSnapshot? = nil) -> SnapshotHeader {
+    SnapshotHeader(
+      operatorName: name, keyColumns: keyColumns, schema: parts?.schema, states: descriptors + kept.descriptors,
+      watermark: context.watermark, processingTime: context.clock.now(), records: records, second: second)
+  }
+
+  /// All state and timers, between two records; of an operator without a store. `kept` is what `restore` gave.
   func snapshot(records: Int64, _ kept: KeptStates, _ second: SecondSnapshot? = nil) -> [UInt8] {
     guard let parts else { preconditionFailure("snapshot before open") }
-    var writer = SnapshotWriter(
-      SnapshotHeader(
-        operatorName: name, keyColumns: keyColumns, schema: parts.schema, states: descriptors + kept.descriptors,
-        watermark: context.watermark, processingTime: context.clock.now(), records: records, second: second))
+    var writer = SnapshotWriter(snapshotHeader(records: records, kept, second))
     if let entry = broadcastEntry(parts, keptEntries(kept, [])) { writer.add(entry) }
     var orphans = kept.keys.drop { $0.isEmpty }
     func addOrphans(before key: [UInt8]?) {
@@ -115,16 +119,18 @@ extension ProcessOperator {
   ) throws(EngineError) {
     var reader = source
     var moved = false
+    var sinceRelief = (keys: 0, bytes: 0)
     while let key = try reader.next() {
       guard groups?.owns(key.key) ?? true || key.key.isEmpty else { continue }
       if key.key.isEmpty {
         for (state, bytes) in key.entries {
           switch places[state] {
           case .column(let number): try restore(bytes, BroadcastSlot.slot, parts.states.columns[number])
-          case .kept(let number): kept.add(bytes, state: number, of: key.key)
+          case .kept(let number): try keep(bytes, number, nil, key.key, &kept)
           case .nowhere: break
           }
         }
+        writeBack?.adoptBroadcast()
         continue
       }
       guard let slot = parts.keys.intern(canonical: key.key) else {
@@ -135,7 +141,7 @@ extension ProcessOperator {
       for (state, bytes) in key.entries {
         switch places[state] {
         case .column(let number): try restore(bytes, slot, parts.states.columns[number])
-        case .kept(let number): kept.add(bytes, state: number, of: key.key)
+        case .kept(let number): try keep(bytes, number, slot, key.key, &kept)
         case .nowhere: break
         }
       }
@@ -143,9 +149,35 @@ extension ProcessOperator {
         try parts.timers.restore(
           TimerService.Entry(domain: timer.domain, slot: slot, time: timer.time, name: timer.name))
       }
+      if let writeBack { try adopt(slot, key, writeBack, &sinceRelief) }
     }
     if moved { rebindStates() }
     parts.keys.reclaim()
+  }
+
+  /// The key goes to the store with the next flush, and now where memory is short.
+  private func adopt(
+    _ slot: UInt32, _ key: SnapshotKey, _ writeBack: WriteBack, _ sinceRelief: inout (keys: Int, bytes: Int)
+  ) throws(EngineError) {
+    let bytes = key.entries.reduce(0) { $0 + $1.bytes.count }
+    writeBack.adopt(slot, bytes: bytes)
+    sinceRelief = (sinceRelief.keys + 1, sinceRelief.bytes + bytes)
+    guard sinceRelief.keys >= 1024 || sinceRelief.bytes >= 1 << 20 else { return }
+    sinceRelief = (0, 0)
+    writeBack.evict()
+    try relieveStore()
+  }
+
+  /// Of a state that the function has no more: in memory, or with the rest of its key in the store.
+  private func keep(
+    _ entries: [UInt8], _ number: Int, _ slot: UInt32?, _ key: [UInt8], _ kept: inout KeptStates
+  ) throws(EngineError) {
+    guard let writeBack else { return kept.add(entries, state: number, of: key) }
+    let name = kept.descriptors[number].name
+    guard let stored = writeBack.binding.kept[name] else {
+      throw EngineError(.internalError, "state '\(name)' has no number in the store; please report this")
+    }
+    try writeBack.keep(entries, stored, slot)
   }
 
   private func restore(_ bytes: [UInt8], _ slot: UInt32, _ column: StateColumn) throws(EngineError) {
@@ -155,6 +187,24 @@ extension ProcessOperator {
       }
     }
     do { try result.get() } catch { throw EngineError(.snapshotInvalid, error.message) }
+  }
+
+  /// Throws `.snapshotMismatch` unless the operator, to be opened with these schemas, can go on from what was stored with the header. To be
+  /// called before a store is opened, whose rows would make no sense.
+  func checkContinues(_ header: SnapshotHeader, left: Schema?, right: Schema?) throws(EngineError) {
+    do throws(EngineError) {
+      try checkKind(header)
+      for state in header.states {
+        if let now = descriptors.first(where: { $0.name == state.name }) { try state.checkContinues(as: now) }
+      }
+      let keys =
+        kind == .process
+        ? try KeySchema(left == nil ? [] : keyColumns, in: left ?? Schema([]))
+        : try SecondInput(kind, keyColumns, rightKeyColumns, left: left, right: right).keys
+      if !keys.parts.isEmpty { try checkKey(header, keys) }
+    } catch {
+      throw context.located(error)
+    }
   }
 
   private func checkKey(_ header: SnapshotHeader, _ schema: KeySchema) throws(EngineError) {

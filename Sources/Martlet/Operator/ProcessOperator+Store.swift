@@ -26,9 +26,6 @@ extension ProcessOperator {
   /// There is more in memory than the limit, and nothing that could leave it before a flush.
   var wantsFlush: Bool { writeBack?.wantsFlush ?? false }
 
-  /// Takes a key that was restored from elsewhere for one that the store does not have as it is.
-  func noteRestored(_ slot: UInt32) { writeBack?.adopt(slot) }
-
   /// Calls `body` with the slot of every key that has state or timers, in key order, in memory or not; its states can be read while the call
   /// lasts.
   func forEachKey(_ body: (UInt32) throws -> Void) throws {
@@ -65,6 +62,7 @@ extension ProcessOperator {
   /// Loads the keys of the next timers that are due at `time`; gives how many may fire before the next are loaded.
   func loadDue(_ queue: TimerQueue, at time: Int64) throws(EngineError) -> Int {
     guard let writeBack else { return .max }
+    if !isInChunk { try relieveStore() }
     try writeBack.touchDue(queue, at: time, limit: ProcessOperator.timersAtOnce)
     return ProcessOperator.timersAtOnce
   }
@@ -75,7 +73,9 @@ extension ProcessOperator {
   }
 
   func forEachKey(_ parts: Parts, _ body: (UInt32) throws -> Void) throws {
-    if let writeBack { return try writeBack.forEachKey(body) }
+    if let writeBack {
+      return try writeBack.forEachKey(body) { () throws(EngineError) in if !isInChunk { try relieveStore() } }
+    }
     let slots = parts.keys.slots
     for slot in parts.keys.liveSlotsInKeyOrder() where slots.live[Int(slot)] != 0 { try body(slot) }
   }
@@ -95,12 +95,5 @@ extension WriteBack {
     if !broadcast.isEmpty, merged.right != nil { broadcastFlags.markDirty(BroadcastSlot.slot) }
     try touch(interned.left.slots, interned.left.count)
     try touch(interned.right.slots, interned.right.count)
-  }
-
-  /// A slot that was filled from elsewhere.
-  func adopt(_ slot: UInt32) {
-    flags.reserve(keys.slots.capacity)
-    flags.set(slot, SlotFlags.loaded | SlotFlags.stored | SlotFlags.recent)
-    flags.markDirty(slot)
   }
 }

@@ -8,6 +8,8 @@ extension ProcessOperator {
     guard let some = merged.left ?? merged.right else { return }
     try located { () throws(EngineError) in try second.check(merged) }
     guard let parts = try partsWithKey(second) else { preconditionFailure("process before open") }
+    isInChunk = true
+    defer { isInChunk = false }
     let interned = second.intern(merged, parts.keys)
     if parts.states.reserve() { rebindStates() }
     if let writeBack { try located { () throws(EngineError) in try writeBack.touch(interned, merged) } }

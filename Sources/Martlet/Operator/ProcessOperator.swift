@@ -49,6 +49,10 @@ final class ProcessOperator: Operator {
   /// Only with a store: see `ProcessOperator+Store.swift`.
   var attachment: StoreAttachment?
   @exclusivity(unchecked) var writeBack: WriteBack?
+  /// Makes room in memory, if the store allows it; to be called with no chunk under way.
+  var relieveStore: () throws(EngineError) -> Void = {}
+  /// Whether slots are in use beyond the current callback.
+  @exclusivity(unchecked) var isInChunk = false
 
   /// What depends on the input's schema and exists from `open` to `close`.
   final class Parts {
@@ -162,6 +166,8 @@ final class ProcessOperator: Operator {
     if let schema = parts.schema, boundBatch != ObjectIdentifier(chunk.batch) {
       if let misfit = schema.misfit(of: chunk.batch.schema) { throw located(misfit) }
     }
+    isInChunk = true
+    defer { isInChunk = false }
     let rows = chunk.selection.count
     scratch.reserve(rows)
     let integers = parts.keys.intern(chunk.batch, chunk.selection, scratch.keys, scratch.slots)

@@ -6,7 +6,9 @@ extension WriteBack {
   func flush(into batch: WriteBatch) throws(EngineError) {
     try checkUsable()
     try guarded { () throws(EngineError) in
-      if broadcastFlags.has(BroadcastSlot.slot, SlotFlags.dirty), binding.writesBroadcast, !broadcast.isEmpty {
+      if broadcastFlags.has(BroadcastSlot.slot, SlotFlags.dirty), binding.writesBroadcast,
+        !broadcast.isEmpty || !broadcastFlags.otherStates.isEmpty
+      {
         rows.beginBroadcast(&key)
         try flushStates(BroadcastSlot.slot, broadcast, broadcastFlags, batch)
       }

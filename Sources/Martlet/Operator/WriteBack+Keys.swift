@@ -5,8 +5,8 @@ extension WriteBack {
   private static let keysAtOnce = 1024
 
   /// Calls `body` with the slot of every key that has state or timers, in key order; it is loaded. What `body` changes is
-  /// noticed. Keys that only `body` made are not among them.
-  func forEachKey(_ body: (UInt32) throws -> Void) throws {
+  /// noticed. Keys that only `body` made are not among them. `relieve` may flush.
+  func forEachKey(_ body: (UInt32) throws -> Void, relieve: () throws(EngineError) -> Void = {}) throws {
     try checkUsable()
     var stream = try guarded { () throws(EngineError) in try StoredKeys(self) }
     var resident = keys.liveSlotsInKeyOrder().map { keys.canonicalBytes(of: $0) }[...]
@@ -32,6 +32,7 @@ extension WriteBack {
       if next.isEmpty { return }
       for slot in try takeUp(next) { try visit(slot, body) }
       evict()
+      try relieve()
     }
   }
 

@@ -9,6 +9,14 @@ extension Job {
   /// still waits for its turn: what is left then is the checkpoint before; `.sourceFailed` and others from a source that is asked for its
   /// offset.
   package func checkpoint(id: Int64, sink: [UInt8] = []) throws -> Checkpoint {
+    try checkpoint(id: id, sink, puttingDown: false)
+  }
+
+  /// The same of a job that keeps its state in stores: without the keys, of which what has changed is put down for the stores. They are
+  /// to be written then (`ProcessStore.persist`).
+  func putDown(id: Int64, sink: [UInt8]) throws -> Checkpoint { try checkpoint(id: id, sink, puttingDown: true) }
+
+  private func checkpoint(id: Int64, _ sink: [UInt8], puttingDown: Bool) throws -> Checkpoint {
     guard id > 0 else { throw EngineError(.invalidArgument, "checkpoint \(id): numbers begin at 1") }
     return try atRest {
       try requireSound()
@@ -19,11 +27,12 @@ extension Job {
         )
       }
       var snapshots: [[UInt8]] = []
-      for index in operators.indices { snapshots.append(try snapshot(of: index)) }
+      for index in operators.indices { snapshots.append(try snapshot(of: index, puttingDown)) }
       let job = JobSnapshot(
         maxParallelism: Int32(parallelism.maxInstances), parallelism: Int32(parallelism.instances),
         processingTime: clock.now(), turn: Int32(live?.turn ?? 0), sources: sources.indices.map(sourceSnapshot),
-        operators: try operators.indices.map(operatorSnapshot), sink: sink)
+        operators: try operators.indices.map(operatorSnapshot), sink: sink,
+        layout: puttingDown ? stores?.layout : nil)
       return Checkpoint(id: id, time: clock.now(), jobName: name, job: job, operators: snapshots)
     }
   }
@@ -77,7 +86,7 @@ extension Job {
     kind != .process || !policies.reservedTags.contains(lane.tag ?? "")
   }
 
-  private func snapshot(of index: Int) throws -> [UInt8] {
+  private func snapshot(of index: Int, _ puttingDown: Bool) throws -> [UInt8] {
     let records = inputs[index].indices.map { recordsSoFar(of: index, $0) }
     let valve = merges[index]?.valve
     switch operators[index] {
@@ -87,10 +96,13 @@ extension Job {
       guard process.parts != nil else {
         return process.emptySnapshot(watermark: process.context.watermark, kept, second)
       }
-      return process.snapshot(records: records[0], kept, second)
+      let storage = stores?.storages[index]
+      guard puttingDown else { return try process.fullSnapshot(records: records[0], kept, second, storage) }
+      try storage?.flush()
+      return process.headerSnapshot(records: records[0], kept, second)
     case let parallel as ParallelOperator:
       let watermark = endedOperators[index] ? EventTime.max : parallel.mergedWatermark
-      let shares = try parallel.instanceSnapshots()
+      let shares = try parallel.instanceSnapshots(puttingDown: puttingDown)
       guard !shares.isEmpty else {
         let front = parallel.front
         return front.emptySnapshot(watermark: watermark, KeptStates(), valve.map { front.second(records[1], $0) })

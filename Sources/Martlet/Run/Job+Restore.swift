@@ -32,12 +32,23 @@ extension Job {
   /// changed.
   package func restore(_ checkpoint: Checkpoint, forgetting: Forgetting = Forgetting()) throws(EngineError) {
     try requireBuilding()
+    if stores == nil, let first = checkpoint.stores.first {
+      throw EngineError(
+        .invalidArgument,
+        "the checkpoint '\(checkpoint.folder ?? "")' has its keys in stores of '\(first.backend)'; go on from it in a state directory"
+      )
+    }
+    try plan(checkpoint, forgetting)
+  }
+
+  /// What `restore` does, of any checkpoint that the job's stores are made from.
+  func plan(_ checkpoint: Checkpoint, _ forgetting: Forgetting) throws(EngineError) {
     try check(checkpoint.job)
     restoring = PendingRestore(
       checkpoint: checkpoint, places: try places(checkpoint, forgetting), forgetting: forgetting)
   }
 
-  /// The same from a folder that `savepoint` wrote. Also throws `.storageCorrupt` where it is damaged, `.snapshotInvalid` if a newer
+  /// The same from a folder that `savepoint` wrote, or a checkpoint of a job with its state in memory. Also throws `.storageCorrupt` where it is damaged, `.snapshotInvalid` if a newer
   /// version wrote it, `.storageFailed` if it cannot be read; it names the file.
   public func restore(savepoint path: String, forgetting: Forgetting = Forgetting()) throws(EngineError) {
     try requireBuilding()
@@ -133,13 +144,11 @@ extension Job {
     let header = try SnapshotReader(block.bytes).header
     let forgetting = (mayBeGone ? forgetting.intersection(header.states.map(\.name)) : forgetting).sorted()
     if saved.isOpen {
-      opened.append(index)
       let left = try knownSchema(of: index, .left) ?? header.schema
-      if merges[index] == nil {
-        try one.open(inputSchema: left)
-      } else {
-        try one.open(left: left, right: knownSchema(of: index, .right) ?? header.second?.schema)
-      }
+      let right = merges[index] == nil ? nil : try knownSchema(of: index, .right) ?? header.second?.schema
+      if stores != nil { try front(of: one)?.checkContinues(header, left: left, right: right) }
+      opened.append(index)
+      if merges[index] == nil { try one.open(inputSchema: left) } else { try one.open(left: left, right: right) }
     }
     switch one {
     case let process as ProcessOperator: keptStates[index] = try process.restore(snapshot, forgetting: forgetting)

@@ -57,6 +57,8 @@ public final class Job {
   var restoring: PendingRestore?
   /// Per operator that is not parallel: what its checkpoint had of states it no longer has.
   var keptStates: [Int: KeptStates] = [:]
+  /// Where operators keep their states, if not in memory alone; see Job+Stores.swift.
+  var stores: JobStores?
   /// Whether the end of the input leaves the job open, so that a last checkpoint can be taken. Then `close` ends it.
   public var staysOpenAtEnd = false
   private let pauseRequested = Atomic<Bool>(false)
@@ -111,7 +113,10 @@ public final class Job {
         isPaused = true
         return try take(output)
       case .running where try rows(of: output) < max(minRows, 1):
-        do { try step() } catch { state = .failing(error) }
+        do {
+          try step()
+          try stores?.afterStep()
+        } catch { state = .failing(error) }
       case .running:
         return try take(output)
       case .ended:

@@ -23,9 +23,9 @@ extension Job {
       endedOperators = operators.map { _ in false }
       firstRecords = inputs.map { $0.map { _ in 0 } }
       findOrigins()
-      try makeParallel()
       merges = operators.indices.map { inputs[$0].count == 2 ? MergeStage(operators[$0].kind, order(of: $0)) : nil }
       try makeParallel()
+      try stores?.attach(operators)
       try makeRoutes()
       if sources.count > 1, sources.contains(where: \.isLive) { live = LiveInputs(sources, clock) }
       try resume()

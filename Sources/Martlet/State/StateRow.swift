@@ -28,15 +28,23 @@ enum StateRow {
     appendHead(number, inline, 0, to: &bytes)
     column.encodeEntries(of: slot, into: &bytes)
     let length = bytes.count - start - headSize
-    guard let short = UInt32(exactly: length) else {
-      throw EngineError(
-        .valueRange,
-        "state '\(column.descriptor.name)' holds \(length) bytes for one key; a store takes less than 4 GiB: split the value over several "
-          + "keys")
-    }
+    guard let short = UInt32(exactly: length) else { throw tooLong("'\(column.descriptor.name)'", length) }
     withUnsafeBytes(of: short.littleEndian) { length in
       for index in 0..<4 { bytes[start + 3 + index] = length[index] }
     }
+  }
+
+  /// The same of entries that another store or a snapshot had.
+  static func append(_ entries: [UInt8], _ number: UInt16, to bytes: inout [UInt8]) throws(EngineError) {
+    guard let length = UInt32(exactly: entries.count) else { throw tooLong("number \(number)", entries.count) }
+    appendHead(number, inline, length, to: &bytes)
+    bytes += entries
+  }
+
+  private static func tooLong(_ state: String, _ length: Int) -> EngineError {
+    EngineError(
+      .valueRange,
+      "state \(state) holds \(length) bytes for one key; a store takes less than 4 GiB: split the value over several keys")
   }
 
   static func appendLarge(_ number: UInt16, count: Int, to bytes: inout [UInt8]) {

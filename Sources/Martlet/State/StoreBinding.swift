@@ -19,8 +19,10 @@ package struct StoreBinding {
   package var memoryLimit: Int
   /// A list or map of more than so many elements or entries has rows of its own.
   package var largeAbove = 256
-  /// Elements of a list in one row.
+  /// Elements of a list in one row; the same as long as there is the store.
   package var listChunk = 512
+  /// The numbers of states that are kept although the function does not declare them, by name.
+  package var kept: [String: UInt16] = [:]
 
   package init(
     _ store: any KeyValueStore, states: StoreFamily, timers: StoreFamily, operatorNumber: UInt16,

@@ -29,11 +29,16 @@ package enum FaultPoint: String, CaseIterable, Sendable {
   case storeAfterCopy = "store-after-copy"
   // A clone of a copy, after its files are there and before it has its final name.
   case storeBeforeCloneRename = "store-before-clone-rename"
+  // A checkpoint that was put down in memory, before anything of it is written.
+  case checkpointPutDown = "checkpoint-put-down"
   // A checkpoint in files: before the first one, before its manifest, and around the name it becomes valid under.
   case checkpointBeforeFiles = "checkpoint-before-files"
   case checkpointBeforeManifest = "checkpoint-before-manifest"
   case checkpointBeforeRename = "checkpoint-before-rename"
   case checkpointAfterRename = "checkpoint-after-rename"
+  // A store that is made out of a checkpoint: after the old one is gone, and when it is there.
+  case resumeBeforeStore = "resume-before-store"
+  case resumeAfterStore = "resume-after-store"
   // A checkpoint that need not be kept, before and after it loses its name.
   case checkpointBeforeRemove = "checkpoint-before-remove"
   case checkpointAfterRemove = "checkpoint-after-remove"

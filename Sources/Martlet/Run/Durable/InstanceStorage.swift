@@ -10,6 +10,7 @@ final class InstanceStorage {
     self.process = process
     self.store = store
     process.attach(binding)
+    process.relieveStore = { [unowned self] () throws(EngineError) in try afterWork() }
   }
 
   /// Puts what changed since the last time down, for the checkpoint that comes next.
@@ -21,6 +22,22 @@ final class InstanceStorage {
     let batch = WriteBatch()
     try process.flush(into: batch)
     waiting = store.add(batch)
+  }
+
+  /// Brings the store up to date, so that everything can be read from it.
+  func settle() throws(EngineError) {
+    if let waiting, store.isBegun(waiting) {
+      try store.waitUntilCopied(waiting)
+      noteCopied()
+    }
+    try spill()
+  }
+
+  private func spill() throws(EngineError) {
+    let batch = WriteBatch()
+    try process.flush(into: batch)
+    try store.spill(batch)
+    process.didCommit()
   }
 
   /// After every piece of work: lets what the store has leave memory, and writes where there is too much in it.
@@ -37,11 +54,7 @@ final class InstanceStorage {
         return
       }
     }
-    guard process.wantsFlush else { return }
-    let batch = WriteBatch()
-    try process.flush(into: batch)
-    try store.spill(batch)
-    process.didCommit()
+    if process.wantsFlush { try spill() }
   }
 
   private func noteCopied() {

@@ -36,6 +36,8 @@ final class ProcessStore: Sendable {
     /// How many checkpoints were begun, and how many of them are copied or have failed.
     var begun = 0
     var copied = 0
+    /// How many have ended: nothing more than their thread is under way.
+    var ended = 0
     var failure: EngineError?
     var work: BackgroundWork?
     var files: [Manifest.File] = []
@@ -129,7 +131,11 @@ final class ProcessStore: Sendable {
     }
     do throws(EngineError) {
       let work = try BackgroundWork("writing a checkpoint") { [self] () throws(EngineError) in
-        defer { done() }
+        // Whoever hears of the end finds that it has come.
+        defer {
+          state.withLock { $0.ended = number }
+          done()
+        }
         do throws(EngineError) { try write(batches, folder) } catch {
           end(number, error)
           throw error
@@ -141,6 +147,7 @@ final class ProcessStore: Sendable {
       state.withLock { $0.work = work }
     } catch {
       end(number, error)
+      state.withLock { $0.ended = number }
       throw error
     }
   }
@@ -180,7 +187,7 @@ final class ProcessStore: Sendable {
   }
 
   /// Whether what `persist` began has ended.
-  var isPersisted: Bool { state.withLock { $0.work }?.isDone ?? true }
+  var isPersisted: Bool { state.withLock { $0.ended == $0.begun } }
 
   /// Waits for the end of what `persist` began; gives the files of the copy, or throws what went wrong.
   func takePersisted() throws(EngineError) -> [Manifest.File] {

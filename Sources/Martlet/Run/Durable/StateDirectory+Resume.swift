@@ -25,9 +25,16 @@ extension StateDirectory {
     }
     var start = newest
     if start == nil, let from { start = try checkpoint(at: from) }
-    if let start {
-      resumed.notReplayable = start.notReplayable
-      try job.restore(start, forgetting: forgetting)
+    if let start { resumed.notReplayable = start.notReplayable }
+    let readers = options.readers + (options.backend.map { [$0] } ?? [])
+    if let backend = options.backend {
+      // Rows of the same kind of store go over as they are.
+      if let other = start, other.stores.contains(where: { $0.backend != backend.name }) {
+        start = try other.portable(readers)
+      }
+      try makeStores(job, backend, start, forgetting)
+    } else if let start {
+      try job.restore(start.portable(readers), forgetting: forgetting)
     }
     self.job = job
     return resumed
@@ -45,5 +52,123 @@ extension StateDirectory {
       throw EngineError(.storageFailed, "there is no checkpoint in the state directory '\(path)' to go on from")
     }
     return checkpoint
+  }
+
+  // MARK: - Stores
+
+  private func makeStores(
+    _ job: Job, _ backend: any StoreBackend, _ start: Checkpoint?, _ forgetting: Forgetting
+  ) throws(EngineError) {
+    if let start { try job.plan(start, forgetting) }
+    let layout = try layout(of: job, start, forgetting)
+    let transport = job.transport as? any StoringTransport
+    let processes = transport == nil ? 1 : job.parallelism.instances
+    let memory = StoreMemory(options.memoryLimit ?? Options.defaultMemory, processes: processes)
+    let folder = options.storePath ?? FilePath.join(path, "store")
+    try checkStoreFolder(folder)
+    let openings = (0..<processes).map { process in
+      var opening = ProcessStore.Opening(
+        path: FilePath.join(folder, String(process)), memoryLimit: memory.store,
+        operators: layout.operators.map(\.number))
+      for store in start?.stores ?? [] {
+        let path = FilePath.join(start?.folder ?? "", store.folder)
+        opening.sources.append(ProcessStore.Opening.Source(path: path, groups: store.groups))
+      }
+      return opening
+    }
+    let instances = transport == nil ? job.parallelism.instances : 1
+    let numbers = numbers(layout, job, memory, instances: instances)
+    var own: ProcessStore?
+    if let transport {
+      do { try transport.openStores(openings, numbers, backend: backend.name) } catch {
+        throw EngineError(any: error)
+      }
+    } else {
+      let all = try KeyGroupRange(0..<Int32(job.parallelism.maxInstances), of: Int32(job.parallelism.maxInstances))
+      try FaultPoint.resumeBeforeStore.reach()
+      own = try ProcessStore(openings[0], all, backend, files)
+      try FaultPoint.resumeAfterStore.reach()
+      try own?.forget(operatorsBefore: layout.nextOperator, but: Set(layout.operators.map(\.number)))
+    }
+    for store in start?.stores ?? [] where start?.stores.count == processes {
+      previous[store.process] = StoreFiles.Previous(
+        folder: FilePath.join(start?.folder ?? "", store.folder), files: store.files)
+    }
+    let stores = JobStores(layout, own, numbers)
+    (self.stores, job.stores) = (stores, stores)
+  }
+
+  /// Numbers that the checkpoint has given go on; what is new gets new ones.
+  private func layout(of job: Job, _ start: Checkpoint?, _ forgetting: Forgetting) throws(EngineError) -> StoreLayout {
+    let places = job.restoring?.places ?? job.operators.map { _ in nil }
+    let operators = zip(job.operators, places).map { one, place in
+      let states = (one as? ProcessOperator)?.descriptors.map(\.name) ?? []
+      let saved = place.flatMap { start?.job.operators[$0].name }
+      return (name: one.name, states: states, place: place, forgetting: saved.flatMap { forgetting.states[$0] } ?? [])
+    }
+    var layout = try StoreLayout(start?.job.layout, operators)
+    guard let start, start.job.layout == nil else { return layout }
+    for (index, one) in operators.enumerated() {
+      guard let place = one.place else { continue }
+      let block = SnapshotBytes(start.operators[place])
+      defer { withExtendedLifetime(block) {} }
+      let names = try SnapshotReader(block.bytes).header.states.map(\.name).filter { !one.forgetting.contains($0) }
+      try layout.keep(names, ofOperator: index, one.name)
+    }
+    return layout
+  }
+
+  private func numbers(_ layout: StoreLayout, _ job: Job, _ memory: StoreMemory, instances: Int) -> [OperatorNumbers] {
+    let share = options.instanceMemory ?? memory.tables / max(instances * layout.operators.count, 1)
+    return zip(job.operators, layout.operators).map { one, known in
+      let declared = (one as? ProcessOperator)?.descriptors.count ?? 0
+      var numbers = OperatorNumbers(
+        number: known.number, states: known.states.prefix(declared).map(\.number), forgotten: known.forgotten,
+        memoryLimit: share)
+      for state in known.states.dropFirst(declared) { numbers.kept[state.name] = state.number }
+      (numbers.largeAbove, numbers.listChunk) = (options.largeAbove, options.listChunk)
+      return numbers
+    }
+  }
+
+  /// Whatever is where a store is to be goes; so it must not be anything else.
+  private func checkStoreFolder(_ folder: String) throws(EngineError) {
+    guard let info = try files.info(folder) else { return }
+    let names = info.isDirectory ? try files.list(folder) : [folder]
+    for name in names {
+      let number = name.split(separator: ".", omittingEmptySubsequences: false)[0]
+      if Int(number) == nil {
+        throw EngineError(
+          .invalidArgument,
+          "'\(folder)' is to be the folder of the state's stores, and has '\(name)', which is no store; choose one that is empty or not "
+            + "there")
+      }
+    }
+  }
+}
+
+/// How the memory for state is divided in one process: for the store's caches and buffers, and for what operators have at hand.
+struct StoreMemory {
+  let store: Int
+  let tables: Int
+
+  /// One half each; a store needs some whatever the limit.
+  init(_ limit: Int, processes: Int) {
+    let mine = limit / max(processes, 1)
+    store = max(mine / 2, StoreOptions.leastMemory)
+    tables = mine - mine / 2
+  }
+}
+
+extension ProcessStore {
+  /// Removes the rows of operators that the job has no more: of the numbers that were given, all but these.
+  func forget(operatorsBefore next: UInt16, but kept: Set<UInt16>) throws(EngineError) {
+    let batch = WriteBatch()
+    for number in 0..<next where !kept.contains(number) {
+      var head: [UInt8] = []
+      StoreKeys.append(number, to: &head)
+      for family in StoredPart.families.indices { try batch.remove(.prefix(head), in: StoreFamily(UInt8(family))) }
+    }
+    try spill(batch)
   }
 }

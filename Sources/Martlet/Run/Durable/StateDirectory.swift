@@ -4,7 +4,7 @@
 ///
 /// 1. All output there is goes to the sink (`Job.takeReady`, every output).
 /// 2. The sink prepares: what it was given so far can be committed by what `sink` says, now or in another life.
-/// 3. `begin`: the state of every operator is put down in memory, with the places of the sources and the sink's bytes.
+/// 3. `begin`: what changed in the state of every operator is put down in memory, with the places of the sources and the sink's bytes.
 /// 4. A thread writes that to disk. The job goes on; what it puts out meanwhile waits for the sink.
 /// 5. `finish`: the checkpoint is there for good. The sink commits, and gets what has waited.
 ///
@@ -16,8 +16,23 @@ package final class StateDirectory {
   package struct Options {
     /// How many checkpoints are kept, at least 1.
     package var retained = 2
+    /// What states are kept in; nil: in memory, and a checkpoint is a portable copy of all of them.
+    package var backend: (any StoreBackend)?
+    /// With a backend: bytes that state may take in memory, about, of all instances of all operators; nil: 512 MiB.
+    package var memoryLimit: Int?
+    /// With a backend: the folder of the stores while the job runs, which is empty, not there, or was that before; nil: `store` in the directory.
+    package var storePath: String?
+    /// What checkpoints that were taken with another backend can be read with.
+    package var readers: [any StoreBackend] = []
+    /// Of lists and maps with rows of their own: as in `StoreBinding`.
+    var largeAbove = 256
+    var listChunk = 512
+    /// Bytes that one instance may have in memory, where that is not to follow from `memoryLimit`.
+    var instanceMemory: Int?
 
     package init() {}
+
+    static let defaultMemory = 512 << 20
   }
 
   /// What a job goes on from.
@@ -37,27 +52,38 @@ package final class StateDirectory {
   let options: Options
   let folder: CheckpointFolder
   let files: any FileSystem
-  /// The job, once it is attached.
+  /// The job, once it is attached, and where it keeps its states, if not in memory alone.
   weak var job: Job?
-  private var underWay: BackgroundWork?
+  var stores: JobStores?
+  /// Per process with a store, its copy in the newest checkpoint: what is still the same file there needs not be read again.
+  var previous: [UInt32: StoreFiles.Previous] = [:]
+  private var underWay: CheckpointUnderWay?
 
   /// Makes the directory if need be, takes its lock, and removes what a crash has left half done. Errors: `.storageInUse`, naming the
   /// process that has it; `.storageFailed`; `.invalidArgument` for options that make no sense.
   package init(_ path: String, _ options: Options = Options(), _ files: any FileSystem = PosixFileSystem())
     throws(EngineError)
   {
+    if let limit = options.memoryLimit, limit < StoreOptions.leastMemory {
+      throw EngineError(
+        .invalidArgument,
+        "the memory limit of the state is \(limit) bytes; give it at least \(StoreOptions.leastMemory), or none")
+    }
     self.options = options
     self.files = files
     folder = try CheckpointFolder(path, retained: options.retained, files)
   }
 
-  deinit { try? underWay?.wait() }
+  deinit {
+    try? underWay?.work?.wait()
+    try? stores?.store?.close()
+  }
 
   /// The least number that a checkpoint may have: numbers only rise, also over those that failed or are damaged.
   package var nextID: Int64 { folder.lastID + 1 }
 
-  /// Step 3. Every output's rows were taken (`takeReady`). Errors: as `Job.checkpoint`; `.busy` while another one is under way;
-  /// `.invalidArgument` for a number below `nextID` and for a job that is not attached here.
+  /// Step 3, and the beginning of step 4. Every output's rows were taken (`takeReady`). Errors: as `Job.checkpoint`; `.busy` while another one
+  /// is under way; `.invalidArgument` for a number below `nextID` and for a job that is not attached here; `.storageFailed`.
   package func begin(_ job: Job, id: Int64, sink: [UInt8] = []) throws {
     try requireAttached(job)
     guard underWay == nil else {
@@ -65,13 +91,23 @@ package final class StateDirectory {
         .busy, "a checkpoint in '\(path)' is under way; finish it before the next one is begun")
     }
     try folder.reserve(id)
-    // Handed over: nobody else has the checkpoint, and of the folder only what does not change is used.
-    nonisolated(unsafe) let checkpoint = try job.checkpoint(id: id, sink: sink)
-    nonisolated(unsafe) let folder = folder
-    let (place, files) = (folder.place(of: id), files)
-    underWay = try BackgroundWork("writing a checkpoint") { () throws(EngineError) in
-      try checkpoint.write(to: place, files)
-      try folder.removeOld()
+    let place = folder.place(of: id)
+    guard let stores else {
+      let checkpoint = try job.checkpoint(id: id, sink: sink)
+      try FaultPoint.checkpointPutDown.reach()
+      underWay = CheckpointUnderWay(checkpoint, place)
+      return try write()
+    }
+    let fresh = try Checkpoint.prepare(place, files)
+    underWay = CheckpointUnderWay(try job.putDown(id: id, sink: sink), place, fresh)
+    try FaultPoint.checkpointPutDown.reach()
+    if let store = stores.store {
+      try store.persist(to: FilePath.join(fresh, Manifest.storeFolder(0)), since: previous[0])
+      try write()
+    } else if let transport = job.transport as? any StoringTransport {
+      let processes = 0..<UInt32(job.parallelism.instances)
+      try transport.persistStores(
+        to: processes.map { FilePath.join(fresh, Manifest.storeFolder($0)) }, since: processes.map { previous[$0] })
     }
   }
 
@@ -82,13 +118,56 @@ package final class StateDirectory {
   /// writing it: then the job is to be closed, and another one goes on from what is in the directory. `.invalidArgument` if none is under way.
   package func finish(_ job: Job, waiting: Bool) throws -> Bool {
     try requireAttached(job)
-    guard let work = underWay else {
+    guard let current = underWay else {
       throw EngineError(.invalidArgument, "no checkpoint in '\(path)' is under way; begin one before it is finished")
     }
-    guard waiting || work.isDone else { return false }
+    do {
+      if current.work == nil {
+        guard let transport = job.transport as? any StoringTransport,
+          let copies = try transport.takePersisted(waiting: waiting)
+        else { return false }
+        underWay?.copies = copies
+        try write()
+      }
+      guard let work = underWay?.work, waiting || work.isDone else { return false }
+      try work.wait()
+    } catch {
+      underWay = nil
+      throw error
+    }
+    for store in underWay?.written.withLock({ $0 }) ?? [] {
+      previous[store.process] = StoreFiles.Previous(
+        folder: FilePath.join(current.place, store.folder), files: store.files)
+    }
     underWay = nil
-    try work.wait()
     return true
+  }
+
+  /// Step 4: what every process has copied, and the rest, on a thread.
+  private func write() throws(EngineError) {
+    guard let current = underWay else { return }
+    // Handed over: nobody else has the checkpoint, and of the folder only what does not change is used.
+    nonisolated(unsafe) let (checkpoint, folder) = (current.checkpoint, folder)
+    let (files, own, backend) = (files, stores?.store, options.backend?.name ?? "")
+    let (place, fresh, copies, written) = (current.place, current.fresh, current.copies, current.written)
+    let maxParallelism = checkpoint.job.maxParallelism
+    underWay?.work = try BackgroundWork("writing a checkpoint") { () throws(EngineError) in
+      var lists = copies
+      if let own { lists = [try own.takePersisted()] }
+      var list: [Manifest.Store] = []
+      for (process, files) in lists.enumerated() {
+        let groups = KeyGroup.range(
+          instance: Int32(process), parallelism: Int32(lists.count), maxParallelism: maxParallelism)
+        list.append(Manifest.Store(process: UInt32(process), backend: backend, groups: groups, files: files))
+      }
+      written.withLock { $0 = list }
+      if let fresh {
+        try checkpoint.complete(place, fresh, stores: list, files)
+      } else {
+        try checkpoint.write(to: place, files)
+      }
+      try folder.removeOld()
+    }
   }
 
   private func requireAttached(_ job: Job) throws(EngineError) {
@@ -97,5 +176,22 @@ package final class StateDirectory {
         .invalidArgument,
         "job '\(job.name)' is not attached to the state directory '\(path)'; attach it before it begins")
     }
+  }
+}
+
+/// A checkpoint that was put down in memory and is not there for good.
+private struct CheckpointUnderWay {
+  let checkpoint: Checkpoint
+  let place: String
+  /// The folder under its first name, if it was made already.
+  let fresh: String?
+  /// Of stores in other processes: the files that each has copied.
+  var copies: [[Manifest.File]] = []
+  /// Writes it; nil while other processes still copy their stores.
+  var work: BackgroundWork?
+  let written = Locked<[Manifest.Store]>([])
+
+  init(_ checkpoint: Checkpoint, _ place: String, _ fresh: String? = nil) {
+    (self.checkpoint, self.place, self.fresh) = (checkpoint, place, fresh)
   }
 }

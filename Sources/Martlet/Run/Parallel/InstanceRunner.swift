@@ -130,8 +130,11 @@ final class InstanceRunner {
     case .restore(let bytes, let forgetting):
       kept.merge(try process.restore(bytes, forgetting: forgetting))
     case .snapshot:
-      result.snapshot = process.snapshot(records: 0, kept, process.unplacedSecond)
-    case .flush: return try storage?.flush() ?? ()
+      result.snapshot = try process.fullSnapshot(records: 0, kept, process.unplacedSecond, storage)
+    case .flush:
+      try storage?.flush()
+      result.snapshot = process.headerSnapshot(records: 0, kept, process.unplacedSecond)
+      return
     }
     process.orders?.endPhase()
     if !work.isClose { try storage?.afterWork() }

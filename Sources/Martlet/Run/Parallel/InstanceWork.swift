@@ -50,7 +50,7 @@ enum InstanceWork {
   case restore([UInt8], forgetting: [String])
   /// Give all keys as a snapshot: `InstanceResult.snapshot`.
   case snapshot
-  /// Put down what changed, for the store of the process (`InstanceStorage.flush`).
+  /// Put down what changed, for the store of the process (`InstanceStorage.flush`), and give what a snapshot has beside the keys.
   case flush
 }
 
@@ -129,7 +129,7 @@ struct InstanceResult {
   var timersLeft = false
   /// At the end of the input, the time of the last processing-time timer that fired before it was due; `Int64.min` if none did.
   var clockAtLeast = Int64.min
-  /// What `snapshot` asked for.
+  /// What `snapshot` or `flush` asked for.
   var snapshot: [UInt8]?
   /// The work ended with an error; the lanes have what was emitted before it.
   var failure: InstanceFailure?

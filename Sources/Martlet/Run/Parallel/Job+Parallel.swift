@@ -37,11 +37,7 @@ extension Job {
     let count = parallelism.instances
     guard count > 1 || transport != nil, !operators.isEmpty else { return }
     let fronts = operators.compactMap { $0 as? ProcessOperator }
-    let transport =
-      transport
-      ?? ThreadTransport { [policies, clock] process, place in
-        try fronts[process].instance(place, policies, clock)
-      }
+    let transport = transport ?? makeThreads(fronts)
     self.transport = transport
     for (process, front) in fronts.enumerated() {
       var links: [any InstanceLink] = []
@@ -53,6 +49,14 @@ extension Job {
       // The poll is the job's own, which holds the operator.
       operators[process] = ParallelOperator(front, links, place(0)) { [unowned self] in try poll() }
     }
+  }
+
+  private func makeThreads(_ fronts: [ProcessOperator]) -> ThreadTransport {
+    let threads = ThreadTransport { [policies, clock] process, place in
+      try fronts[process].instance(place, policies, clock)
+    }
+    if let stores { threads.makeStorage = { try stores.storage(of: $0, number: $1, $2) } }
+    return threads
   }
 
   var hasWorkUnderWay: Bool { operators.contains { $0.hasWorkUnderWay } }

@@ -198,10 +198,11 @@ final class ParallelOperator: Operator {
 
   // MARK: - Checkpoints
 
-  /// The keys of every instance, each as a snapshot; nothing else is under way.
-  func instanceSnapshots() throws -> [[UInt8]] {
+  /// The keys of every instance, each as a snapshot; or, of instances that keep them in stores, all but the keys, which are put down there.
+  /// Nothing else is under way.
+  func instanceSnapshots(puttingDown: Bool) throws -> [[UInt8]] {
     guard isOpen else { return [] }
-    try sendToAll(.snapshot, as: .other)
+    try sendToAll(puttingDown ? .flush : .snapshot, as: .other)
     try collectAll()
     defer { for instance in latest.indices { latest[instance].snapshot = nil } }
     return latest.compactMap(\.snapshot)

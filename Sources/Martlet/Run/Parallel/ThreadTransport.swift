@@ -10,6 +10,8 @@
 final class ThreadTransport: InstanceTransport {
   private let makeProcess: (Int, InstancePlace) throws -> ProcessOperator
   private var threads: [InstanceThread] = []
+  /// Gives an instance that is not open yet the store that it keeps its state in, if there is one.
+  var makeStorage: (ProcessOperator, Int, InstancePlace) throws -> InstanceStorage? = { _, _, _ in nil }
 
   /// `makeProcess` gives instance `place.instance` of operator number `process`; called on the job's thread.
   init(makeProcess: @escaping (_ process: Int, _ place: InstancePlace) throws -> ProcessOperator) {
@@ -20,6 +22,7 @@ final class ThreadTransport: InstanceTransport {
 
   func link(process: Int, _ place: InstancePlace) throws -> any InstanceLink {
     let runner = InstanceRunner(try makeProcess(process, place), place)
+    runner.storage = try makeStorage(runner.process, process, place)
     while threads.count <= Int(place.instance) { threads.append(try InstanceThread()) }
     return ThreadLink(threads[Int(place.instance)], runner)
   }

@@ -9,6 +9,8 @@ final class InstanceServer {
     let run: (_ process: Int, _ work: InstanceWork, _ now: Int64?) throws -> InstanceResult
     /// What the binding says about the failure that it was just told of, if anything.
     let cause: () -> [UInt8]?
+    /// The store of this process, where it may have one.
+    var storage: WorkerStorage?
   }
 
   private let channel: SocketChannel
@@ -41,9 +43,10 @@ final class InstanceServer {
     do {
       while !wasDismissed {
         try channel.flush()
-        try read()
+        try read(instances)
+        tellPersisted(instances)
         guard !waiting.isEmpty else {
-          if !wasDismissed { channel.wait(milliseconds: nil) }
+          if !wasDismissed { SocketChannel.wait(for: [channel], or: instances.storage?.descriptor, milliseconds: nil) }
           continue
         }
         try doNext(instances)
@@ -77,11 +80,16 @@ final class InstanceServer {
     while channel.pendingBytes > 1 << 20, !wasDismissed {
       channel.wait(milliseconds: nil)
       try channel.flush()
-      try read()
+      try read(instances)
     }
   }
 
-  private func read() throws {
+  private func tellPersisted(_ instances: Instances) {
+    guard let persisted = instances.storage?.takePersisted() else { return }
+    channel.send(WorkerMessage.persisted.rawValue, ProcessTransport.writeReply(persisted))
+  }
+
+  private func read(_ instances: Instances) throws {
     while let message = try channel.receive() {
       if message.kind == FrameMessage.release.rawValue {
         try outbox.released(message.payload)
@@ -92,8 +100,36 @@ final class InstanceServer {
       case .work: waiting.append(try reader.read(message.payload))
       case .skip: skipped.insert(try ResultReader.process(message.payload))
       case .bye: wasDismissed = true
+      case .openStore:
+        let reply = StoreReply(of: instances.storage, message.payload) { try $0.open($1.storeOrder()) }
+        channel.send(WorkerMessage.storeOpened.rawValue, ProcessTransport.writeReply(reply ?? .success([])))
+      case .persist:
+        // Without an error the reply comes when it is done.
+        if let reply = StoreReply(of: instances.storage, message.payload, { try $0.persist($1.persistOrder()) }) {
+          channel.send(WorkerMessage.persisted.rawValue, ProcessTransport.writeReply(reply))
+        }
       default: throw SocketChannel.Failure.broken("a message of kind \(message.kind)")
       }
+    }
+  }
+}
+
+extension StoreReply {
+  /// The error of `body`, which reads the payload; nil if it threw none.
+  fileprivate init?(
+    of storage: WorkerStorage?, _ payload: [UInt8], _ body: (WorkerStorage, inout ByteReader) throws -> Void
+  ) {
+    do {
+      guard let storage else {
+        throw EngineError(.internalError, "this worker serves no stores; please report this")
+      }
+      try payload.withUnsafeBytes { bytes in
+        var reader = ByteReader(bytes)
+        try body(storage, &reader)
+      }
+      return nil
+    } catch {
+      self = .failure(EngineError(any: error))
     }
   }
 }

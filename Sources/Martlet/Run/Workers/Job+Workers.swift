@@ -21,9 +21,10 @@ extension Job {
 
   /// Serves as instance `instance` of every operator until the coordinator dismisses this worker, and ends the process when the
   /// coordinator goes without a word. The job is closed; its sources are not read. Takes the socket, also when it throws. `cause`
-  /// says more about the failure of a callback, just after it.
+  /// says more about the failure of a callback, just after it. `backend` is what the worker's store is made of, where the job has one.
   package func serve(
-    socket: Int32, instance: Int, of parallelism: Parallelism, watched: Bool = true, cause: @escaping () -> [UInt8]?
+    socket: Int32, instance: Int, of parallelism: Parallelism, backend: (any StoreBackend)? = nil, watched: Bool = true,
+    cause: @escaping () -> [UInt8]?
   ) throws {
     let server = try InstanceServer(moving: socket)
     guard instance >= 0, instance < parallelism.instances else {
@@ -34,9 +35,11 @@ extension Job {
       instance: Int32(instance), parallelism: Int32(parallelism.instances),
       maxParallelism: Int32(parallelism.maxInstances))
     let runners = try handOverAll().map { InstanceRunner($0, place) }
+    let storage = try WorkerStorage(runners, place, backend)
     defer {
       // Those that the coordinator did not close. What their functions throw now, nobody is there to hear.
       for runner in runners.reversed() { _ = runner.run(.close, now: nil) }
+      try? storage.close()
     }
     let instances = InstanceServer.Instances(
       run: { process, work, now in
@@ -45,8 +48,8 @@ extension Job {
             .internalError,
             "work for operator \(process) of a job with \(runners.count); build the job as the coordinator does")
         }
-        return runners[process].run(work, now: now)
-      }, cause: cause)
+        return storage.named(runners[process].run(work, now: now))
+      }, cause: cause, storage: storage)
     try server.serve(instances, watched: watched)
   }
 

@@ -16,6 +16,8 @@ final class ProcessTransport: InstanceTransport {
     /// Per operator, since when its work need not be done; nothing is sent after that but `close`.
     var skipTime: [Int: Int64] = [:]
     var hasEnded = false
+    /// What it said about its store, by what it was told.
+    var storeReplies: [WorkerMessage: StoreReply] = [:]
 
     init(_ channel: SocketChannel) {
       self.channel = channel
@@ -158,6 +160,27 @@ final class ProcessTransport: InstanceTransport {
     }
   }
 
+  // MARK: - Stores
+
+  func tell(_ index: Int, _ what: WorkerMessage, _ payload: [UInt8]) throws {
+    if let failure { throw failure }
+    workers[index].channel.send(what.rawValue, payload)
+    try guarding { try flush(index) }
+  }
+
+  /// What a worker said to that; nil if nothing yet, unless it is to be waited for.
+  func reply(from index: Int, to what: WorkerMessage, waiting: Bool) throws -> StoreReply? {
+    while true {
+      if let failure { throw failure }
+      try guarding { try read(index) }
+      if let reply = workers[index].storeReplies[what] { return reply }
+      guard waiting else { return nil }
+      try waitAndRead(Self.pollMilliseconds)
+    }
+  }
+
+  func takeReply(from index: Int, to what: WorkerMessage) { workers[index].storeReplies[what] = nil }
+
   // MARK: - One worker
 
   private func flush(_ index: Int) throws {
@@ -167,7 +190,7 @@ final class ProcessTransport: InstanceTransport {
   private func read(_ index: Int) throws {
     let worker = workers[index]
     do {
-      while let message = try worker.channel.receive() { try take(message, from: worker) }
+      while let message = try worker.channel.receive() { try take(message, from: worker, index) }
     } catch let error as SocketChannel.Failure {
       throw died(index, error)
     } catch is ByteReader.Malformed {
@@ -175,11 +198,15 @@ final class ProcessTransport: InstanceTransport {
     }
   }
 
-  private func take(_ message: SocketChannel.Message, from worker: Worker) throws {
+  private func take(_ message: SocketChannel.Message, from worker: Worker, _ index: Int) throws {
     if message.kind == FrameMessage.release.rawValue { return try outbox.released(message.payload) }
     if try worker.inbox.take(message) { return }
     switch WorkerMessage(rawValue: message.kind) {
     case .hello: try Greeting.check(message.payload)
+    case .storeOpened:
+      worker.storeReplies[.openStore] = try Self.readReply(message.payload, from: index, of: workers.count)
+    case .persisted:
+      worker.storeReplies[.persist] = try Self.readReply(message.payload, from: index, of: workers.count)
     case .result:
       let process = try ResultReader.process(message.payload)
       guard var queue = worker.waiting[process], !queue.isEmpty else {

@@ -110,11 +110,7 @@ struct ResultReader {
     let order = try reader.integer(UInt32.self)
     let detail = try reader.bool() ? try reader.plain(OrderDetail.self) : nil
     let key = Array(try reader.short())
-    guard let kind = EngineError.Kind(rawValue: try reader.integer(Int32.self)) else { throw ByteReader.Malformed() }
-    var error = EngineError(kind, try reader.text())
-    error.operatorName = try reader.optionalText()
-    error.record = try reader.optionalInteger()
-    error.key = try reader.optionalText()
+    var error = try reader.error()
     let hasCause = try reader.bool()
     let cause = Array(try reader.short())
     if hasCause { error.cause = cause }

@@ -129,11 +129,7 @@ final class ResultWriter {
     if let detail = failure.detail { message.plain(detail) }
     message.short(failure.key)
     let error = EngineError(any: failure.error)
-    message.integer(error.kind.rawValue)
-    message.text(error.message)
-    message.optional(error.operatorName)
-    message.optional(error.record)
-    message.optional(error.key)
+    message.error(error)
     message.flag(cause != nil)
     message.short(cause ?? [])
   }

@@ -166,11 +166,12 @@ final class SocketChannel {
     Self.wait(for: [self], milliseconds: milliseconds)
   }
 
-  /// The same for any of several.
-  static func wait(for channels: [SocketChannel], milliseconds: Int64?) {
+  /// The same for any of several, or until another descriptor can be read.
+  static func wait(for channels: [SocketChannel], or other: Int32? = nil, milliseconds: Int64?) {
     var entries = channels.map {
       pollfd(fd: $0.socket, events: Int16(POLLIN) | ($0.pendingBytes > 0 ? Int16(POLLOUT) : 0), revents: 0)
     }
+    if let other { entries.append(pollfd(fd: other, events: Int16(POLLIN), revents: 0)) }
     _ = poll(&entries, nfds_t(entries.count), milliseconds.map { Int32(clamping: $0) } ?? -1)
   }
 }

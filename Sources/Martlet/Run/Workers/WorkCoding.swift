@@ -15,6 +15,12 @@ enum WorkerMessage: UInt8 {
   case skip = 19
   /// Nothing more comes; the worker ends.
   case bye = 20
+  /// Make the store of this worker, and what came of it.
+  case openStore = 21
+  case storeOpened = 22
+  /// Write what the instances have put down, copy the store; and, later, what came of it.
+  case persist = 23
+  case persisted = 24
 }
 
 enum WorkKind: UInt8 {
