@@ -1,5 +1,14 @@
 import CRocksDB
 import Martlet
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
 
 /// Stores in RocksDB: one database for each, one column family for each family.
 package struct RocksDBBackend: StoreBackend {
@@ -11,6 +20,7 @@ package struct RocksDBBackend: StoreBackend {
 
   package func open(_ options: StoreOptions) throws(EngineError) -> any KeyValueStore {
     try options.check()
+    try RocksDBBackend.checkProcess(options.path)
     let exists = try checkFiles(options)
     var compressions = RocksDBSettings.Compression.allCases[...]
     while let compression = compressions.popFirst() {
@@ -24,6 +34,21 @@ package struct RocksDBBackend: StoreBackend {
       }
     }
     throw EngineError(.internalError, "no compression to open the store at '\(options.path)' with. Please report this")
+  }
+
+  /// The first process that opened a store.
+  private static let firstProcess = Atomic<Int32>(0)
+
+  /// RocksDB's threads serve all stores of a process. One that was forked has none of them, and would wait for them for ever.
+  private static func checkProcess(_ path: String) throws(EngineError) {
+    let mine = getpid()
+    let first = firstProcess.compareExchange(expected: 0, desired: mine, ordering: .relaxed).original
+    guard first == 0 || first == mine else {
+      throw EngineError(
+        .invalidArgument,
+        "cannot open the store at '\(path)' in process \(mine): it was forked from process \(first), which had opened a store, and RocksDB "
+          + "does not work in both; start it as a program of its own (exec, spawn), or before a store is opened")
+    }
   }
 
   /// Whether there is a store. RocksDB itself would take a store that has lost its file CURRENT for a new one and begin

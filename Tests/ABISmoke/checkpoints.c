@@ -115,6 +115,17 @@ static void build(life *one, const char *state, const char *name, int32_t seeks)
 
 /* ---- workers ----------------------------------------------------------------------------------- */
 
+/* A worker is a program of its own: what was forked from a process with a store cannot open one. */
+static void serve(char **words) {
+  martlet_error error = {0};
+  life mine;
+  build(&mine, "count", "function", 1);
+  martlet_serve_options options = {
+    .struct_size = sizeof options, .instance = atoi(words[3]), .parallelism = atoi(words[4]), .max_parallelism = 128};
+  OK(martlet_job_serve(mine.job, atoi(words[2]), &options, &error));
+  martlet_job_free(mine.job);
+}
+
 static void start_workers(life *one, int32_t n, pid_t *processes) {
   martlet_error error = {0};
   int sockets[2];
@@ -129,12 +140,12 @@ static void start_workers(life *one, int32_t n, pid_t *processes) {
       continue;
     }
     for (int32_t j = 0; j <= i; j++) close(sockets[j]);
-    life mine;
-    build(&mine, "count", "function", 1);
-    martlet_serve_options options = {.struct_size = sizeof options, .instance = i, .parallelism = n, .max_parallelism = 128};
-    OK(martlet_job_serve(mine.job, ends[1], &options, &error));
-    martlet_job_free(mine.job);
-    _Exit(0);
+    char numbers[3][12];
+    snprintf(numbers[0], 12, "%d", ends[1]);
+    snprintf(numbers[1], 12, "%d", i);
+    snprintf(numbers[2], 12, "%d", n);
+    execl("/proc/self/exe", "checkpoints", "serve", numbers[0], numbers[1], numbers[2], (char *)NULL);
+    _Exit(1);
   }
   OK(martlet_job_use_workers(one->job, sockets, n, 128, &error));
 }
@@ -175,14 +186,16 @@ static int32_t run(martlet_job *job, rows *all, int32_t steps) {
   }
 }
 
-static void in_lives(const char *directory, const rows *whole) {
+/* `backend`: that of every life, or -1: they take turns. */
+static void in_lives(const char *directory, int32_t backend, const rows *whole) {
   martlet_error error = {0};
   static rows all;
   all.count = 0;
   int32_t goes_on = 1;
   int64_t lives = 0;
   for (; goes_on; lives++) {
-    martlet_state_dir_options options = {.struct_size = sizeof options, .backend = MARTLET_BACKEND_MEMORY, .retained = 2};
+    martlet_state_dir_options options = {
+      .struct_size = sizeof options, .backend = backend < 0 ? lives % 2 : backend, .retained = 2, .memory_limit = 16 << 20};
     martlet_state_dir *dir = NULL;
     OK(martlet_state_dir_open(directory, &options, &dir, &error));
     martlet_state_dir *second = NULL;
@@ -268,7 +281,11 @@ static void misfits(const char *path) {
   martlet_state_dir_free(NULL);
 }
 
-int main(void) {
+int main(int argc, char **words) {
+  if (argc == 5 && strcmp(words[1], "serve") == 0) {
+    serve(words);
+    return 0;
+  }
   static rows whole;
   life one;
   build(&one, "count", "function", 1);
@@ -278,8 +295,10 @@ int main(void) {
   char directory[] = "/tmp/martlet-smoke-XXXXXX";
   CHECK(mkdtemp(directory) != NULL);
   char path[64];
-  snprintf(path, sizeof path, "%s/state", directory);
-  in_lives(path, &whole);
+  for (int32_t backend = -1; backend <= MARTLET_BACKEND_ROCKSDB; backend++) {
+    snprintf(path, sizeof path, "%s/state %d", directory, (int)backend);
+    in_lives(path, backend, &whole);
+  }
   snprintf(path, sizeof path, "%s/savepoint", directory);
   misfits(path);
   char command[64];

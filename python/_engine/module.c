@@ -13,6 +13,7 @@
 #include "schema.h"
 #include "source.h"
 #include "state.h"
+#include "state_dir.h"
 #include "temporal.h"
 #include "timers.h"
 #include "values.h"
@@ -65,7 +66,7 @@ static int module_exec(PyObject *module) {
   if (schema_init(module, st) < 0 || column_init(module, st) < 0 || batch_init(module, st) < 0 ||
       record_init(module, st) < 0 || context_init(module, st) < 0 || state_init(module, st) < 0 ||
       operator_init(module, st) < 0 || source_init(module, st) < 0 || job_init(module, st) < 0 || harness_init(module, st) < 0 ||
-      clock_init(module, st) < 0 || timers_init(module, st) < 0)
+      clock_init(module, st) < 0 || timers_init(module, st) < 0 || state_dir_init(module, st) < 0)
     return -1;
   return 0;
 }

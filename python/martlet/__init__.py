@@ -38,6 +38,7 @@ from ._engine import (
 from ._engine import rocksdb_version as _rocksdb_version
 from ._engine import version as __version__
 from .apply import apply_process_function, broadcast_stream, connect_streams
+from .backends import InMemoryStateBackend, RocksDbStateBackend
 from .config import Config
 from .errors import (
     BusyError,
@@ -46,6 +47,7 @@ from .errors import (
     EngineError,
     KeyTypeError,
     MartletError,
+    MartletWarning,
     MissingColumnError,
     NullKeyError,
     NullTimestampError,
@@ -73,12 +75,14 @@ from .stream import Stream
 from .ttl import TTL
 
 if TYPE_CHECKING:
+    from .running_job import RunningJob
     from .sinks import JsonlSink, KafkaSink, ParquetSink, PostgresSink, Sink, SqliteSink
     from .sources import ArrowSource, CsvSource, JsonlSource, KafkaSource, ParquetSource, Source, SourceBatch
 else:
     __getattr__ = late_names(
         __name__,
         {
+            "running_job": ["RunningJob"],
             "sinks": ["JsonlSink", "KafkaSink", "ParquetSink", "PostgresSink", "Sink", "SqliteSink"],
             "sources": [
                 "ArrowSource",
@@ -110,6 +114,7 @@ __all__ = [
     "Context",
     "CsvSource",
     "EngineError",
+    "InMemoryStateBackend",
     "JsonlSink",
     "JsonlSource",
     "KafkaSink",
@@ -120,6 +125,7 @@ __all__ = [
     "ManualClock",
     "MapState",
     "MartletError",
+    "MartletWarning",
     "MissingColumnError",
     "NullKeyError",
     "NullTimestampError",
@@ -130,7 +136,9 @@ __all__ = [
     "Record",
     "RecordBatch",
     "ReducingState",
+    "RocksDbStateBackend",
     "RunReport",
+    "RunningJob",
     "Schema",
     "SchemaError",
     "Sink",

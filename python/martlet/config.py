@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from ._engine import ManualClock
+from .backends import StateBackend
+from .durability import CHECKPOINT_INTERVAL, RETAINED_CHECKPOINTS, Forgotten, read_durability
 from .errors import ConfigError
 from .parallelism import read_parallelism
 
 __all__ = ["Config"]
 
-_PROFILES = ("dev-local",)
+_PROFILES = ("dev-local", "single-node-durable")
 _NULL_KEYS = ("raise", "drop", "dead_letter")
 _NULL_TIMESTAMPS = ("raise", "drop", "process", "dead_letter")
 _ON_ERROR = ("raise", "skip", "dead_letter")
@@ -30,14 +33,22 @@ _SETTINGS = (
     "at_end",
     "parallelism",
     "max_parallelism",
+    "state_backend",
+    "state_dir",
+    "checkpoint_interval",
+    "restore_from",
+    "forget",
+    "memory_limit",
+    "retained_checkpoints",
 )
 
 
 class Config:
     """Settings of one job. Immutable; one job has one config.
 
-    - `profile`: `"dev-local"`, state in memory. Defaults to the environment variable MARTLET_PROFILE, then to
-      `"dev-local"`.
+    - `profile`: `"dev-local"`: state in memory, checkpoints only with a `state_dir`; or `"single-node-durable"`: state
+      in RocksDB and checkpoints in `state_dir`, which it needs: the job goes on by itself where it was stopped or
+      killed. Defaults to the environment variable MARTLET_PROFILE, then to `"dev-local"`.
     - `on_error`: what becomes of a record, or a timer, whose call raises an Exception: `"raise"` it, with a note that
       says where; `"skip"` it: what the call did to states, timers and outputs is taken back, it is counted in the
       report (`errors`) and logged (logger "martlet"); `"dead_letter"`: the same, and one row for each record of the
@@ -65,7 +76,22 @@ class Config:
       MARTLET_PARALLELISM, then to 1: no processes. Functions travel by cloudpickle (`pip install martlet[parallel]`).
       Prints of workers appear where this process prints; logging in a worker is the worker's own, which writes warnings
       to standard error: that is also where skipped failures are logged.
-    - `max_parallelism`: into how many groups keys are divided, and so the largest `parallelism`; 1 to 32768.
+    - `max_parallelism`: into how many groups keys are divided, and so the largest `parallelism`; 1 to 32768. It stays
+      the same for as long as the job has checkpoints.
+
+    Of durable jobs:
+
+    - `state_dir`: the directory of the job's state and checkpoints, of one job at a time. A job that finds a checkpoint
+      there goes on from it. Defaults, in the profile `"single-node-durable"`, to MARTLET_STATE_DIR.
+    - `state_backend`: `mt.InMemoryStateBackend()` or `mt.RocksDbStateBackend()`; by default that of the profile. A job
+      may go on with another one.
+    - `checkpoint_interval`: how often a checkpoint is taken: a duration as for watermarks; None: only at the end, and
+      on request (`Stream.start`). Reads back in milliseconds.
+    - `restore_from`: a savepoint, a checkpoint, or a state directory to start from when `state_dir` has no checkpoint.
+    - `forget`: what checkpoints have and the job has no more: names of operators, and pairs (operator, state). Without
+      it, a dropped operator is a SnapshotMismatchError, and a dropped state is kept for the day it comes back.
+    - `memory_limit`: of state on disk, how much memory it may take: bytes, or "512MB", "2GiB". Reads back in bytes.
+    - `retained_checkpoints`: how many checkpoints are kept, so that there is one before a damaged one.
 
     An unknown setting or value is a ConfigError that lists what is allowed.
     """
@@ -84,6 +110,13 @@ class Config:
     at_end: str
     parallelism: int
     max_parallelism: int
+    state_backend: StateBackend
+    state_dir: Path | None
+    checkpoint_interval: int | None
+    restore_from: Path | None
+    forget: tuple[Forgotten, ...]
+    memory_limit: int | None
+    retained_checkpoints: int
 
     def __init__(
         self,
@@ -100,6 +133,13 @@ class Config:
         at_end: str = "fire",
         parallelism: int | None = None,
         max_parallelism: int = 128,
+        state_backend: StateBackend | None = None,
+        state_dir: str | os.PathLike[str] | None = None,
+        checkpoint_interval: Any = CHECKPOINT_INTERVAL,
+        restore_from: str | os.PathLike[str] | None = None,
+        forget: Any = (),
+        memory_limit: int | str | None = None,
+        retained_checkpoints: int = RETAINED_CHECKPOINTS,
         **unknown: object,
     ) -> None:
         if unknown:
@@ -132,6 +172,23 @@ class Config:
         instances, groups = read_parallelism(parallelism, max_parallelism)
         put(self, "parallelism", instances)
         put(self, "max_parallelism", groups)
+        durability = read_durability(
+            self.profile,
+            state_backend,
+            state_dir,
+            checkpoint_interval,
+            restore_from,
+            forget,
+            memory_limit,
+            retained_checkpoints,
+        )
+        for setting, value in durability._asdict().items():
+            put(self, setting, value)
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether checkpoints are taken."""
+        return self.state_dir is not None
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Config is immutable: make a new one to change {name!r}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from .config import Config
 from .graph import Edge, InputRef, Operator, Plan, SourceNode
+from .guarantees import durable_guarantee, durable_profile
 from .states import all_states
 
 __all__ = ["as_html", "as_mermaid", "as_text"]
@@ -125,15 +126,21 @@ def _job_facts(plan: Plan, config: Config) -> tuple[tuple[str, str], ...]:
         if merged
         else "the same input gives the same output, in the same order"
     )
+    profile = (
+        durable_profile(config)
+        if config.is_durable
+        else f"{config.profile!r}: state in memory, lost when the process ends; {'; '.join(reading)}"
+    )
+    guarantee = durable_guarantee(plan.sources) if config.is_durable else "each record is processed once in a run"
     return (
-        ("profile", f"{config.profile!r}: state in memory, lost when the process ends; {'; '.join(reading)}"),
+        ("profile", profile),
         ("parallelism", str(getattr(config, "parallelism", 1))),
         (
             "policies",
             f"null keys: {config.null_keys}; null timestamps: {config.null_timestamps}; late records: {config.late}; "
             f"errors: {config.on_error}; processing-time timers at the end: {config.at_end}",
         ),
-        ("guarantee", f"each record is processed once in a run; {order}"),
+        ("guarantee", f"{guarantee}; {order}"),
     )
 
 

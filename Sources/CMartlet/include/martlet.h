@@ -348,6 +348,8 @@ typedef struct martlet_stream_options {
   /* 1: records of functions of two inputs that this source feeds are merged as they arrive; 0: by their timestamps, the same way in
    * every run. */
   int32_t live;
+  /* Of an Arrow stream, 1: another run will open one with the same rows, so that a checkpoint can say how many were read. */
+  int32_t replayable;
 } martlet_stream_options;
 
 typedef enum martlet_null_policy {

@@ -58,6 +58,30 @@ struct StoreCopy {
     }
   }
 
+  /// Removes the rows of all operators but these: of those that the job has no more. (FFFF is no operator's number.)
+  static func removeAll(but kept: [UInt16], from target: StoredPart) throws(EngineError) {
+    let batch = WriteBatch()
+    var lower: [UInt8] = []
+    // What lies between one kept operator and the next.
+    for number in kept.sorted() {
+      var head: [UInt8] = []
+      StoreKeys.append(number, to: &head)
+      try remove(KeyRange(lower, upTo: head), from: target, batch)
+      lower = KeyRange.successor(ofPrefix: head) ?? [0xFF, 0xFF, 0xFF]
+    }
+    try remove(KeyRange(lower, upTo: [0xFF, 0xFF, 0xFF]), from: target, batch)
+    if !batch.isEmpty { try target.store.write(batch, .process) }
+  }
+
+  private static func remove(_ range: KeyRange, from target: StoredPart, _ batch: WriteBatch) throws(EngineError) {
+    for family in [target.states, target.timers] {
+      // A removal that removes nothing would cost every later read.
+      let cursor = try target.store.cursor(family, range)
+      defer { cursor.close() }
+      if try cursor.next() { try batch.remove(range, in: family) }
+    }
+  }
+
   private func write(_ batch: WriteBatch, _ target: StoredPart) throws(EngineError) {
     if !batch.isEmpty { try target.store.write(batch, .process) }
     batch.removeAll()

@@ -92,11 +92,17 @@ final class SourceStage {
       self.pendingError = nil
       throw pendingError
     }
+    var wait = wait
     while true {
       if let batch, nextRow < batch.numRows { return .chunk(try cut(batch)) }
       batch = nil
       switch try read(within: wait) {
-      case .batch(let next): try accept(next)
+      case .batch(let next):
+        try accept(next)
+        guard next.batch.numRows == 0 else { continue }
+        // A source that waits says so by a batch without rows, and the job looks up. A thread that reads goes on meanwhile.
+        guard pump != nil else { return .notYet }
+        wait = 0
       case .end: return .end
       case .notYet: return .notYet
       }

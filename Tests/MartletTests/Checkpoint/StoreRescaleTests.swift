@@ -68,6 +68,31 @@ import Testing
     try rig.close()
   }
 
+  /// Rows of operators that are gone do not stay in a store that is cloned.
+  @Test func operatorsThatAreGoneAreRemoved() throws {
+    for kept in [[], [0], [5], [0, 5, 65_534], [65_534], [4, 6], [0, 4, 5, 6, 65_534]] as [[UInt16]] {
+      let rig = try EveryStateRig(MemoryStoreBackend(), .init())
+      let part = rig.parts[0]
+      let batch = WriteBatch()
+      for number in [0, 4, 5, 6, 65_534] as [UInt16] {
+        for family in [part.states, part.timers] {
+          try batch.put(StoredPart.head(number, group: 3) + [1, 2], [1], in: family)
+          try batch.put(StoredPart.head(number, group: StoreKeys.broadcastGroup), [1], in: family)
+        }
+      }
+      try part.store.write(batch, .process)
+      try StoreCopy.removeAll(but: kept, from: part)
+      for family in UInt8(0)...1 {
+        let cursor = try part.store.cursor(StoreFamily(family), KeyRange())
+        var left: [UInt16: Int] = [:]
+        while try cursor.next() { left[UInt16(cursor.key[0]) << 8 | UInt16(cursor.key[1]), default: 0] += 1 }
+        cursor.close()
+        #expect(left == Dictionary(uniqueKeysWithValues: kept.map { ($0, 2) }), "\(kept)")
+      }
+      try rig.close()
+    }
+  }
+
   @Test func whatDoesNotFitIsNamed() throws {
     let rig = try EveryStateRig(MemoryStoreBackend(), .init())
     let part = rig.parts[0]

@@ -14,7 +14,7 @@ final class ProcessStore: Sendable {
     var memoryLimit: Int
     /// The copies in the checkpoint that is gone on from, with the key groups that each has. None: it begins empty.
     var sources: [Source] = []
-    /// The numbers of all operators of the job.
+    /// The numbers of all operators of the job; rows of others do not go over.
     var operators: [UInt16] = []
 
     struct Source: Equatable, Sendable {
@@ -79,7 +79,9 @@ final class ProcessStore: Sendable {
     if let only = opening.sources.first, opening.sources.count == 1, only.groups == groups.groups {
       try backend.clone(only.path, to: opening.path)
       options.access = .existing
-      return try backend.open(options)
+      let store = try backend.open(options)
+      try StoreCopy.removeAll(but: opening.operators, from: StoredPart(store, groups))
+      return store
     }
     let store = try backend.open(options)
     var sources: [StoredPart] = []

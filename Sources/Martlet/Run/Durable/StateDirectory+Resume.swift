@@ -20,12 +20,12 @@ extension StateDirectory {
     resumed = Resumed(damaged: damaged)
     var forgetting = forgetting
     if let newest {
-      (resumed.id, resumed.sink) = (newest.id, newest.sink)
+      resumed.id = newest.id
       forgetting.mayBeGone = true
     }
     var start = newest
     if start == nil, let from { start = try checkpoint(at: from) }
-    if let start { resumed.notReplayable = start.notReplayable }
+    if let start { (resumed.sink, resumed.notReplayable) = (start.sink, start.notReplayable) }
     let readers = options.readers + (options.backend.map { [$0] } ?? [])
     if let backend = options.backend {
       // Rows of the same kind of store go over as they are.
@@ -88,7 +88,6 @@ extension StateDirectory {
       try FaultPoint.resumeBeforeStore.reach()
       own = try ProcessStore(openings[0], all, backend, files)
       try FaultPoint.resumeAfterStore.reach()
-      try own?.forget(operatorsBefore: layout.nextOperator, but: Set(layout.operators.map(\.number)))
     }
     for store in start?.stores ?? [] where start?.stores.count == processes {
       previous[store.process] = StoreFiles.Previous(
@@ -157,18 +156,5 @@ struct StoreMemory {
     let mine = limit / max(processes, 1)
     store = max(mine / 2, StoreOptions.leastMemory)
     tables = mine - mine / 2
-  }
-}
-
-extension ProcessStore {
-  /// Removes the rows of operators that the job has no more: of the numbers that were given, all but these.
-  func forget(operatorsBefore next: UInt16, but kept: Set<UInt16>) throws(EngineError) {
-    let batch = WriteBatch()
-    for number in 0..<next where !kept.contains(number) {
-      var head: [UInt8] = []
-      StoreKeys.append(number, to: &head)
-      for family in StoredPart.families.indices { try batch.remove(.prefix(head), in: StoreFamily(UInt8(family))) }
-    }
-    try spill(batch)
   }
 }

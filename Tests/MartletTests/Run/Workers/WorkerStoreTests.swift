@@ -3,8 +3,15 @@ import Testing
 
 @testable import Martlet
 
+// One after the other with the tests of workers, which count the open sockets of this process.
+extension WorkerTransportTests {
+  @Suite struct Stores {}
+}
+
+typealias WorkerStoreTests = WorkerTransportTests.Stores
+
 /// Workers with stores of their own, by hand: what the coordinator of a job says to them. The workers are threads.
-@Suite(.serialized) struct WorkerStoreTests {
+extension WorkerTransportTests.Stores {
   struct Count: ProcessFunction {
     let count = ValueState<Int64>("count")
     let list = ListState<Int64>("list")
@@ -26,6 +33,7 @@ import Testing
     // Each thread writes its own place in `endings`, read after all were joined.
     let transport: ProcessTransport
     let links: [any InstanceLink]
+    private let backend: any StoreBackend
     let groups: [KeyGroupRange]
     let directory: TemporaryDirectory
     private var threads: [TestThread] = []
@@ -35,6 +43,7 @@ import Testing
     init(_ count: Int, _ directory: TemporaryDirectory, _ backend: any StoreBackend = RocksDBBackend()) throws {
       let pairs = (0..<count).map { _ in socketPair() }
       self.directory = directory
+      self.backend = backend
       sockets = pairs.map(\.1)
       let transport = try ProcessTransport(moving: pairs.map(\.0))
       self.transport = transport
@@ -77,7 +86,7 @@ import Testing
       var numbers = OperatorNumbers(number: 3, states: [8, 9], memoryLimit: memory)
       numbers.largeAbove = 4
       try transport.openStores(
-        links.indices.map { opening($0, from: sources) }, [numbers], backend: "rocksdb")
+        links.indices.map { opening($0, from: sources) }, [numbers], backend: backend.name)
       try sendAll(
         .open(
           InstanceOpening(
@@ -246,7 +255,7 @@ import Testing
     func run(_ plan: FaultPlan, _ call: Int) throws {
       let directory = try TemporaryDirectory()
       plan.arm(at: 0, .once)
-      let fleet = try Fleet(1, directory, FaultyBackend(RocksDBBackend(), plan))
+      let fleet = try Fleet(1, directory, FaultyBackend(MemoryStoreBackend(), plan))
       defer { fleet.end() }
       plan.arm(at: call, .once)
       try fleet.open(memory: 1)
