@@ -9,7 +9,7 @@ final class RocksDBSettings {
   private let table: OpaquePointer
 
   init(_ store: StoreOptions, _ compression: Compression) {
-    let buffers = RocksDBSettings.writeBuffers(store.memoryLimit)
+    let buffers = store.isLogged ? RocksDBSettings.writeBuffers(store.memoryLimit) : store.memoryLimit / 2
     cache = rocksdb_cache_create_lru(store.memoryLimit - buffers)
 
     table = rocksdb_block_based_options_create()

@@ -46,6 +46,17 @@ final class SlotFlags {
     dirtySlots.append(slot)
   }
 
+  /// Takes the `most` oldest of `dirtySlots` off it.
+  func takeDirty(_ most: Int, _ body: (UnsafeBufferPointer<UInt32>) -> Void) {
+    let count = min(most, dirtySlots.count)
+    dirtySlots.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[..<count])) }
+    if count == dirtySlots.count {
+      dirtySlots.removeAll(keepingCapacity: count <= 1 << 16)
+    } else {
+      dirtySlots.removeSubrange(..<count)
+    }
+  }
+
   /// Whether a slot without state and timers must stay, because the store has something of it that has to go first.
   func holds(_ slot: UInt32) -> Bool {
     guard Int(slot) < capacity else { return false }

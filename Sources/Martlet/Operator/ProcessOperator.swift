@@ -182,6 +182,7 @@ final class ProcessOperator: Operator {
       prefetch: parts.states.prefetch)
     try enclosed(chunk.batch) { try calls.run(loop) }
     parts.states.sweep(afterRows: rows)
+    if let writeBack { try located { () throws(EngineError) in try writeBack.sweepStore(afterRows: rows) } }
     parts.keys.reclaim()
     writeBack?.evict()
   }
@@ -345,6 +346,7 @@ final class ProcessOperator: Operator {
 
   func sweepExpired() {
     parts?.states.sweepWhileIdle()
+    writeBack?.sweepStoreWhileIdle()
     parts?.keys.reclaim()
   }
 

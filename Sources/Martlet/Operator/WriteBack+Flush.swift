@@ -3,7 +3,9 @@
 extension WriteBack {
   /// Adds to the batch what brings the store up to date. To be followed by `didCommit` once the batch is in the store; if that fails, by
   /// nothing: the instance is then behind the store or before it, and is to be opened again.
-  func flush(into batch: WriteBatch) throws(EngineError) {
+  ///
+  /// With `atMost`, no more keys than that: those that have been dirty for longest.
+  func flush(into batch: WriteBatch, atMost most: Int = .max) throws(EngineError) {
     try checkUsable()
     try guarded { () throws(EngineError) in
       if broadcastFlags.has(BroadcastSlot.slot, SlotFlags.dirty), binding.writesBroadcast,
@@ -13,8 +15,7 @@ extension WriteBack {
         try flushStates(BroadcastSlot.slot, broadcast, broadcastFlags, batch)
       }
       broadcastFlags.clear(BroadcastSlot.slot, SlotFlags.dirty)
-      flags.dirtySlots.withUnsafeBufferPointer { order.sort($0) { flags.has($0, SlotFlags.dirty) } }
-      flags.dirtySlots.removeAll(keepingCapacity: flags.dirtySlots.count <= 1 << 16)
+      flags.takeDirty(most) { slots in order.sort(slots) { flags.has($0, SlotFlags.dirty) } }
       flags.flushingSlots.reserveCapacity(flags.flushingSlots.count + order.count)
       if isPlain, timers.count == 0, flags.otherStates.isEmpty {
         try flushPlain(batch)

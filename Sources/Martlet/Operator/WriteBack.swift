@@ -29,6 +29,8 @@ final class WriteBack {
   /// The store has no row of a key here: nothing needs to be looked up before the first flush.
   var isStoreEmpty = false
   var hasFailed = false
+  /// What went wrong where nothing can be thrown.
+  var idleFailure: EngineError?
   /// To be called when the columns have moved in memory other than at the beginning of a chunk.
   var columnsMoved: () -> Void = {}
   // MARK: Eviction
@@ -38,11 +40,18 @@ final class WriteBack {
   @exclusivity(unchecked) var heapBytes = 0
   var untilMeasured = 0
   let bytesPerKey: Int
+  // MARK: Expiry
+  /// Where the next sweep of the store goes on: a key group, and a row of it unless it is the first.
+  var sweepGroup: Int32 = 0
+  var sweepFrom: [UInt8]?
   /// A whole round found nothing that could go: only what comes clean from here on can.
   var isAllDirty = false
 
   /// Over the limit, and only a flush helps.
   var wantsFlush: Bool { isAllDirty && flags.flushingSlots.isEmpty && memoryInUse > binding.memoryLimit }
+
+  /// Whether keys that are met are mostly not in memory: then it pays to look many up at once.
+  var isShort: Bool { !isStoreEmpty && memoryInUse > binding.memoryLimit - binding.memoryLimit / 8 }
 
   /// `states` was made with the flags of `attachment`.
   init(
@@ -76,6 +85,7 @@ final class WriteBack {
 
   /// The batch of this operator is refused after a failure: what was changed since is not known.
   func checkUsable() throws(EngineError) {
+    if let idleFailure { throw idleFailure }
     if hasFailed {
       throw EngineError(
         .closed,
