@@ -22,6 +22,9 @@ extension ProcessOperator {
       self, merged, (merged.left ?? some, merged.right ?? some), parts.keys, interned, isKeyed: second.isKeyed)
     try enclosed(some) { try run(loop) }
     parts.states.sweep(afterRows: merged.rows.count)
+    if let writeBack {
+      try located { () throws(EngineError) in try writeBack.sweepStore(afterRows: merged.rows.count) }
+    }
     parts.keys.reclaim()
     writeBack?.evict()
   }

@@ -183,6 +183,7 @@ final class ProcessOperator: Operator {
       prefetch: parts.states.prefetch)
     try enclosed(chunk.batch) { try calls.run(loop) }
     parts.states.sweep(afterRows: rows)
+    if let writeBack { try located { () throws(EngineError) in try writeBack.sweepStore(afterRows: rows) } }
     parts.keys.reclaim()
     writeBack?.evict()
   }
@@ -346,6 +347,7 @@ final class ProcessOperator: Operator {
 
   func sweepExpired() {
     parts?.states.sweepWhileIdle()
+    writeBack?.sweepStoreWhileIdle()
     parts?.keys.reclaim()
   }
 
