@@ -268,7 +268,7 @@ final class ProcessOperator: Operator {
     if sides.forward { for side in sides.lanes { side.note(watermark) } }
   }
 
-  private func fireTimers(_ parts: Parts, _ domain: TimerDomain, at time: Int64) throws {
+  func fireTimers(_ parts: Parts, _ domain: TimerDomain, at time: Int64) throws {
     let raw = context.raw
     // Not counted for each timer: `parts` owns it.
     let queue = Unmanaged.passUnretained(parts.timers.queue(domain))
