@@ -1,6 +1,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any, Literal, Self, TypeAlias, final, overload
+from typing import Any, Literal, Self, TypeAlias, TypedDict, final, overload
 
 from .ttl import TTL
 
@@ -260,6 +260,58 @@ class StateDir:
     def begin(self, job: Job, id: int, sink: bytes, /) -> None: ...
     def finish(self, job: Job, wait: bool, /) -> bool: ...
     def close(self) -> None: ...
+
+class CheckpointInfo(TypedDict):
+    path: str
+    damaged: str
+    id: int
+    time: int
+    job: str
+    parallelism: int
+    max_parallelism: int
+    sources: list[SourceInfo]
+    operators: int
+
+class SourceInfo(TypedDict):
+    name: str
+    offset: bytes | None
+    records: int
+    watermark: int
+    has_ended: bool
+
+class OperatorInfo(TypedDict):
+    name: str
+    kind: str
+    key: Schema
+    states: list[tuple[str, int, str | None, str | None, int, int, int]]
+    watermark: int
+    processing_time: int
+    records: int
+    right_records: int
+    has_ended: bool
+
+@final
+class StateReader:
+    def __new__(cls, path: str) -> Self: ...
+    def info(self) -> CheckpointInfo: ...
+    def operator(self, index: int, /) -> OperatorInfo: ...
+    def find(self, operator: str | None, state: str | None, /) -> tuple[int, int]: ...
+    def count(self, operator: int, /) -> tuple[int, int, list[tuple[int, int]]]: ...
+    def schema(self, operator: int, state: int, /) -> Schema: ...
+    def rows(self, operator: int, state: int, key: RecordBatch | None, /) -> StateRows: ...
+
+@final
+class StateRows:
+    @property
+    def schema(self) -> Schema: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> RecordBatch: ...
+
+@final
+class StateWriter:
+    def __new__(cls, path: str, job: Job) -> Self: ...
+    def add(self, operator: str | None, table: str, batch: RecordBatch, /) -> None: ...
+    def finish(self) -> None: ...
 
 class Job:
     def __new__(

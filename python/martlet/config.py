@@ -66,8 +66,9 @@ class Config:
       report, or `"dead_letter"`: to `out.side_output("errors")` as well.
     - `null_timestamps`: the same for a null event time: `"raise"` NullTimestampError, `"drop"`, `"dead_letter"`, or
       `"process"`: the record is delivered without a timestamp and does not move the watermark.
-    - `progress`: a line on the terminal that shows how far a run is: True, False, or None: when standard error is a
-      terminal and the run takes longer than 2 seconds. Through `rich` if that is installed.
+    - `progress`: a line on the terminal that shows how far a run is: True, False, or None: what MARTLET_PROGRESS says
+      (1 or 0), else when standard error is a terminal and the run takes longer than 2 seconds. Through `rich` if that
+      is installed.
     - `metrics`: an object with `update(job, counters)`, called every second and at the end, such as
       `martlet.metrics.PrometheusMetrics()`.
     - `name`: the job's name in messages.
@@ -179,7 +180,7 @@ class Config:
                 "metrics= takes an object with update(job, counters), such as martlet.metrics.PrometheusMetrics(), "
                 f"got {type(metrics).__name__}"
             )
-        put(self, "progress", progress)
+        put(self, "progress", _environment_progress() if progress is None else progress)
         put(self, "metrics", metrics)
         put(self, "name", name)
         if clock not in (None, "system") and not isinstance(clock, ManualClock):
@@ -244,6 +245,13 @@ def _rebuild(settings: dict[str, Any]) -> Config:
 
 def _listed(values: tuple[str, ...]) -> str:
     return ", ".join(map(repr, values))
+
+
+def _environment_progress() -> bool | None:
+    value = os.environ.get("MARTLET_PROGRESS")
+    if value not in (None, "", "0", "1"):
+        raise ConfigError(f"MARTLET_PROGRESS={value!r} is not allowed; use 1 or 0")
+    return value == "1" if value else None
 
 
 def _one_of(setting: str, value: object, allowed: tuple[str, ...]) -> str:

@@ -24,7 +24,7 @@ _UNITS = {
     **{f"{p}ib": 1024**n for n, p in enumerate("kmgt", 1)},
 }
 # The engine's own needs, beside which a smaller limit would leave no room for state.
-_LEAST_MEMORY = 1_000_000
+_LEAST_MEMORY = 1 << 20
 
 
 class Forgotten(NamedTuple):
@@ -158,7 +158,7 @@ def _memory(value: object) -> int | None:
         found = int(float(match[1]) * _UNITS[match[2].lower()])
     if found is None or not _LEAST_MEMORY <= found < 2**63:
         raise ConfigError(
-            f"memory_limit={value!r} is not allowed; use bytes, or a text such as '512MB' or '2GiB'; at least 1MB"
+            f"memory_limit={value!r} is not allowed; use bytes, or a text such as '512MB' or '2GiB'; at least 1MiB"
         )
     return found
 
