@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import martlet as mt
 from martlet.flink.failing import TaskError, report_failures, revived
 from martlet.flink.refusals import check
-from martlet.flink.session import check_java, flink_settings
+from martlet.flink.session import JAR, check_java, flink_settings
 from martlet.flink.wire import key_text, key_values
 from martlet.graph import Plan
 
@@ -110,6 +111,12 @@ def test_the_version_of_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ve
     with pytest.raises(mt.ConfigError, match=r"needs Java 17.*is Java 8: apt-get install"):
         check_java()
     return None
+
+
+def test_the_jar_has_the_classes_of_its_sources() -> None:
+    with zipfile.ZipFile(JAR) as jar:
+        classes = {Path(name).stem for name in jar.namelist()}
+    assert classes == {path.stem for path in JAR.parent.glob("*.java")} == {"KeyedProcess", "KeyedCoProcess"}
 
 
 # ---- refusals ----------------------------------------------------------------------------------------
