@@ -131,7 +131,7 @@ static void serve(char **words) {
 /* `fault`: where the last of them is to die (MARTLET_FAULT), or NULL. */
 static void start_workers(life *one, int32_t n, pid_t *processes, const char *fault) {
   martlet_error error = {0};
-  int sockets[2];
+  int sockets[3];
   for (int32_t i = 0; i < n; i++) {
     int ends[2];
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
