@@ -64,7 +64,8 @@ public func martletJobAddArrowStream(
 ) -> Int32 {
   boundary(error: error) { () throws(EngineError) in
     guard let stream else { throw missing("stream") }
-    try addSource(ArrowStreamSource(moving: stream), to: job, options)
+    try addSource(
+      ArrowStreamSource(moving: stream, isReplayable: (options?.pointee.replayable ?? 0) != 0), to: job, options)
   }
 }
 

@@ -7,6 +7,7 @@
 #include "errors.h"
 #include "job_parts.h"
 #include "schema.h"
+#include "state_dir.h"
 #include "workers.h"
 
 /* ---- the GIL and failures of callbacks --------------------------------------------------------------- */
@@ -90,13 +91,13 @@ int job_check_usable(job_object *self) {
 
 static PyObject *job_create(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
   static const char *const keywords[] = {"name", "null_keys", "null_timestamps", "clock", "at_end",
-                                         "on_error", "late", "on_failure", "on_tick", NULL};
+                                         "on_error", "late", "on_failure", "on_tick", "max_parallelism", NULL};
   PyObject *clock = Py_None, *on_failure = Py_None, *on_tick = Py_None;
   martlet_job_options options = {.struct_size = sizeof options};
   martlet_error error;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sii|OiiiOO", (char **)(void *)keywords, &options.name,
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sii|OiiiOOi", (char **)(void *)keywords, &options.name,
                                    &options.null_keys, &options.null_timestamps, &clock, &options.timers_at_end,
-                                   &options.on_error, &options.late, &on_failure, &on_tick) ||
+                                   &options.on_error, &options.late, &on_failure, &on_tick, &options.max_parallelism) ||
       clock_of(PyType_GetModuleState(type), clock, &options.clock) < 0)
     return NULL;
   job_object *self = (job_object *)type->tp_alloc(type, 0);
@@ -286,9 +287,9 @@ static void job_dealloc(job_object *self) {
 
 static PyMethodDef job_methods[] = {
   {"add_source", (PyCFunction)job_add_source, METH_VARARGS,
-   "add_source(name, timestamp, bound_ms, idle_ms, is_live, items, all_rows, schema)"},
+   "add_source(name, timestamp, bound_ms, idle_ms, is_live, items, all_rows, schema, places=None)"},
   {"add_arrow_stream", (PyCFunction)job_add_arrow_stream, METH_VARARGS,
-   "add_arrow_stream(name, timestamp, bound_ms, idle_ms, is_live, object)"},
+   "add_arrow_stream(name, timestamp, bound_ms, idle_ms, is_live, object, is_replayable=False)"},
   {"add_process", (PyCFunction)job_add_process, METH_VARARGS,
    "add_process(name, target, methods, keys, states, output, side_outputs, kind, inputs, aliases)"},
   {"next", (PyCFunction)job_next, METH_VARARGS, "next(min_rows, output=0): the output's next batch, or None at its end."},
@@ -303,6 +304,12 @@ static PyMethodDef job_methods[] = {
   {"report", (PyCFunction)job_report, METH_NOARGS, "The counters as a dict."},
   {"output_schema", (PyCFunction)job_output_schema, METH_VARARGS,
    "output_schema(output=0): its schema, or None while it is not known."},
+  {"pause", (PyCFunction)job_pause, METH_NOARGS, "Lets next() give soon what there is. From any thread."},
+  {"is_paused", (PyCFunction)job_is_paused, METH_NOARGS, "Whether the last next() came back because of pause()."},
+  {"stay_open", (PyCFunction)job_stay_open, METH_NOARGS, "The end of the input leaves the job open, until close()."},
+  {"take", (PyCFunction)job_take, METH_VARARGS, "take(output=0): what there is of an output without reading more, or None."},
+  {"save", (PyCFunction)job_save, METH_VARARGS,
+   "save(path, id, sink): writes a savepoint. What was put out must have been taken."},
   {NULL, NULL, 0, NULL}};
 
 static PyType_Slot job_slots[] = {{Py_tp_doc, "One run of a stream."},

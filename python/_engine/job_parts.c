@@ -18,16 +18,17 @@ static int stream_options(PyObject *name, PyObject *timestamp, long long bound, 
 
 PyObject *job_add_source(job_object *self, PyObject *args) {
   engine_state *st = state_of((PyObject *)self);
-  PyObject *name, *timestamp, *items, *declared;
+  PyObject *name, *timestamp, *items, *declared, *places = Py_None;
   long long bound, idle_ms;
   int all_rows, is_live;
   martlet_stream_options options;
   martlet_error error;
   if (job_check_usable(self) < 0 ||
-      !PyArg_ParseTuple(args, "UOLLpOpO", &name, &timestamp, &bound, &idle_ms, &is_live, &items, &all_rows, &declared) ||
+      !PyArg_ParseTuple(args, "UOLLpOpO|O", &name, &timestamp, &bound, &idle_ms, &is_live, &items, &all_rows, &declared,
+                        &places) ||
       stream_options(name, timestamp, bound, idle_ms, is_live, &options) < 0)
     return NULL;
-  source_object *source = source_new(st, self, name, items, all_rows, declared);
+  source_object *source = source_new(st, self, name, items, all_rows, declared, places);
   if (!source) return NULL;
   int result = PyList_Append(self->parts, (PyObject *)source);
   Py_DECREF(source);
@@ -43,15 +44,16 @@ PyObject *job_add_arrow_stream(job_object *self, PyObject *args) {
   engine_state *st = state_of((PyObject *)self);
   PyObject *name, *timestamp, *object;
   long long bound, idle_ms;
-  int is_live;
+  int is_live, is_replayable = 0;
   struct ArrowArrayStream stream;
   martlet_stream_options options;
   martlet_error error;
   if (job_check_usable(self) < 0 ||
-      !PyArg_ParseTuple(args, "UOLLpO", &name, &timestamp, &bound, &idle_ms, &is_live, &object) ||
+      !PyArg_ParseTuple(args, "UOLLpO|p", &name, &timestamp, &bound, &idle_ms, &is_live, &object, &is_replayable) ||
       stream_options(name, timestamp, bound, idle_ms, is_live, &options) < 0 ||
       arrow_take_stream(st, object, &stream) < 0)
     return NULL;
+  options.replayable = is_replayable;
   int32_t status = martlet_job_add_arrow_stream(self->job, &stream, &options, &error);
   if (status == MARTLET_OK) Py_RETURN_NONE;
   errors_raise(st, status, &error);

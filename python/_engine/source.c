@@ -5,6 +5,7 @@
 #include "errors.h"
 #include "inference.h"
 #include "job.h"
+#include "places.h"
 #include "schema.h"
 
 struct source_object {
@@ -25,6 +26,7 @@ struct source_object {
   /* the stream of the current item, when the item is one */
   struct ArrowArrayStream stream;
   struct ArrowSchema stream_schema;
+  source_places places;
 };
 
 static int engine_failed(source_object *self, int32_t status, const martlet_error *error) {
@@ -80,6 +82,7 @@ static int infer_row(source_object *self, inferred *root, PyObject *row) {
 static int infer_rows(source_object *self, PyObject *const *first, Py_ssize_t n) {
   inferred *root = inferred_new();
   int result = root ? 0 : -1;
+  int64_t before = self->count;
   for (Py_ssize_t i = 0; result == 0 && i < n; i++) {
     self->count = i;
     if (i % SOURCE_ROWS_PER_BATCH == 0 && PyErr_CheckSignals() < 0) result = -1;
@@ -91,7 +94,7 @@ static int infer_rows(source_object *self, PyObject *const *first, Py_ssize_t n)
     arrow_schema_release(&self->schema);
     result = arrow_schema_init(&self->schema, "+s", "", 0, 0);
   }
-  if (result == 0) self->count = 0;
+  if (result == 0) self->count = before;
   return result < 0 ? -1 : open_rows(self);
 }
 
@@ -186,18 +189,39 @@ static int open_stream(source_object *self, PyObject *item) {
   return -1;
 }
 
+static int fewer_rows(source_object *self) {
+  PyErr_Format(errors_class(self->st, MARTLET_SOURCE_FAILED),
+               "stream '%U': the batch that the checkpoint was taken in has %lld rows fewer than it had; a source must give the "
+               "same rows each time",
+               self->name, (long long)self->places.skip);
+  return -1;
+}
+
 /* 1: a batch, 0: the stream has ended, -1: exception. */
 static int next_of_stream(source_object *self, struct ArrowArray *array, struct ArrowSchema *schema) {
   struct ArrowSchema copy;
-  int code = self->stream.get_next(&self->stream, array);
-  if (code) {
-    array->release = NULL;
-    return arrow_stream_error(self->st, &self->stream, code, "reading");
+  for (;;) {
+    int code = self->stream.get_next(&self->stream, array);
+    if (code) {
+      array->release = NULL;
+      return arrow_stream_error(self->st, &self->stream, code, "reading");
+    }
+    if (!array->release) {
+      close_stream(self);
+      places_end_item(&self->places);
+      return self->places.skip ? fewer_rows(self) : 0;
+    }
+    if (!self->places.skip || array->length > self->places.skip) break;
+    self->places.skip -= array->length;
+    arrow_array_release(array);
   }
-  if (!array->release) {
-    close_stream(self);
-    return 0;
+  if (self->places.skip) {
+    array->offset += self->places.skip;
+    array->length -= self->places.skip;
+    array->null_count = -1;
+    self->places.skip = 0;
   }
+  self->places.rows += array->length;
   if (arrow_schema_copy(&self->stream_schema, &copy) < 0) {
     arrow_array_release(array);
     return -1;
@@ -236,7 +260,9 @@ static int next_item(source_object *self, struct ArrowArray *array, struct Arrow
     } else result = not_a_row(self, item);
     Py_DECREF(item);
     if (result < 0) return -1;
-    if (given) return 0;
+    if (!given) continue;
+    places_end_item(&self->places);
+    return self->places.skip ? fewer_rows(self) : 0;
   }
 }
 
@@ -255,7 +281,12 @@ static void add_note(source_object *self) {
 }
 
 static int give_next(source_object *self, struct ArrowArray *array, struct ArrowSchema *schema) {
-  return self->all_rows ? next_rows(self, array, schema) : next_item(self, array, schema);
+  if ((self->all_rows ? next_rows(self, array, schema) : next_item(self, array, schema)) < 0) return -1;
+  if (self->all_rows) self->places.items = self->count;
+  if (places_note(&self->places, self->stream.release) == 0) return 0;
+  arrow_array_release(array);
+  arrow_schema_release(schema);
+  return -1;
 }
 
 static int32_t source_next(void *context, struct ArrowArray *array, struct ArrowSchema *schema, martlet_error *error) {
@@ -295,6 +326,56 @@ static int32_t source_next_background(void *context, struct ArrowArray *array, s
   return status;
 }
 
+/* ---- places ------------------------------------------------------------------------------------------ */
+
+/* Needs no GIL: the bytes stay until the next call of the source. */
+static int32_t source_offset(void *context, const uint8_t **bytes, size_t *length, martlet_error *error) {
+  source_object *self = context;
+  (void)error;
+  *length = self->places.bytes ? (size_t)PyBytes_GET_SIZE(self->places.bytes) : 0;
+  *bytes = self->places.bytes ? (const uint8_t *)PyBytes_AS_STRING(self->places.bytes) : NULL;
+  return MARTLET_OK;
+}
+
+static int too_few(source_object *self, int64_t wanted, int64_t found) {
+  PyErr_Format(errors_class(self->st, MARTLET_SOURCE_FAILED),
+               "stream '%U': it has %lld items, and the checkpoint was taken after %lld; give the job the input it had",
+               self->name, (long long)found, (long long)wanted);
+  return -1;
+}
+
+/* Goes to item number `n`. */
+static int go_to(source_object *self, int64_t n) {
+  if (self->all_rows) {
+    if (n > PySequence_Fast_GET_SIZE(self->items)) return too_few(self, n, PySequence_Fast_GET_SIZE(self->items));
+    self->count = n;
+    return 0;
+  }
+  for (int64_t i = 0; i < n; i++) {
+    PyObject *item = PyErr_CheckSignals() < 0 ? NULL : PyIter_Next(self->items);
+    if (!item) return PyErr_Occurred() ? -1 : too_few(self, n, i);
+    /* The schema of dicts is inferred from the first. */
+    int result = i == 0 && PyDict_Check(item) && !self->builder ? infer_rows(self, &item, 1) : 0;
+    Py_DECREF(item);
+    if (result < 0) return -1;
+    self->count++;
+  }
+  return 0;
+}
+
+static int32_t source_seek(void *context, const uint8_t *bytes, size_t length, martlet_error *error) {
+  source_object *self = context;
+  int64_t items = 0;
+  int32_t status = MARTLET_OK;
+  job_enter(self->job);
+  if (places_seek(self->st, &self->places, self->name, bytes, length, &items) < 0 || go_to(self, items) < 0)
+    status = job_fail(self->job, error);
+  job_leave(self->job);
+  return status;
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------- */
+
 /* The job goes while another thread is inside source_next_background: from here on the source belongs to that thread. */
 static void source_abandon(void *context) {
   source_object *self = context;
@@ -325,13 +406,15 @@ martlet_source source_callbacks(source_object *self) {
     .destroy = source_destroy,
     .next_background = self->all_rows ? NULL : source_next_background,
     .abandon = source_abandon,
+    .offset = source_offset,
+    .seek = source_seek,
   };
 }
 
 /* ---- the object --------------------------------------------------------------------------------------- */
 
 source_object *source_new(engine_state *st, job_object *job, PyObject *name, PyObject *items, bool all_rows,
-                          PyObject *declared) {
+                          PyObject *declared, PyObject *places) {
   source_object *self = (source_object *)st->source_type->tp_alloc(st->source_type, 0);
   if (!self) return NULL;
   self->st = st;
@@ -340,7 +423,7 @@ source_object *source_new(engine_state *st, job_object *job, PyObject *name, PyO
   self->name = Py_NewRef(name);
   self->all_rows = all_rows;
   self->items = all_rows ? Py_NewRef(items) : PyObject_GetIter(items);
-  if (!self->items) goto failed;
+  if (!self->items || places_open(&self->places, places) < 0) goto failed;
   if (declared != Py_None) {
     if (schema_from_python(st, declared, &self->schema) < 0) goto failed;
     self->declared = true;
@@ -364,6 +447,7 @@ static void source_dealloc(source_object *self) {
   close_stream(self);
   arrow_schema_release(&self->schema);
   martlet_builder_free(self->builder);
+  places_close(&self->places);
   Py_XDECREF(self->names);
   Py_XDECREF(self->index);
   Py_XDECREF(self->items);

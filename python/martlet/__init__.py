@@ -38,6 +38,7 @@ from ._engine import (
 from ._engine import rocksdb_version as _rocksdb_version
 from ._engine import version as __version__
 from .apply import apply_process_function, broadcast_stream, connect_streams
+from .backends import InMemoryStateBackend, RocksDbStateBackend
 from .config import Config
 from .errors import (
     BusyError,
@@ -46,6 +47,7 @@ from .errors import (
     EngineError,
     KeyTypeError,
     MartletError,
+    MartletWarning,
     MissingColumnError,
     NullKeyError,
     NullTimestampError,
@@ -73,12 +75,15 @@ from .stream import Stream
 from .ttl import TTL
 
 if TYPE_CHECKING:
+    from .running_job import RunningJob
     from .sinks import JsonlSink, KafkaSink, ParquetSink, PostgresSink, Sink, SqliteSink
     from .sources import ArrowSource, CsvSource, JsonlSource, KafkaSource, ParquetSource, Source, SourceBatch
+    from .state_tables import read_state, write_state
 else:
     __getattr__ = late_names(
         __name__,
         {
+            "running_job": ["RunningJob"],
             "sinks": ["JsonlSink", "KafkaSink", "ParquetSink", "PostgresSink", "Sink", "SqliteSink"],
             "sources": [
                 "ArrowSource",
@@ -89,6 +94,7 @@ else:
                 "Source",
                 "SourceBatch",
             ],
+            "state_tables": ["read_state", "write_state"],
         },
     )
 
@@ -110,6 +116,7 @@ __all__ = [
     "Context",
     "CsvSource",
     "EngineError",
+    "InMemoryStateBackend",
     "JsonlSink",
     "JsonlSource",
     "KafkaSink",
@@ -120,6 +127,7 @@ __all__ = [
     "ManualClock",
     "MapState",
     "MartletError",
+    "MartletWarning",
     "MissingColumnError",
     "NullKeyError",
     "NullTimestampError",
@@ -130,7 +138,9 @@ __all__ = [
     "Record",
     "RecordBatch",
     "ReducingState",
+    "RocksDbStateBackend",
     "RunReport",
+    "RunningJob",
     "Schema",
     "SchemaError",
     "Sink",
@@ -160,7 +170,9 @@ __all__ = [
     "broadcast_stream",
     "connect_streams",
     "errors",
+    "read_state",
     "stream",
+    "write_state",
 ]
 
 #: What this build of martlet works with, name → version: `{"rocksdb": "7.8.3"}`. For bug reports.

@@ -19,6 +19,9 @@ def main(arguments: list[str]) -> None:
     number, payload, instance, parallelism = map(int, arguments)
     # Ctrl-C is for the process that has the job; it tells this one to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Whoever stops a service tells all of its processes, and the job may want a last checkpoint of this one. A handler,
+    # since what is ignored would be ignored by programs that functions start, too.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             # Whole lines, also under PYTHONUNBUFFERED: the workers share the terminal.

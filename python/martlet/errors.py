@@ -12,6 +12,7 @@ __all__ = [
     "EngineError",
     "KeyTypeError",
     "MartletError",
+    "MartletWarning",
     "MissingColumnError",
     "NullKeyError",
     "NullTimestampError",
@@ -60,6 +61,11 @@ class MartletError(Exception):
         ]
         where = ", ".join(part for part in place if part)
         return f"{message} ({where})" if where else message
+
+
+class MartletWarning(UserWarning):
+    """What a job does not promise because of how it was put together, such as a durable job with a source that
+    cannot be read again."""
 
 
 class ConfigError(MartletError, ValueError):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from .config import Config
 from .graph import Edge, InputRef, Operator, Plan, SourceNode
+from .guarantees import durable_guarantee, durable_profile
 from .states import all_states
 
 __all__ = ["as_html", "as_mermaid", "as_text"]
@@ -125,23 +126,29 @@ def _job_facts(plan: Plan, config: Config) -> tuple[tuple[str, str], ...]:
         if merged
         else "the same input gives the same output, in the same order"
     )
+    profile = (
+        durable_profile(config)
+        if config.is_durable
+        else f"{config.profile!r}: state in memory, lost when the process ends; {'; '.join(reading)}"
+    )
+    guarantee = durable_guarantee(plan.sources) if config.is_durable else "each record is processed once in a run"
     return (
-        ("profile", f"{config.profile!r}: state in memory, lost when the process ends; {'; '.join(reading)}"),
+        ("profile", profile),
         ("parallelism", str(getattr(config, "parallelism", 1))),
         (
             "policies",
             f"null keys: {config.null_keys}; null timestamps: {config.null_timestamps}; late records: {config.late}; "
             f"errors: {config.on_error}; processing-time timers at the end: {config.at_end}",
         ),
-        ("guarantee", f"each record is processed once in a run; {order}"),
+        ("guarantee", f"{guarantee}; {order}"),
     )
 
 
 # ---- text ------------------------------------------------------------------------------------------------
 
 
-def as_text(edge: Edge, config: Config | None) -> str:
-    """Sources first, then every function after what it is applied to."""
+def as_text(edge: Edge, config: Config | None, *, job: bool = True) -> str:
+    """Sources first, then every function after what it is applied to, then what holds for the job."""
     plan = describe(edge, config)
     lines = []
     for number, node in enumerate(plan.nodes):
@@ -153,7 +160,7 @@ def as_text(edge: Edge, config: Config | None) -> str:
         lines += [f"    side output {tag!r}: {schema}" for tag, schema in node.side_outputs]
     if plan.output.tag is not None:
         lines.append(f"  the side output {plan.output.tag!r} of {plan.nodes[plan.output.node].name!r}")
-    return "\n".join([*lines, *(f"{label}: {text}" for label, text in plan.job)])
+    return "\n".join([*lines, *(f"{label}: {text}" for label, text in plan.job if job)])
 
 
 def _text_inputs(plan: _Description, number: int) -> str:

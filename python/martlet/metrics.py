@@ -28,6 +28,7 @@ _COUNTERS = {
     "null_keys": "Records left out because their key was null.",
     "null_timestamps": "Records whose event time was null.",
     "timers_fired": "Timers that fired.",
+    "checkpoints": "Checkpoints that are durable.",
 }
 _GAUGES = {
     "timers_pending": "Timers registered and not fired.",
@@ -85,8 +86,9 @@ class PrometheusMetrics:
         """Takes the counters of a job so far. `run` tells runs apart; those told without one count as one."""
         told = self._told.setdefault(self if run is None else run, {})
         for name, counter in self._counters.items():
-            grown = counters[name] - told.get(name, 0)
-            told[name] = counters[name]
+            count = counters.get(name, 0)
+            grown = count - told.get(name, 0)
+            told[name] = count
             if grown > 0:
                 counter.labels(job).inc(grown)
         for name in ("timers_pending", "keys", "state_entries", "state_bytes"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .failures import FailureLog
 from .metrics import PrometheusMetrics
@@ -20,16 +20,45 @@ _LOGGER = logging.getLogger("martlet")
 _METRICS_SECONDS = 1.0
 
 
+class CheckpointCounts:
+    """What there is to say about the checkpoints of a run; see `RunReport`."""
+
+    __slots__ = ("checkpoints", "last_checkpoint", "restored_from")
+
+    def __init__(self) -> None:
+        self.checkpoints = 0
+        self.last_checkpoint: int | None = None
+        self.restored_from: int | None = None
+
+    def numbers(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __str__(self) -> str:
+        """For the progress line: empty, or with a comma at its beginning."""
+        restored = "" if self.restored_from is None else f", restored from checkpoint {self.restored_from}"
+        return restored + (f", checkpoint {self.last_checkpoint}" if self.checkpoints else "")
+
+
 class Monitor:
     """Tells the world how one run goes. Holds nothing of the run itself."""
 
-    __slots__ = ("__weakref__", "_closed", "_metrics", "_metrics_due", "_name", "_progress", "failures")
+    __slots__ = (
+        "__weakref__",
+        "_closed",
+        "_metrics",
+        "_metrics_due",
+        "_name",
+        "_progress",
+        "checkpoints",
+        "failures",
+    )
 
     def __init__(self, name: str, config: Config) -> None:
         self._name = name
         self._metrics = config.metrics
         self._metrics_due = 0.0
         self._closed = False
+        self.checkpoints = CheckpointCounts()
         self._progress = ProgressLine(name, config.progress) if ProgressLine.wanted(config.progress) else None
         self.failures = FailureLog(config.on_error == "dead_letter") if config.on_error != "raise" else None
         _LOGGER.debug("job %r starts", name)
@@ -40,13 +69,14 @@ class Monitor:
 
     def _tick(self, counters: dict[str, int]) -> None:
         if self._progress is not None:
-            self._progress.update(counters)
+            self._progress.update(counters, str(self.checkpoints))
         now = time.monotonic()
         if self._metrics is not None and now >= self._metrics_due:
             self._metrics_due = now + _METRICS_SECONDS
             self._export(counters)
 
     def _export(self, counters: dict[str, int]) -> None:
+        counters = {**counters, "checkpoints": self.checkpoints.checkpoints}
         if isinstance(self._metrics, PrometheusMetrics):
             self._metrics.update(self._name, counters, self)
         else:

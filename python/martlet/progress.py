@@ -32,7 +32,8 @@ class ProgressLine:
         """Whether a run with this setting of `Config(progress=…)` may draw a line."""
         return bool(shown) if shown is not None else bool(sys.stderr and sys.stderr.isatty())
 
-    def update(self, counters: dict[str, int]) -> None:
+    def update(self, counters: dict[str, int], more: str = "") -> None:
+        """`more` stands at the end of the line."""
         elapsed = time.perf_counter() - self._started
         if elapsed < self._visible_after:
             return
@@ -43,7 +44,7 @@ class ProgressLine:
         )
         if counters["errors"]:
             text += f", {counters['errors']:,} errors"
-        self._draw(text)
+        self._draw(text + more)
 
     def _draw(self, text: str) -> None:
         if self._drawn == 0 and self._stream.isatty():

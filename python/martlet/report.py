@@ -48,6 +48,12 @@ class RunReport:
     processing_timers_pending: int
     """Those of `timers_pending` that wait for processing time."""
     wall_time_s: float
+    checkpoints: int = 0
+    """Checkpoints that this run took."""
+    last_checkpoint: int | None = None
+    """The number of the last one that is durable; of an earlier run if this one took none; None if there is none."""
+    restored_from: int | None = None
+    """The checkpoint that the run went on from; None if it started from its beginning."""
 
     @property
     def records_per_second(self) -> float:
@@ -72,5 +78,9 @@ class RunReport:
         ):
             if value:
                 parts.append(f"{value:,} {words}")
+        if self.restored_from is not None:
+            parts.append(f"restored from checkpoint {self.restored_from}")
+        if self.checkpoints:
+            parts.append(f"{self.checkpoints:,} checkpoints, the last is {self.last_checkpoint}")
         parts.append(f"{self.keys:,} keys, {self.state_bytes:,} bytes of state")
         return "; ".join(parts)

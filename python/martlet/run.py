@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ._engine import Job, ManualClock, RecordBatch, Schema, export_stream
@@ -14,7 +14,7 @@ from .instances import Instance, instantiate
 from .metrics import watermark_lag_ms
 from .monitor import Monitor
 from .report import RunReport
-from .sources.reading import batches_of, close_source
+from .sources.reading import Reading
 
 if TYPE_CHECKING:
     from .graph import Plan, PlannedOperator, SourceNode
@@ -41,17 +41,22 @@ def new_job(name: str, config: Config, clock: ManualClock | None, failures: Any 
         _LATE[config.late],
         failures,
         on_tick,
+        config.max_parallelism,
     )
 
 
-def add_operators(job: Job, operators: Sequence[PlannedOperator]) -> list[Instance]:
-    """Adds the operators of a plan to a job of the engine, each with a copy of its function; these copies.
+def add_operators(
+    job: Job, operators: Sequence[PlannedOperator], adapt: Callable[[Instance], Instance] | None = None
+) -> list[Instance]:
+    """Adds the operators of a plan to a job of the engine, each with a copy of its function; these copies. `adapt` may
+    put its own methods around those of a copy.
 
     Needs no sources: inputs are numbers, so this is also how a process that only works for a job builds its part.
     """
     instances = []
     for operator, inputs in operators:
-        instances.append(instance := instantiate(operator))
+        instance = instantiate(operator)
+        instances.append(instance := instance if adapt is None else adapt(instance))
         job.add_process(
             operator.name,
             instance.target,
@@ -67,16 +72,19 @@ def add_operators(job: Job, operators: Sequence[PlannedOperator]) -> list[Instan
     return instances
 
 
-def add_source(job: Job, source: SourceNode) -> None:
-    """Adds a source to a job of the engine."""
+def add_source(job: Job, source: SourceNode, is_durable: bool = False) -> Reading | None:
+    """Adds a source to a job of the engine; what reads a `mt.Source`. In a durable job it tells where it stands, if it
+    can be read again."""
     time = source.timestamp, source.bound_ms, source.idle_ms, source.is_live
+    tells = is_durable and not source.one_shot
     if source.kind == "stream":
-        job.add_arrow_stream(source.name, *time, source.source)
-        return
-    items = [source.source] if source.kind == "array" else source.source
-    if source.kind == "source":
-        items = batches_of(items, source.name)
-    job.add_source(source.name, *time, items, source.kind == "rows", source.schema)
+        job.add_arrow_stream(source.name, *time, source.source, tells)
+        return None
+    reading = Reading(source.source, source.name) if source.kind == "source" else None
+    items = reading or ([source.source] if source.kind == "array" else source.source)
+    places = (reading or True) if tells else None
+    job.add_source(source.name, *time, items, source.kind == "rows", source.schema, places)
+    return reading
 
 
 def _start_workers(run: Run, job: Job, name: str, plan: Plan, config: Config) -> Workers | None:
@@ -95,13 +103,14 @@ class Run:
     Closed when all outputs have ended, on an error that no output is left to hear of, or when it is dropped.
     """
 
+    is_durable = False
     __slots__ = (
         "__weakref__",
         "_job",
         "_monitor",
         "_numbers",
         "_open",
-        "_sources",
+        "_readings",
         "_started",
         "_workers",
         "failure",
@@ -118,9 +127,8 @@ class Run:
         self.is_running = False
         self.report: RunReport | None = None
         self._started = time.perf_counter()
-        self._sources = [source.source for source in plan.sources if source.kind == "source"]
-        for source in plan.sources:
-            add_source(self._job, source)
+        read = [add_source(self._job, source, config.is_durable) for source in plan.sources]
+        self._readings = [one for one in read if one is not None]
         add_operators(self._job, plan.operators)
         # A source on its own is the job's only output.
         self._numbers = [self._job.add_output(one.process, one.tag) if one.process else 0 for one in plan.outputs]
@@ -157,7 +165,9 @@ class Run:
 
     def _make_report(self, counters: dict[str, int]) -> RunReport:
         lag = watermark_lag_ms(counters["input_watermark"])
-        return RunReport(**counters, watermark_lag_ms=lag, wall_time_s=time.perf_counter() - self._started)
+        seconds = time.perf_counter() - self._started
+        checkpoints = self._monitor.checkpoints.numbers()
+        return RunReport(**counters, **checkpoints, watermark_lag_ms=lag, wall_time_s=seconds)
 
     def leave(self) -> None:
         """One output has ended; the last one closes the job."""
@@ -173,11 +183,15 @@ class Run:
         self.report = self._make_report(counters)
         failed = self.failure is not None
         self._monitor.close(counters, f"failed: {self.failure!r}" if failed else f"ended: {self.report}")
-        for source in self._sources:
+        for reading in self._readings:
             with contextlib.suppress(Exception):
-                close_source(source)
+                reading.close_source()
         with contextlib.suppress(Exception):
             self._job.close()
+        for reading in self._readings:
+            # What is still being read by another thread ends by itself.
+            with contextlib.suppress(Exception):
+                reading.end()
         if self._workers is not None:
             self._workers.close()
 
@@ -245,6 +259,15 @@ class Output:
     @property
     def job_name(self) -> str:
         return self._run.name
+
+    @property
+    def run(self) -> Run:
+        return self._run
+
+    @property
+    def number(self) -> int:
+        """As the job counts."""
+        return self._number
 
 
 class Batches:

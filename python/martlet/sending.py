@@ -41,7 +41,7 @@ class WorkerJob:
         from .config import Config
 
         clock = None if self.clock_start is None else ManualClock(self.clock_start)
-        return Config(**self.settings, clock=clock, progress=False, parallelism=1)
+        return Config(**self.settings, clock=clock, progress=False, parallelism=1, profile="dev-local")
 
 
 # ---- functions ---------------------------------------------------------------------------------------

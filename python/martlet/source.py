@@ -29,10 +29,10 @@ def stream(
 ) -> Stream:
     """A stream over `source`. Nothing is read until results are taken.
 
-    - `source`: anything with `__arrow_c_stream__` or `__arrow_c_array__` (pyarrow, polars, pandas, DuckDB …), an
-      iterable of such objects, an iterable of dicts, or a `mt.Source` (files, Kafka, your own). Of a list of dicts the
-      types are inferred over the whole list, of another iterable from the first dict. Unbounded iterables are consumed
-      as they yield.
+    - `source`: anything with `__arrow_c_stream__` or `__arrow_c_array__` (pyarrow, polars, pandas, DuckDB …), a
+      pyarrow dataset, an iterable of such objects, an iterable of dicts, or a `mt.Source` (files, Kafka, your own).
+      Of a list of dicts the types are inferred over the whole list, of another iterable from the first dict.
+      Unbounded iterables are consumed as they yield.
     - `timestamp`: the column of event times: integers (epoch milliseconds), a timestamp of any unit and zone, or a
       date.
     - `watermark`: how far records may be out of order: milliseconds, "500ms", "5s", "10m", "2h", "1d" or a timedelta;
@@ -51,6 +51,7 @@ def stream(
         raise ConfigError(f"timestamp= is the name of a column, got {timestamp!r}")
     if watermark is not None and timestamp is None:
         raise ConfigError("watermark= needs timestamp=: without event times there is nothing to be out of order")
+    source = _as_source(source)
     kind, one_shot = _kind_of(source)
     if schema is not None:
         if kind in ("stream", "array", "source"):
@@ -75,6 +76,15 @@ def stream(
         _idle_ms(source, idle_timeout, is_live),
     )
     return Stream(Edge(node), None)
+
+
+def _as_source(source: Any) -> Any:
+    """A pyarrow dataset as what it can be read through, again and again."""
+    if hasattr(source, "scanner") and hasattr(source, "to_batches") and not hasattr(source, "__arrow_c_stream__"):
+        from .sources.arrow import ArrowSource
+
+        return ArrowSource(lambda: source.scanner().to_reader(), name="dataset")
+    return source
 
 
 def _idle_ms(source: Any, idle_timeout: object, is_live: bool) -> int:

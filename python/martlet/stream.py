@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ._engine import RecordBatch, Schema, State
 from .arguments import check_tag, key_columns, one_config
-from .config import Config
+from .config import Config, explained_config
 from .errors import ConfigError, MartletError
 from .graph import Edge, OperatorNode, Plan, SourceNode, ancestry
 from .keyed import BroadcastConnectedStreams, BroadcastStream, KeyedStream
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas
     import polars
     import pyarrow
+
+    from .running_job import RunningJob
 
 __all__ = ["Stream"]
 
@@ -113,11 +115,26 @@ class Stream:
         chosen = one_config(config, *(one._config for one in streams))
         plan = Plan.of([one._edge for one in streams])
         _consume(plan.sources)
-        run = Run(plan, chosen or Config())
+        run = _new_run(plan, chosen)
         outputs = run.outputs()
         for one, output in zip(streams, outputs, strict=True):
             one._share = None if one is self else output
         return outputs[streams.index(self)]
+
+    def _start_sinks(self, sides: Mapping[str, Any], config: Config | None) -> list[Output]:
+        """The main output of a new run, and those of the side outputs with these tags."""
+        streams = [self.side_output(tag) for tag in sides]
+        if self._share is not None and config is None and any(one._share is None for one in streams):
+            raise ConfigError(
+                "the run of this stream has begun already, without the side outputs that have sinks; call run() before "
+                "its schema or another output is asked for"
+            )
+        outputs = [self._start(config)]
+        for one in streams:
+            assert one._share is not None
+            outputs.append(one._share)
+            one._share = None
+        return outputs
 
     def _peeked(self) -> Output:
         """A started run whose schema is known, kept for the next one who takes the results."""
@@ -138,7 +155,12 @@ class Stream:
         return self._peeked().schema()
 
     def __iter__(self) -> Iterator[RecordBatch]:
-        """Batches as they come: each as soon as there is output."""
+        """Batches as they come: each as soon as there is output.
+
+        Of a durable job (`Config(state_dir=…)`), a checkpoint has what was handed out before the next batch is asked
+        for, and after a restart iteration goes on there. So what was handed out after the last checkpoint comes again;
+        `run` with a transactional sink gives each record once.
+        """
         return self._start().batches(1)
 
     def to_pylist(self) -> list[dict[str, Any]]:
@@ -175,34 +197,87 @@ class Stream:
             self._share = None
         yield from run.batches(BULK_ROWS)
 
-    def run(self, sink: Any = None, config: Config | None = None) -> RunReport:
+    def run(
+        self, sink: Any = None, config: Config | None = None, *, side_outputs: Mapping[str, Any] | None = None
+    ) -> RunReport:
         """Runs the stream to its end and returns the report.
 
-        `sink`: a `mt.Sink`, which gets all of the output or nothing; or a callable that takes each `RecordBatch`; or an
-        object with `write(batch)` and, if it likes, `close()` (at the end), `abort()` (on failure) and `min_rows` (rows
-        it wants at a time, default 1). None: the output is dropped.
+        - `sink`: a `mt.Sink`; or a callable that takes each `RecordBatch`; or an object with `write(batch)` and, if it
+          likes, `close()` (at the end), `abort()` (on failure) and `min_rows` (rows it wants at a time, default 1).
+          None: the output is dropped.
+        - `side_outputs`: a mapping tag -> sink, for side outputs that belong to the same run.
+
+        Without checkpoints a `mt.Sink` gets all of the output or nothing. A durable job (`Config(state_dir=…)`) goes on
+        where its last checkpoint was taken, and commits to its sinks with each: what readers see of them holds each
+        record once, however often the job was killed. Other sinks are given output as it comes, and after a restart
+        again what came after the last checkpoint; MartletWarning says so. At the end of the input there is a last
+        checkpoint, from which another start has nothing left to do. Ctrl-C and SIGTERM, in the main thread and unless
+        the program handles them itself, end a durable job with a checkpoint, and then raise KeyboardInterrupt or
+        SystemExit; a second one ends it at once. A function that fails ends the run; output since the last checkpoint
+        is taken back, and the next start goes on from there.
         """
-        taker = SinkRun(sink)
-        run = self._start(config)
+        sides = dict(side_outputs or {})
+        outputs = self._start_sinks(sides, config)
+        run = outputs[0].run
+        if run.is_durable:
+            from .running_job import run_here
+
+            return run_here(run, outputs, [sink, *sides.values()], ["", *sides])
+        takers = [SinkRun(one) for one in (sink, *sides.values())]
         try:
-            taker.open(run.job_name)
-            for batch in run.batches(BULK_ROWS if sink is None else int(getattr(sink, "min_rows", 1))):
-                taker.write(batch)
-            taker.commit()
+            for taker, label in zip(takers, ["", *sides], strict=True):
+                taker.open(f"{run.name}.{label}" if label else run.name)
+            for taker, output, one in zip(takers, outputs, (sink, *sides.values()), strict=True):
+                for batch in output.batches(BULK_ROWS if one is None else int(getattr(one, "min_rows", 1))):
+                    taker.write(batch)
+            for taker in takers:
+                taker.commit()
         except BaseException:
-            run.close()
-            taker.fail()
+            for output in outputs:
+                output.close()
+            for taker in takers:
+                taker.fail()
             raise
-        taker.close()
-        return run.report()
+        for taker in takers:
+            taker.close()
+        return outputs[0].report()
+
+    def start(
+        self, sink: Any = None, config: Config | None = None, *, side_outputs: Mapping[str, Any] | None = None
+    ) -> RunningJob:
+        """Runs a durable stream in a thread of its own, so that checkpoints and savepoints can be asked for meanwhile:
+
+            with out.start(mt.ParquetSink("out"), config=config) as job:
+                job.savepoint("before-the-change")
+
+        Arguments as for `run`. ConfigError without a `state_dir`.
+        """
+        from .running_job import start_in_thread
+
+        sides = dict(side_outputs or {})
+        if not (one_config(config, *(one._config for one in sharing_streams(self, config))) or Config()).is_durable:
+            raise ConfigError("start() is for durable jobs: pass Config(state_dir=…), or use run()")
+        outputs = self._start_sinks(sides, config)
+        return start_in_thread(outputs[0].run, outputs, [sink, *sides.values()], ["", *sides])
 
     # ---- words
 
-    def explain(self, format: Literal["text", "mermaid"] = "text") -> str:
+    def explain(self, format: Literal["text", "mermaid"] = "text", *, profile: str | None = None) -> str:
         """The plan: sources with their times, functions with their keys, states and policies, and what a failure would
-        lose. As text, or as a Mermaid flowchart (`format="mermaid"`)."""
+        lose. As text, or as a Mermaid flowchart (`format="mermaid"`).
+
+        `profile`: another one than the config's. Of `"distributed-durable"` the text ends with what becomes of each
+        part on Apache Flink, what is different there, and what would be refused.
+        """
         from . import explain  # here: it is slow to load, which is felt when worker processes start
 
+        config = explained_config(self._config, profile)
+        if format == "text" and config is not None and config.profile == "distributed-durable":
+            from .flink import explaining
+
+            return (
+                f"{explain.as_text(self._edge, config, job=False)}\n{explaining.as_text(Plan.of([self._edge]), config)}"
+            )
         if format == "text":
             return explain.as_text(self._edge, self._config)
         if format == "mermaid":
@@ -219,6 +294,20 @@ class Stream:
         sources = " + ".join(node.name for node in self._nodes if isinstance(node, SourceNode))
         steps = "".join(f" -> {node.operator.name}" for node in self._nodes if isinstance(node, OperatorNode))
         return f"<Stream {sources}{steps}>"
+
+
+def _new_run(plan: Plan, config: Config | None) -> Run:
+    # What the environment says is for jobs, and not for a source that is only read.
+    config = config or (Config() if plan.operators else Config(profile="dev-local"))
+    if config.profile == "distributed-durable" and plan.operators:
+        from .flink.running import FlinkRun
+
+        return cast("Run", FlinkRun(plan, config))
+    if not config.is_durable:
+        return Run(plan, config)
+    from .durable import DurableRun
+
+    return DurableRun(plan, config)
 
 
 def _consume(sources: tuple[SourceNode, ...]) -> None:

@@ -41,8 +41,9 @@ typedef struct martlet_checkpoint martlet_checkpoint;
 void martlet_job_pause(martlet_job *job);
 /* 1 if the last martlet_job_next came back early because of that, so that its NULL is not the end. */
 int32_t martlet_job_is_paused(const martlet_job *job);
-/* Before the end: leaves the job open when its input has ended, for a last checkpoint. martlet_job_next gives NULL then, and
- * martlet_job_close closes it. */
+/* Before the job begins: leaves it open when its input has ended, for a last checkpoint. martlet_job_next gives NULL then, and
+ * martlet_job_close closes it. From here on a live source is read by a thread of its own, so that martlet_job_pause is heard also while
+ * it waits; another source is asked for its next batch first, which may be one without rows. */
 void martlet_job_stay_open(martlet_job *job);
 /* What there is of an output when nothing is under way, without reading more. `*out` is new, NULL if there is nothing. */
 int32_t martlet_job_take(martlet_job *job, int64_t output, martlet_batch **out, martlet_error *error);
@@ -120,8 +121,8 @@ int32_t martlet_state_dir_open(
 int32_t martlet_state_dir_attach(
   martlet_state_dir *dir, martlet_job *job, const char *from, const martlet_resume_options *options,
   int64_t *checkpoint_id, char *damaged, size_t capacity, martlet_error *error);
-/* After martlet_state_dir_attach: what martlet_state_dir_begin was given with the checkpoint `*checkpoint_id`; its length in
- * `*length`, 0 without one. Borrowed. */
+/* After martlet_state_dir_attach: what martlet_state_dir_begin was given with the checkpoint that the job goes on from, in this directory
+ * or at `from`; its length in `*length`, 0 without one. Borrowed. */
 const uint8_t *martlet_state_dir_sink(const martlet_state_dir *dir, size_t *length);
 /* The least number that the next checkpoint may have. Numbers only rise, also over those that failed or are damaged. */
 int64_t martlet_state_dir_next_id(const martlet_state_dir *dir);
@@ -140,4 +141,5 @@ void martlet_state_dir_free(martlet_state_dir *dir);
 #ifdef __cplusplus
 }
 #endif
+#include "martlet_state_files.h"
 #endif /* MARTLET_CHECKPOINT_H */

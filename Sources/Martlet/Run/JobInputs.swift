@@ -81,7 +81,7 @@ extension Job {
     if live != nil { return try stepLive() }
     let number = sources.count == 1 ? 0 : nextSource()
     let arrival: SourceStage.Arrival
-    do { arrival = try nextChunk(sources[number], within: timeToNextTick) } catch {
+    do { arrival = try nextChunk(sources[number], within: timeToNextTick ?? longestWait(sources[number])) } catch {
       return try deferFailure(ofSource: number, error)
     }
     switch arrival {
@@ -94,6 +94,11 @@ extension Job {
       try tick()
       try end(source: number)
     }
+  }
+
+  /// A job that checkpoints are taken of (`pause`) does not wait inside of a live source.
+  private func longestWait(_ source: SourceStage) -> Int64? {
+    staysOpenAtEnd && source.isLive ? SourceStage.longestWait : nil
   }
 
   /// While parallel instances are at work the source is only asked for what is there.

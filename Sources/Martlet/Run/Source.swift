@@ -70,10 +70,17 @@ public final class BatchSource: Source {
 public final class ArrowStreamSource: Source {
   private var stream: ArrowArrayStream
   private var known: Schema?
+  private let isReplayable: Bool
+  /// How many were given out.
+  private var rows: Int64 = 0
+  /// Those at the beginning that an earlier life gave out.
+  private var rowsToSkip: Int64 = 0
 
-  /// Moves the stream.
-  public init(moving stream: UnsafeMutablePointer<ArrowArrayStream>) {
+  /// Moves the stream. `isReplayable`: in another life of the program there will be a stream of the same rows, so that the number of
+  /// rows is a place in it.
+  public init(moving stream: UnsafeMutablePointer<ArrowArrayStream>, isReplayable: Bool = false) {
     self.stream = stream.pointee
+    self.isReplayable = isReplayable
     stream.pointee.release = nil
   }
 
@@ -96,11 +103,47 @@ public final class ArrowStreamSource: Source {
 
   public func next() throws -> RecordBatch? {
     guard let schema = try schema, let getNext = stream.get_next else { return nil }
-    var array = ArrowArray()
-    let code = getNext(&stream, &array)
-    guard code == 0 else { throw failure("its next batch", code) }
-    guard array.release != nil else { return nil }
-    return try RecordBatch(moving: &array, schema: schema)
+    while true {
+      var array = ArrowArray()
+      let code = getNext(&stream, &array)
+      guard code == 0 else { throw failure("its next batch", code) }
+      guard array.release != nil else {
+        guard rowsToSkip == 0 else { throw tooShort() }
+        return nil
+      }
+      if rowsToSkip > 0, rowsToSkip >= array.length {
+        rowsToSkip -= array.length
+        array.release?(&array)
+        continue
+      }
+      let batch = try RecordBatch(moving: &array, schema: schema)
+      let skipped = Int(rowsToSkip)
+      rowsToSkip = 0
+      rows += Int64(batch.numRows - skipped)
+      return skipped == 0 ? batch : batch.slice(skipped, batch.numRows - skipped)
+    }
+  }
+
+  /// The number of rows given out: 8 bytes, little-endian.
+  public var offset: SourceOffset? {
+    isReplayable ? SourceOffset(withUnsafeBytes(of: UInt64(rows).littleEndian) { Array($0) }) : nil
+  }
+
+  public func restore(_ offset: SourceOffset) throws(EngineError) {
+    let number = offset.bytes.withUnsafeBytes { $0.count == 8 ? $0.loadUnaligned(as: UInt64.self).littleEndian : .max }
+    guard isReplayable, rows == 0, let number = Int64(exactly: number) else {
+      throw EngineError(
+        .sourceFailed,
+        "the checkpoint was taken with a source of another kind than this Arrow stream; give the job the source it had")
+    }
+    (rows, rowsToSkip) = (number, number)
+  }
+
+  private func tooShort() -> EngineError {
+    EngineError(
+      .sourceFailed,
+      "the Arrow stream has \(rows - rowsToSkip) rows, and \(rows) were read of it before the checkpoint; give the job the input it had"
+    )
   }
 
   private func failure(_ what: String, _ code: Int32) -> EngineError {

@@ -20,12 +20,12 @@ extension StateDirectory {
     resumed = Resumed(damaged: damaged)
     var forgetting = forgetting
     if let newest {
-      (resumed.id, resumed.sink) = (newest.id, newest.sink)
+      resumed.id = newest.id
       forgetting.mayBeGone = true
     }
     var start = newest
     if start == nil, let from { start = try checkpoint(at: from) }
-    if let start { resumed.notReplayable = start.notReplayable }
+    if let start { (resumed.sink, resumed.notReplayable) = (start.sink, start.notReplayable) }
     let readers = options.readers + (options.backend.map { [$0] } ?? [])
     if let backend = options.backend {
       // Rows of the same kind of store go over as they are.
@@ -151,10 +151,10 @@ struct StoreMemory {
   let store: Int
   let tables: Int
 
-  /// One half each; a store needs some whatever the limit.
+  /// An eighth for the store, which reads its files in the system's cache of pages; it needs some whatever the limit.
   init(_ limit: Int, processes: Int) {
     let mine = limit / max(processes, 1)
-    store = max(mine / 2, StoreOptions.leastMemory)
-    tables = mine - mine / 2
+    store = max(mine / 8, StoreOptions.leastMemory)
+    tables = mine - mine / 8
   }
 }

@@ -41,7 +41,7 @@ package final class StateDirectory {
     package var id: Int64 = 0
     /// What is wrong with newer ones, which were passed over.
     package var damaged: [EngineError] = []
-    /// What the sink had written down with the checkpoint.
+    /// What the sink had written down with the checkpoint, also with one of another directory.
     package var sink: [UInt8] = []
     /// The sources that cannot be read again from where they stood.
     package var notReplayable: [String] = []
