@@ -37,7 +37,8 @@ enum StateRow {
   private static func tooLong(_ state: String, _ length: Int) -> EngineError {
     EngineError(
       .valueRange,
-      "state \(state) holds \(length) bytes for one key; a store takes less than 4 GiB: split the value over several keys")
+      "state \(state) holds \(length) bytes for one key; a store takes less than 4 GiB: split the value over several keys"
+    )
   }
 
   static func appendLarge(_ number: UInt16, count: Int, to bytes: inout [UInt8]) {
