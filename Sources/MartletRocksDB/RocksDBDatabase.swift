@@ -47,6 +47,8 @@ final class RocksDBDatabase: @unchecked Sendable {
       rocksdb_writeoptions_set_sync(machineWrite, 1)
     } else {
       for write in [processWrite, machineWrite] { rocksdb_writeoptions_disable_WAL(write, 1) }
+      // Its files were checked when it was made, or written by this process since; merges check them too.
+      rocksdb_readoptions_set_verify_checksums(readOptions, 0)
     }
   }
 

@@ -37,6 +37,8 @@ private final class RocksDBLookup {
   private let sizes: UnsafeMutablePointer<Int>
   private let values: UnsafeMutablePointer<OpaquePointer?>
   private let errors: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+  /// RocksDB need not sort them then.
+  private let isSorted: Bool
 
   init(_ list: KeyList) {
     count = list.count
@@ -46,11 +48,16 @@ private final class RocksDBLookup {
     errors = .allocate(capacity: count)
     values.initialize(repeating: nil, count: count)
     errors.initialize(repeating: nil, count: count)
+    var isSorted = true
+    var last = UnsafeRawBufferPointer(start: nil, count: 0)
     for index in 0..<count {
       let key = list[index]
       keys[index] = key.chars
       sizes[index] = key.count
+      if isSorted, index > 0, !last.isBefore(key) { isSorted = false }
+      last = key
     }
+    self.isSorted = isSorted
   }
 
   deinit {
@@ -68,7 +75,7 @@ private final class RocksDBLookup {
   func run(_ database: RocksDBDatabase, _ family: OpaquePointer) -> RocksDBError? {
     if count == 0 { return nil }
     rocksdb_batched_multi_get_cf(
-      database.database, database.readOptions, family, count, keys, sizes, values, errors, false)
+      database.database, database.readOptions, family, count, keys, sizes, values, errors, isSorted)
     for index in 0..<count {
       if let error = errors[index] {
         errors[index] = nil

@@ -19,6 +19,8 @@ package final class RocksDBStore: KeyValueStore {
     /// What the first failure was.
     var failure: String?
     var openCursors = 0
+    /// Batches that became files of their own, which are named after it.
+    var bulkCount = 0
   }
 
   /// The log is copied as it is up to this size; a longer one is first made into a file that copies can share.
@@ -41,10 +43,18 @@ package final class RocksDBStore: KeyValueStore {
     if batch.familyBound > families.count { throw unknownFamily(batch.familyBound - 1) }
     try remembering { () throws(EngineError) in
       try FaultPoint.storeBeforeWrite.reach()
-      let changes = RocksDBStore.changes(batch, database)
-      defer { rocksdb_writebatch_destroy(changes) }
-      try checked("write", path) {
-        rocksdb_write(database.database, database.writeOptions(durability), changes, $0)
+      if !isLogged, let bulk = RocksDBBulk(batch, database) {
+        let number = state.withLock { state in
+          defer { state.bulkCount += 1 }
+          return state.bulkCount
+        }
+        try bulk.write(batch) { family in FilePath.join(path, "bulk-\(number)-\(family)") }
+      } else {
+        let changes = RocksDBStore.changes(batch, database)
+        defer { rocksdb_writebatch_destroy(changes) }
+        try checked("write", path) {
+          rocksdb_write(database.database, database.writeOptions(durability), changes, $0)
+        }
       }
       try FaultPoint.storeAfterWrite.reach()
     }

@@ -112,7 +112,7 @@ struct StoredSnapshotReader {
         return .success(
           try StateRow.forEach(bytes) { state throws(EngineError) in
             guard let place = places[state.number] else { return }
-            var content = Array(state.content)
+            var content = state.entries
             if state.form == StateRow.large {
               var prefix = head + row.key + [StoreKeys.entries]
               StoreKeys.append(state.number, to: &prefix)

@@ -159,6 +159,10 @@ struct IntegerKeyTable: ~Copyable {
     return nil
   }
 
+  /// Fetches the key's place.
+  @inline(__always)
+  func prefetch(_ key: Int64) { martlet_prefetch(buckets + (IntegerKeyTable.hash(key) & (bucketCount &- 1))) }
+
   mutating func remove(_ key: Int64) {
     let mask = bucketCount &- 1
     var hole = IntegerKeyTable.hash(key) & mask

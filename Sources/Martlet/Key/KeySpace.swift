@@ -91,6 +91,12 @@ final class KeySpace {
     flags?.forget(slot)
   }
 
+  /// Fetches what giving the slot back will look at.
+  @inline(__always)
+  func prefetch(slot: UInt32) {
+    if schema.form == .integer { integers.prefetch(slots.integerKeys[Int(slot)]) }
+  }
+
   /// Takes the slot's key out of the table.
   private func forget(_ slot: UInt32) {
     if schema.form == .integer {

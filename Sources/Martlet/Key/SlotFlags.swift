@@ -21,7 +21,7 @@ final class SlotFlags {
   @exclusivity(unchecked) private(set) var capacity = 256
   /// Slots that became dirty; one may be there twice, or not be dirty any more.
   @exclusivity(unchecked) var dirtySlots: [UInt32] = []
-  var flushingSlots: [UInt32] = []
+  @exclusivity(unchecked) var flushingSlots: [UInt32] = []
   /// Of rows that were loaded: the states that no column is for, to be written again as they are.
   @exclusivity(unchecked) var otherStates: [UInt32: [UInt8]] = [:]
 
@@ -44,6 +44,17 @@ final class SlotFlags {
     if has(slot, SlotFlags.dirty) { return }
     set(slot, SlotFlags.dirty)
     dirtySlots.append(slot)
+  }
+
+  /// Takes the `most` oldest of `dirtySlots` off it.
+  func takeDirty(_ most: Int, _ body: (UnsafeBufferPointer<UInt32>) -> Void) {
+    let count = min(most, dirtySlots.count)
+    dirtySlots.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[..<count])) }
+    if count == dirtySlots.count {
+      dirtySlots.removeAll(keepingCapacity: count <= 1 << 16)
+    } else {
+      dirtySlots.removeSubrange(..<count)
+    }
   }
 
   /// Whether a slot without state and timers must stay, because the store has something of it that has to go first.

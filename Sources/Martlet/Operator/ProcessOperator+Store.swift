@@ -20,6 +20,16 @@ extension ProcessOperator {
     writeBack?.evict()
   }
 
+  /// The same for some of what changed: enough that a while passes before more has to go, and little beside what is in memory.
+  func spill(into batch: WriteBatch) throws(EngineError) {
+    guard let writeBack else { return }
+    let most = max(writeBack.keys.slots.keyCount / 4, ProcessOperator.leastSpilled)
+    try located { () throws(EngineError) in try writeBack.flush(into: batch, atMost: most) }
+  }
+
+  /// So many keys are worth a file of their own.
+  private static let leastSpilled = 65_536
+
   /// Of keys, states and timers in memory, about.
   var memoryInUse: Int { writeBack?.memoryInUse ?? 0 }
 

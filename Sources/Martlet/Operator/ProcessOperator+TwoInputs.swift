@@ -22,6 +22,9 @@ extension ProcessOperator {
       self, merged, (merged.left ?? some, merged.right ?? some), parts.keys, interned, isKeyed: second.isKeyed)
     try enclosed(some) { try run(loop) }
     parts.states.sweep(afterRows: merged.rows.count)
+    if let writeBack {
+      try located { () throws(EngineError) in try writeBack.sweepStore(afterRows: merged.rows.count) }
+    }
     parts.keys.reclaim()
     writeBack?.evict()
   }
@@ -30,7 +33,7 @@ extension ProcessOperator {
   /// none.
   private func partsWithKey(_ second: SecondInput) throws(EngineError) -> Parts? {
     guard let parts else { return nil }
-    if parts.schema == nil { parts.schema = second.leftSchema }
+    if parts.schema?.isKeysOnly ?? true { parts.schema = second.leftSchema ?? parts.schema }
     guard parts.keys.partCount == 0, !second.keys.parts.isEmpty else { return parts }
     let keys = KeySpace(second.keys, slots: parts.keys.slots)
     let keyed = Parts(

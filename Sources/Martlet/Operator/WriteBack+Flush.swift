@@ -3,7 +3,9 @@
 extension WriteBack {
   /// Adds to the batch what brings the store up to date. To be followed by `didCommit` once the batch is in the store; if that fails, by
   /// nothing: the instance is then behind the store or before it, and is to be opened again.
-  func flush(into batch: WriteBatch) throws(EngineError) {
+  ///
+  /// With `atMost`, no more keys than that: those that have been dirty for longest.
+  func flush(into batch: WriteBatch, atMost most: Int = .max) throws(EngineError) {
     try checkUsable()
     try guarded { () throws(EngineError) in
       if broadcastFlags.has(BroadcastSlot.slot, SlotFlags.dirty), binding.writesBroadcast,
@@ -13,33 +15,22 @@ extension WriteBack {
         try flushStates(BroadcastSlot.slot, broadcast, broadcastFlags, batch)
       }
       broadcastFlags.clear(BroadcastSlot.slot, SlotFlags.dirty)
-      let dirty = flags.dirtySlots
-      flags.dirtySlots.removeAll(keepingCapacity: dirty.count <= 1 << 20)
-      for slot in inStoreOrder(dirty) where flags.has(slot, SlotFlags.dirty) { try flush(slot, batch) }
+      flags.takeDirty(most) { slots in order.sort(slots) { flags.has($0, SlotFlags.dirty) } }
+      flags.flushingSlots.reserveCapacity(flags.flushingSlots.count + order.count)
+      if isPlain, timers.count == 0, flags.otherStates.isEmpty {
+        try flushPlain(batch)
+      } else {
+        try order.forEach { (slot, group) throws(EngineError) in
+          if flags.has(slot, SlotFlags.dirty) { try flush(slot, group, batch) }
+        }
+      }
+      order.free()
     }
     isStoreEmpty = false
   }
 
-  /// The slots about in the order of their rows' keys: a store takes in neighbours faster one after the other.
-  private func inStoreOrder(_ slots: [UInt32]) -> [UInt32] {
-    struct Entry {
-      var group: UInt16
-      var prefix: UInt64
-      var slot: UInt32
-    }
-    var entries: [Entry] = []
-    entries.reserveCapacity(slots.count)
-    for slot in slots where flags.has(slot, SlotFlags.dirty) {
-      rows.begin(slot, keys, &key)
-      let group = UInt16(key[2]) << 8 | UInt16(key[3])
-      entries.append(Entry(group: group, prefix: keys.sortPrefix(slot), slot: slot))
-    }
-    entries.sort { $0.group != $1.group ? $0.group < $1.group : $0.prefix < $1.prefix }
-    return entries.map(\.slot)
-  }
-
-  private func flush(_ slot: UInt32, _ batch: WriteBatch) throws(EngineError) {
-    rows.begin(slot, keys, &key)
+  func flush(_ slot: UInt32, _ group: UInt16, _ batch: WriteBatch) throws(EngineError) {
+    rows.begin(slot, keys, group: group, &key)
     if flags.has(slot, SlotFlags.loaded) { try flushStates(slot, keyed, flags, batch) }
     row.removeAll(keepingCapacity: true)
     if timers.count > 0 { timers.encode(slot, into: &row) }

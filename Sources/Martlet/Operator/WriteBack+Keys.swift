@@ -37,7 +37,7 @@ extension WriteBack {
   }
 
   /// The slots of the keys, all of them loaded.
-  private func takeUp(_ next: [[UInt8]]) throws(EngineError) -> [UInt32] {
+  func takeUp(_ next: [[UInt8]]) throws(EngineError) -> [UInt32] {
     var slots: [UInt32] = []
     slots.reserveCapacity(next.count)
     for key in next {

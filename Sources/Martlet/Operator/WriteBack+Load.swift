@@ -92,26 +92,35 @@ extension WriteBack {
   }
 
   private func lookUp(_ slots: [UInt32]) throws(EngineError) {
+    slots.withUnsafeBufferPointer { order.sort($0) { _ in true } }
     list.removeAll()
-    for slot in slots {
-      rows.begin(slot, keys, &key)
-      key.append(StoreKeys.record)
-      list.append(key)
+    if order.isPlain {
+      order.forEach { slot, group in
+        rows.writePlain(order.plainKey(of: slot), group: group, to: list.appendKey(count: StoreKeys.plainKeySize))
+      }
+    } else {
+      order.forEach { slot, group in
+        rows.begin(slot, keys, group: group, &key)
+        key.append(StoreKeys.record)
+        list.append(key)
+      }
     }
     var failure: EngineError?
     var withRows: [(slot: UInt32, row: [UInt8])] = []
+    let plain = plainColumns
     try store.get(list, in: binding.states) { index, value in
       guard failure == nil, let value else { return }
-      let slot = slots[index]
+      let slot = order[index]
+      flags.set(slot, SlotFlags.stored)
+      if restorePlain(value, slot, plain) { return }
       do throws(EngineError) {
-        flags.set(slot, SlotFlags.stored)
         // `receive` must not call the store, so keys with further rows wait.
         if try !restoreInline(value, slot, keyed, flags) { withRows.append((slot, Array(value))) }
       } catch { failure = error }
     }
     if let failure { throw failure }
     for (slot, row) in withRows {
-      rows.begin(slot, keys, &key)
+      rows.begin(slot, keys, group: order.group(of: slot), &key)
       try restore(row, slot, keyed, flags)
     }
   }
@@ -161,11 +170,20 @@ extension WriteBack {
     _ part: StateRow.Part, _ slot: UInt32, _ columns: [(column: StateColumn, number: UInt16)], _ flags: SlotFlags
   ) throws(EngineError) {
     for (column, number) in columns where number == part.number {
-      do { return try column.restoreEntries(slot, part.content) } catch {
+      do throws(EngineError) { return try restoreEntries(of: column, part, slot) } catch {
         throw damaged("of \(name(slot, flags)), \(error.message)")
       }
     }
     keepPart(part, slot, flags)
+  }
+
+  private func restoreEntries(of column: StateColumn, _ part: StateRow.Part, _ slot: UInt32) throws(EngineError) {
+    if part.form == StateRow.inline { return try column.restoreEntries(slot, part.content) }
+    var failure: EngineError?
+    part.entries.withUnsafeBytes {
+      do throws(EngineError) { try column.restoreEntries(slot, $0) } catch { failure = error }
+    }
+    if let failure { throw failure }
   }
 
   private func keepPart(_ part: StateRow.Part, _ slot: UInt32, _ flags: SlotFlags) {

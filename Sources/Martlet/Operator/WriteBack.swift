@@ -16,28 +16,42 @@ final class WriteBack {
   let timers: TimerService
   /// The columns with their numbers in the store, those of keys and those of broadcast states.
   let keyed: [(column: StateColumn, number: UInt16)]
+  /// Whether all states of keys are numbers: then rows are written and read without anything in between (`WriteBack+Plain.swift`).
+  let isPlain: Bool
   let broadcast: [(column: StateColumn, number: UInt16)]
 
   @exclusivity(unchecked) var missing: [UInt32] = []
   let list = KeyList()
+  /// To write many rows in, and to look them up in.
+  let order: SlotOrder
   var key: [UInt8] = []
   var row: [UInt8] = []
   /// The store has no row of a key here: nothing needs to be looked up before the first flush.
   var isStoreEmpty = false
   var hasFailed = false
+  /// What went wrong where nothing can be thrown.
+  var idleFailure: EngineError?
   /// To be called when the columns have moved in memory other than at the beginning of a chunk.
   var columnsMoved: () -> Void = {}
   // MARK: Eviction
-  var hand: UInt32 = 0
+  // Used for every key that leaves, by this alone.
+  @exclusivity(unchecked) var hand: UInt32 = 0
   /// What values take outside of the arrays, as last measured and adjusted since.
-  var heapBytes = 0
+  @exclusivity(unchecked) var heapBytes = 0
   var untilMeasured = 0
   let bytesPerKey: Int
+  // MARK: Expiry
+  /// Where the next sweep of the store goes on: a key group, and a row of it unless it is the first.
+  var sweepGroup: Int32 = 0
+  var sweepFrom: [UInt8]?
   /// A whole round found nothing that could go: only what comes clean from here on can.
   var isAllDirty = false
 
   /// Over the limit, and only a flush helps.
   var wantsFlush: Bool { isAllDirty && flags.flushingSlots.isEmpty && memoryInUse > binding.memoryLimit }
+
+  /// Whether keys that are met are mostly not in memory: then it pays to look many up at once.
+  var isShort: Bool { !isStoreEmpty && memoryInUse > binding.memoryLimit - binding.memoryLimit / 8 }
 
   /// `states` was made with the flags of `attachment`.
   init(
@@ -58,9 +72,11 @@ final class WriteBack {
     self.states = states
     self.timers = timers
     rows = StoreKeys(binding)
+    order = SlotOrder(keys, maxParallelism: binding.groups.maxParallelism)
     let numbered = Array(zip(states.columns, binding.stateNumbers)).map { (column: $0, number: $1) }
     keyed = numbered.filter { !$0.column.descriptor.kind.isBroadcast }
     broadcast = numbered.filter { $0.column.descriptor.kind.isBroadcast }
+    isPlain = keyed.allSatisfy { column, number in (column as? ValueStateColumn)?.words(number) != nil }
     // A bucket and the way back of the key table, the count of what keeps the slot alive, its flags.
     bytesPerKey = keyed.reduce(48) { $0 + $1.column.slotBytes }
   }
@@ -69,6 +85,7 @@ final class WriteBack {
 
   /// The batch of this operator is refused after a failure: what was changed since is not known.
   func checkUsable() throws(EngineError) {
+    if let idleFailure { throw idleFailure }
     if hasFailed {
       throw EngineError(
         .closed,

@@ -39,16 +39,21 @@ extension Job {
   func pushFromSource(_ chunk: Chunk, _ number: Int) throws {
     let source = sources[number]
     guard !operators.isEmpty else { return try passThrough(chunk) }
-    guard operators.count > 1, clock.runsByItself else { return try pushToFeeds(chunk, number) }
+    let most = stores?.areShort ?? false ? SourceStage.longestChunk : SourceStage.chunkRows
+    guard operators.count > 1, clock.runsByItself else {
+      // Not where it is 1, for a clock that is moved by hand.
+      if source.rowLimit >= SourceStage.chunkRows { source.rowLimit = most }
+      return try pushToFeeds(chunk, number)
+    }
     guard operators.dropFirst().contains(where: { $0.timeToNextTick != nil }) else {
-      source.rowLimit = SourceStage.chunkRows
+      source.rowLimit = most
       return try pushToFeeds(chunk, number)
     }
     let start = clock.now()
     try pushToFeeds(chunk, number)
     let elapsed = max(clock.now() - start, 1)
     let rows = Int64(chunk.selection.count)
-    source.rowLimit = Int(min(max(rows * Job.chunkTime / elapsed, 1), Int64(SourceStage.chunkRows)))
+    source.rowLimit = Int(min(max(rows * Job.chunkTime / elapsed, 1), Int64(most)))
   }
 
   private func pushToFeeds(_ chunk: Chunk, _ number: Int) throws {

@@ -32,6 +32,9 @@ final class JobStores {
     return InstanceStorage(instance, store, binding)
   }
 
+  /// Whether the keys of a chunk are mostly to be looked up.
+  var areShort: Bool { storages.values.contains { $0.isShort } }
+
   /// After every step of the job.
   func afterStep() throws(EngineError) { for storage in storages.values { try storage.afterWork() } }
 }

@@ -274,6 +274,14 @@ final class MapStateColumn: StateColumn {
     }
   }
 
+  override func sweep(slot: UInt32) {
+    guard let expiry, tables[Int(slot)].root != nil else { return }
+    let now = expiry.now()
+    guard expiry.hasExpired(tables[Int(slot)].oldest, at: now) else { return }
+    if let next = removeExpired(slot, expiry, now, from: nil, budget: .max).next { layout.keys.release(next) }
+    flags?.markDirty(slot)
+  }
+
   // MARK: - Undo
 
   override func undo(_ record: UndoJournal.Record) {

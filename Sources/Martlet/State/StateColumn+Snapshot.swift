@@ -59,6 +59,24 @@ extension StateColumn {
     }
   }
 
+  /// Whether something in bytes that `encodeEntries` wrote has expired; not if they are damaged.
+  final func holdsExpired(_ bytes: UnsafeRawBufferPointer, _ expiry: Expiry) -> Bool {
+    var reader = EntryReader(bytes: bytes)
+    let now = expiry.now()
+    do throws(EntryReader.Fault) {
+      let kind = try reader.byte()
+      let flags = try reader.byte()
+      let count = try reader.integer()
+      if flags & 1 == 0 { return false }
+      for _ in 0..<max(count, 0) {
+        if kind == 3 { try reader.skipCell(isBytes: flags & 4 != 0) }
+        try reader.skipCell(isBytes: flags & 2 != 0)
+        if expiry.hasExpired(try reader.integer(), at: now) { return true }
+      }
+    } catch {}
+    return false
+  }
+
   private final func restore(_ slot: UInt32, _ source: EntryReader) throws(EntryReader.Fault) {
     var reader = source
     let values = CellForm(descriptor.type)
@@ -162,6 +180,11 @@ private struct EntryReader {
     guard form.isBytes else { return StateCell(word: try integer()) }
     let count = UInt32(littleEndian: try take(4).loadUnaligned(as: UInt32.self))
     return StateCell(bytes: try take(Int(count)))
+  }
+
+  mutating func skipCell(isBytes: Bool) throws(Fault) {
+    let count = isBytes ? Int(UInt32(littleEndian: try take(4).loadUnaligned(as: UInt32.self))) : 8
+    _ = try take(count)
   }
 
   private mutating func take(_ count: Int) throws(Fault) -> UnsafeRawBufferPointer {

@@ -78,6 +78,14 @@ public class StateColumn {
   /// Forgets what has expired, in at most about `budget` steps, going on where the last sweep stopped.
   func sweep(budget: Int) {}
 
+  /// Forgets what has expired of one slot.
+  func sweep(slot: UInt32) {
+    let next = sweepSlot
+    sweepSlot = Int(slot)
+    sweep(budget: 1)
+    sweepSlot = next
+  }
+
   /// Takes back one change; called newest first.
   func undo(_ record: UndoJournal.Record) {}
 

@@ -1,22 +1,29 @@
 /// The row of one key: what its states hold.
 ///
 /// ```
-/// for each state that holds something: number (2) | form (1) | length (4) | content
+/// for each state that holds something: number (2) | form (1) | length (4; forms 0 and 1) | content
 /// form 0: the entries, as `StateColumn.encodeEntries` writes them
 /// form 1: a list or map with rows of its own; the content is how many elements or entries it has (8)
+/// form 2: one value that is a number: its 8 bytes
+/// form 3: the same with a stamp behind it (8)
 /// ```
 ///
 /// Little-endian.
 enum StateRow {
   static let inline: UInt8 = 0
   static let large: UInt8 = 1
+  static let word: UInt8 = 2
+  static let timedWord: UInt8 = 3
   private static let headSize = 7
+  /// Of the forms whose length is known.
+  static let shortHeadSize = 3
 
   /// Appends what a column holds for the slot; nothing if it holds nothing.
   static func append(_ column: StateColumn, _ number: UInt16, _ slot: UInt32, to bytes: inout [UInt8])
     throws(EngineError)
   {
     guard column.isSet(slot) else { return }
+    if let words = (column as? ValueStateColumn)?.words(number) { return words.append(slot, to: &bytes) }
     let start = bytes.count
     appendHead(number, inline, 0, to: &bytes)
     column.encodeEntries(of: slot, into: &bytes)
@@ -65,6 +72,12 @@ enum StateRow {
       form == StateRow.large && content.count == 8
         ? Int(Int64(littleEndian: content.loadUnaligned(as: Int64.self))) : nil
     }
+
+    /// As `StateColumn.encodeEntries` writes what it holds, but for large lists and maps.
+    var entries: [UInt8] {
+      guard form >= StateRow.word else { return Array(content) }
+      return [1, form == StateRow.timedWord ? 1 : 0, 1, 0, 0, 0, 0, 0, 0, 0] + content
+    }
   }
 
   /// Calls `body` with every state; false if the bytes are damaged.
@@ -76,13 +89,22 @@ enum StateRow {
       guard row.count - offset >= headSize else { return false }
       let number = UInt16(littleEndian: row.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
       let form = row[offset + 2]
-      let length = Int(UInt32(littleEndian: row.loadUnaligned(fromByteOffset: offset + 3, as: UInt32.self)))
-      guard length <= row.count - offset - headSize, form <= large else { return false }
-      let end = offset + headSize + length
+      var start = offset + headSize
+      let length: Int
+      switch form {
+      case inline, large:
+        length = Int(UInt32(littleEndian: row.loadUnaligned(fromByteOffset: offset + 3, as: UInt32.self)))
+      case word, timedWord:
+        start = offset + shortHeadSize
+        length = form == word ? 8 : 16
+      default: return false
+      }
+      guard length <= row.count - start else { return false }
+      let end = start + length
       try body(
         Part(
           number: number, form: form,
-          content: UnsafeRawBufferPointer(rebasing: row[(offset + headSize)..<end]),
+          content: UnsafeRawBufferPointer(rebasing: row[start..<end]),
           whole: UnsafeRawBufferPointer(rebasing: row[offset..<end])))
       offset = end
     }

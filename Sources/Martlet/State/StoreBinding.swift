@@ -63,16 +63,26 @@ struct StoreKeys {
     maxParallelism = binding.groups.maxParallelism
   }
 
-  /// Puts what all rows of the key of `slot` begin with in the place of `bytes`.
-  func begin(_ slot: UInt32, _ keys: KeySpace, _ bytes: inout [UInt8]) {
+  /// Puts what all rows of the key of `slot` begin with, which is in this group, in the place of `bytes`.
+  func begin(_ slot: UInt32, _ keys: KeySpace, group: UInt16, _ bytes: inout [UInt8]) {
     bytes.removeAll(keepingCapacity: true)
     StoreKeys.append(operatorNumber, to: &bytes)
-    StoreKeys.append(UInt16(0), to: &bytes)
+    StoreKeys.append(group, to: &bytes)
     keys.appendCanonicalBytes(of: slot, to: &bytes)
-    let hash = bytes.withUnsafeBytes { StableHash.hash(UnsafeRawBufferPointer(rebasing: $0[StoreKeys.headSize...])) }
-    let group = UInt16(truncatingIfNeeded: KeyGroup(hash: hash, maxParallelism: maxParallelism).rawValue)
-    bytes[2] = UInt8(group >> 8)
-    bytes[3] = UInt8(group & 0xFF)
+  }
+
+  /// The size of the key of a row of states whose key is an integer.
+  static let plainKeySize = headSize + 11
+
+  /// Writes the key of the row of states of a key that is an integer.
+  @inline(__always)
+  func writePlain(_ key: (bits: Int64, isNegative: Bool), group: UInt16, to place: UnsafeMutableRawPointer) {
+    place.storeBytes(of: operatorNumber.bigEndian, as: UInt16.self)
+    place.storeBytes(of: group.bigEndian, toByteOffset: 2, as: UInt16.self)
+    place.storeBytes(of: KeyEncoding.Tag.integer, toByteOffset: 4, as: UInt8.self)
+    place.storeBytes(of: key.isNegative ? 0 : 1, toByteOffset: 5, as: UInt8.self)
+    place.storeBytes(of: key.bits.bigEndian, toByteOffset: 6, as: Int64.self)
+    place.storeBytes(of: StoreKeys.record, toByteOffset: 14, as: UInt8.self)
   }
 
   /// The same for broadcast states.

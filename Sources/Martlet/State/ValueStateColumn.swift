@@ -2,7 +2,7 @@
 ///
 /// With a TTL every slot has a stamp, the time its value counts from.
 public class ValueStateColumn: StateColumn {
-  @exclusivity(unchecked) private final var stamps: UnsafeMutablePointer<Int64>?
+  @exclusivity(unchecked) private(set) final var stamps: UnsafeMutablePointer<Int64>?
 
   override init(_ descriptor: StateDescriptor, _ environment: StateEnvironment, index: Int) {
     super.init(descriptor, environment, index: index)

@@ -13,6 +13,8 @@ final class InstanceStorage {
     process.relieveStore = { [unowned self] () throws(EngineError) in try afterWork() }
   }
 
+  var isShort: Bool { process.writeBack?.isShort ?? false }
+
   /// Puts what changed since the last time down, for the checkpoint that comes next.
   func flush() throws(EngineError) {
     if let waiting, store.isBegun(waiting) {
@@ -54,7 +56,11 @@ final class InstanceStorage {
         return
       }
     }
-    if process.wantsFlush { try spill() }
+    guard process.wantsFlush else { return }
+    let batch = WriteBatch()
+    try process.spill(into: batch)
+    try store.spill(batch)
+    process.didCommit()
   }
 
   private func noteCopied() {

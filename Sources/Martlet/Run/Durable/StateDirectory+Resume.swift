@@ -151,10 +151,10 @@ struct StoreMemory {
   let store: Int
   let tables: Int
 
-  /// One half each; a store needs some whatever the limit.
+  /// An eighth for the store, which reads its files in the system's cache of pages; it needs some whatever the limit.
   init(_ limit: Int, processes: Int) {
     let mine = limit / max(processes, 1)
-    store = max(mine / 2, StoreOptions.leastMemory)
-    tables = mine - mine / 2
+    store = max(mine / 8, StoreOptions.leastMemory)
+    tables = mine - mine / 8
   }
 }

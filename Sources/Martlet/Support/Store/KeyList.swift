@@ -35,6 +35,15 @@ package final class KeyList {
 
   package func append(_ key: [UInt8]) { key.withUnsafeBytes { append($0) } }
 
+  /// Adds a key of so many bytes, to be written at once where the result points to.
+  package func appendKey(count: Int) -> UnsafeMutableRawPointer {
+    let start = size
+    reserve(count)
+    size += count
+    endKey()
+    return bytes + start
+  }
+
   /// A key; valid until keys are added or removed.
   package subscript(index: Int) -> UnsafeRawBufferPointer {
     precondition(index >= 0 && index < count, "there are \(count) keys")
@@ -44,12 +53,15 @@ package final class KeyList {
 
   private func appendBytes(_ part: UnsafeRawBufferPointer) {
     guard let start = part.baseAddress else { return }
-    if size + part.count > capacity {
-      capacity = max(2 * capacity, size + part.count)
-      bytes = reallocateBytes(bytes, capacity)
-    }
+    reserve(part.count)
     (bytes + size).copyMemory(from: start, byteCount: part.count)
     size += part.count
+  }
+
+  private func reserve(_ more: Int) {
+    guard size + more > capacity else { return }
+    capacity = max(2 * capacity, size + more)
+    bytes = reallocateBytes(bytes, capacity)
   }
 
   private func endKey() {

@@ -23,14 +23,15 @@ package final class WriteBatch: @unchecked Sendable {
   package static let longestValue = Int(UInt32.max)
 
   fileprivate static let headSize = 10
-  fileprivate var block: UnsafeMutableRawPointer
-  private var capacity: Int
+  // Written for every row, by the one thread that has the batch.
+  @exclusivity(unchecked) fileprivate var block: UnsafeMutableRawPointer
+  @exclusivity(unchecked) private var capacity: Int
   /// Bytes of all changes.
-  package private(set) var size = 0
+  @exclusivity(unchecked) package private(set) var size = 0
   /// How many changes.
-  package private(set) var count = 0
+  @exclusivity(unchecked) package private(set) var count = 0
   /// Families that are mentioned have a lower number than this.
-  package private(set) var familyBound = 0
+  @exclusivity(unchecked) package private(set) var familyBound = 0
 
   package init(capacity: Int = 4096) {
     self.capacity = max(capacity, 64)
@@ -103,7 +104,20 @@ package final class WriteBatch: @unchecked Sendable {
   {
     if key.count > WriteBatch.longestKey { throw tooLong("key", key.count, WriteBatch.longestKey) }
     if value.count > WriteBatch.longestValue { throw tooLong("value", value.count, WriteBatch.longestValue) }
-    let needed = size + WriteBatch.headSize + key.count + value.count
+    let body = begin(kind, family, keyCount: key.count, valueCount: value.count)
+    if let start = key.baseAddress { body.copyMemory(from: start, byteCount: key.count) }
+    if let start = value.baseAddress { (body + key.count).copyMemory(from: start, byteCount: value.count) }
+  }
+
+  /// Sets a key of so many bytes to a value of so many, both much shorter than the longest: to be written at once, one behind the other,
+  /// where the result points to.
+  func beginPut(_ family: StoreFamily, keyCount: Int, valueCount: Int) -> UnsafeMutableRawPointer {
+    begin(0, family, keyCount: keyCount, valueCount: valueCount)
+  }
+
+  @inline(__always)
+  private func begin(_ kind: UInt8, _ family: StoreFamily, keyCount: Int, valueCount: Int) -> UnsafeMutableRawPointer {
+    let needed = size + WriteBatch.headSize + keyCount + valueCount
     if needed > capacity {
       capacity = max(2 * capacity, needed)
       block = reallocateBytes(block, capacity)
@@ -111,14 +125,12 @@ package final class WriteBatch: @unchecked Sendable {
     let head = block + size
     head.storeBytes(of: kind, as: UInt8.self)
     head.storeBytes(of: family.index, toByteOffset: 1, as: UInt8.self)
-    head.storeBytes(of: UInt32(key.count), toByteOffset: 2, as: UInt32.self)
-    head.storeBytes(of: UInt32(value.count), toByteOffset: 6, as: UInt32.self)
-    let body = head + WriteBatch.headSize
-    if let start = key.baseAddress { body.copyMemory(from: start, byteCount: key.count) }
-    if let start = value.baseAddress { (body + key.count).copyMemory(from: start, byteCount: value.count) }
+    head.storeBytes(of: UInt32(keyCount), toByteOffset: 2, as: UInt32.self)
+    head.storeBytes(of: UInt32(valueCount), toByteOffset: 6, as: UInt32.self)
     size = needed
     count += 1
     familyBound = max(familyBound, Int(family.index) + 1)
+    return head + WriteBatch.headSize
   }
 
   private func tooLong(_ what: String, _ length: Int, _ limit: Int) -> EngineError {
@@ -168,7 +180,7 @@ package final class WriteBatch: @unchecked Sendable {
 
 extension UnsafeRawBufferPointer {
   /// Whether these bytes stand before the others in the order of a store.
-  func isBefore(_ other: UnsafeRawBufferPointer) -> Bool {
+  package func isBefore(_ other: UnsafeRawBufferPointer) -> Bool {
     let common = Swift.min(count, other.count)
     if common > 0, let mine = baseAddress, let others = other.baseAddress {
       let order = compareBytes(mine, others, common)
