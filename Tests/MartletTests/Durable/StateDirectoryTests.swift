@@ -233,6 +233,30 @@ import Testing
     #expect(plain.kind == .invalidArgument && plain.message.contains("state directory"))
   }
 
+  /// A checkpoint with a store, as format version 2 has it.
+  @Test func theBytesAreThoseOfTheGoldenFiles() throws {
+    let now = MemoryFileSystem()
+    var options = options(.memoryStore)
+    options.backend = MemoryStoreBackend(now)
+    let folder = try StateDirectory("/state", options, now)
+    let one = try job(counting())
+    try folder.attach(one)
+    for _ in 0..<4 { _ = try one.next() }
+    while try one.takeReady() != nil {}
+    try folder.begin(one, id: 1, sink: [1, 2, 3])
+    #expect(try folder.finish(one, waiting: true))
+    let names = ["manifest", "job.state", "operator-1.snapshot", "store-0/memory-store"]
+    let place = folder.folder.place(of: 1)
+    let golden = try CheckpointFileTests.golden("checkpoint-2", "/golden", names)
+    try CheckpointFileTests.expectSameFiles(now, place, golden, "/golden")
+    // And it can be gone on from.
+    options.backend = MemoryStoreBackend(golden)
+    let again = try StateDirectory("/again", options, golden)
+    let next = try job(counting())
+    try again.attach(next, from: "/golden")
+    #expect(try next.next()?.rows == texts(5))
+  }
+
   /// Fails at call N of the file system, for every N and in every way; then the job goes on from what is there.
   @Test(arguments: [DurableKind.memory, .memoryStore], FaultPlan.Effect.allCases)
   func everyCallFails(kind: DurableKind, effect: FaultPlan.Effect) throws {
