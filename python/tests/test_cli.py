@@ -249,7 +249,7 @@ def test_explain_shows_plans_and_runs_nothing(script, tmp_path):
         ).replace("out.to_pylist()", "None")
     )
     done = command("explain", str(handle))
-    assert done.returncode == 0 and "state_dir" in done.stdout and not done.stderr, done.stderr
+    assert done.returncode == 0 and "checkpoints in state" in done.stdout and not done.stderr, done.stderr
     nothing = tmp_path / "nothing.py"
     nothing.write_text("print('nothing')\n")
     done = command("explain", str(nothing))
