@@ -26,7 +26,7 @@ public func martletJobServe(
     let given = options.pointee
     try Handle.object(job, as: Job.self).serve(
       socket: socket, instance: Int(given.instance),
-      of: Parallelism(Int(given.parallelism), of: Int(given.max_parallelism)), backend: RocksDBBackend()
+      of: Parallelism(Int(given.parallelism), of: Int(given.max_parallelism)), backends: [RocksDBBackend()]
     ) {
       var bytes: UnsafePointer<UInt8>?
       var length = 0

@@ -63,8 +63,7 @@ def read_durability(
         if state_dir is None:
             raise ConfigError(
                 "profile='single-node-durable' needs state_dir=, the directory of the job's state and checkpoints; or "
-                "set "
-                "MARTLET_STATE_DIR"
+                "set MARTLET_STATE_DIR"
             )
     found = Durability(
         _backend(state_backend, is_profile),
@@ -83,8 +82,7 @@ def read_durability(
     if found.memory_limit is not None and isinstance(found.state_backend, InMemoryStateBackend):
         raise ConfigError(
             f"memory_limit={memory_limit!r} is for state on disk, and an InMemoryStateBackend() has all of it in "
-            "memory; "
-            "use RocksDbStateBackend(), or leave memory_limit= out"
+            "memory; use RocksDbStateBackend(), or leave memory_limit= out"
         )
     if found.state_dir is None:
         _check_needs_no_directory(found)
@@ -102,8 +100,7 @@ def _check_needs_no_directory(found: Durability) -> None:
         if is_set:
             raise ConfigError(
                 f"{setting} needs state_dir=, the directory of the job's state and checkpoints; without one the job "
-                "keeps "
-                "none"
+                "keeps none"
             )
 
 
@@ -135,8 +132,7 @@ def _forget(value: object) -> tuple[Forgotten, ...]:
             return tuple(one for one in found if one is not None)
     raise ConfigError(
         f"forget={value!r} is not allowed; use a list of names of operators, and of pairs (operator, state), that the "
-        "job "
-        "has no more"
+        "job has no more"
     )
 
 

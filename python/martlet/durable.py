@@ -99,13 +99,19 @@ class DurableRun(Run):
         self._waking: Waking | None = None
         try:
             super().__init__(plan, config)
+            for weakness in source_weaknesses(plan.sources):
+                warn(f"job {self.name!r} is durable, and {weakness}")
             self._job.stay_open()
             self._attach(config)
         except BaseException:
+            # The job first, which may have its state in the directory by now.
+            with contextlib.suppress(Exception):
+                self._job.close()
             self._directory.close()
+            workers = getattr(self, "_workers", None)
+            if workers is not None:
+                workers.close()
             raise
-        for weakness in source_weaknesses(plan.sources):
-            warn(f"job {self.name!r} is durable, and {weakness}")
         self.requests = Requests(self._job.pause)
         self._waking = Waking(self._job, config.checkpoint_interval)
 
@@ -124,9 +130,8 @@ class DurableRun(Run):
         where = config.state_dir if found else config.restore_from
         if notes.is_complete:
             _LOGGER.warning(
-                "job %r had read its input to the end when checkpoint %d of %s was taken: there is nothing left to "
-                "do. To "
-                "run it again from the beginning, use another state_dir",
+                "job %r had read its input to the end when checkpoint %d of %s was taken: there is nothing left to do. "
+                "To run it again from the beginning, use another state_dir",
                 self.name,
                 restored,
                 where,
@@ -168,8 +173,7 @@ class DurableRun(Run):
             if restored is not None and self._notes.sinks not in ([], sinks.names):
                 _LOGGER.warning(
                     "job %r: its output went to %s up to checkpoint %d, and goes to %s now; what that checkpoint "
-                    "committed "
-                    "last may be missing where the sink of before has not been told",
+                    "committed last may be missing where the sink of before has not been told",
                     self.name,
                     ", ".join(self._notes.sinks),
                     restored,

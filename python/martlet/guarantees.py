@@ -24,8 +24,7 @@ def source_weaknesses(sources: Iterable[SourceNode]) -> list[str]:
     """In words, for each source that cannot be read again from a place in its middle."""
     return [
         f"stream {source.name!r} reads a {type(source.source).__name__}, which cannot be read again: after a restart "
-        "it is "
-        "read from wherever it begins then, so that records may be missing or come twice"
+        "it is read from wherever it begins then, so that records may be missing or come twice"
         for source in sources
         if source.one_shot
     ]
@@ -53,8 +52,7 @@ def warn_of(job: str, sinks: Transactions) -> None:
         if not is_transactional:
             warn(
                 f"job {job!r} is durable, and its sink, {name}, is not transactional: after a restart it is given "
-                "again "
-                "what came after the last checkpoint; use a mt.Sink for output that holds each record once"
+                "again what came after the last checkpoint; use a mt.Sink for output that holds each record once"
             )
 
 

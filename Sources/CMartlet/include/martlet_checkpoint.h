@@ -127,7 +127,7 @@ const uint8_t *martlet_state_dir_sink(const martlet_state_dir *dir, size_t *leng
 /* The least number that the next checkpoint may have. Numbers only rise, also over those that failed or are damaged. */
 int64_t martlet_state_dir_next_id(const martlet_state_dir *dir);
 /* Takes checkpoint number `id` and begins to write it, in the background. `sink` is copied. MARTLET_INVALID_ARGUMENT while an output has
- * rows; MARTLET_BUSY while another one is under way; MARTLET_CLOSED if the job has failed. */
+ * rows; MARTLET_BUSY while another one is under way; MARTLET_CLOSED if the job has failed: martlet_job_next says how. */
 int32_t martlet_state_dir_begin(
   martlet_state_dir *dir, martlet_job *job, int64_t id, const uint8_t *sink, size_t sink_length, martlet_error *error);
 /* `*done` is 1 once the checkpoint that was begun is there for good; with `wait` not 0 it waits for that. What went wrong with writing it is the

@@ -43,6 +43,9 @@ extension Job {
     try checkpoint(id: 1).write(to: path, PosixFileSystem())
   }
 
+  /// Whether a checkpoint can be taken: if not, a later `next` says what has failed.
+  var isSound: Bool { (try? requireSound()) != nil }
+
   private func requireSound() throws(EngineError) {
     switch state {
     case .building, .running, .ended: break

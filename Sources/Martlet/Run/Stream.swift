@@ -24,6 +24,20 @@ public struct Stream {
     public var parallelism = 1
     /// Into how many groups keys are divided among instances; from `parallelism` to 32768.
     public var maxParallelism = 128
+    /// Where `run(into:)` keeps the job's state from run to run: a directory of its own, made if need be. Nil: nowhere.
+    public var stateDirectory: String?
+    /// With a state directory: what state is kept in.
+    public var stateBackend = StateBackend.memory
+    /// With a state directory: how often a checkpoint is taken, at least; there is one more at the end.
+    public var checkpointInterval = Duration.seconds(10)
+    /// With a backend other than memory: bytes that state may take in memory, about; nil: 512 MiB.
+    public var memoryLimit: Int?
+    /// How many checkpoints are kept, at least 1.
+    public var retainedCheckpoints = 2
+    /// What `run(into:)` begins from while the state directory has no checkpoint: a savepoint, a checkpoint or another job's directory.
+    public var restoreFrom: String?
+    /// What a checkpoint has and the job has no more, and need not keep.
+    public var forgetting = Forgetting()
 
     public static let `default` = Config()
 

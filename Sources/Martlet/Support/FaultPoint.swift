@@ -29,6 +29,11 @@ package enum FaultPoint: String, CaseIterable, Sendable {
   case storeAfterCopy = "store-after-copy"
   // A clone of a copy, after its files are there and before it has its final name.
   case storeBeforeCloneRename = "store-before-clone-rename"
+  // A sink's transaction, around its preparation, and around its commit once the checkpoint is durable.
+  case sinkBeforePrepare = "sink-before-prepare"
+  case sinkAfterPrepare = "sink-after-prepare"
+  case sinkBeforeCommit = "sink-before-commit"
+  case sinkAfterCommit = "sink-after-commit"
   // A checkpoint that was put down in memory, before anything of it is written.
   case checkpointPutDown = "checkpoint-put-down"
   // A checkpoint in files: before the first one, before its manifest, and around the name it becomes valid under.

@@ -63,17 +63,25 @@ struct DurableLives {
   private(set) var sink: TransactionalRows
   private(set) var checkpoints = 0
   private(set) var lives = 0
+  /// How many of them ended because a worker process did.
+  private(set) var deaths = 0
   private var kinds: [DurableKind]
   private let path: String
 
-  /// `make` gives the job of a life, from 0. Every life has one of the kinds.
+  /// `make` gives the job of a life, from 0. Every life has one of the kinds; number `most` comes to the end.
   init(
     _ random: inout SeededGenerator, outputs: Int, at path: String, _ kinds: [DurableKind], most: Int = 5,
     make: (Int, inout SeededGenerator) throws -> Job
   ) throws {
     sink = TransactionalRows(outputs: outputs)
     (self.path, self.kinds) = (path, kinds)
-    while try !live(&random, isLast: lives >= most, outputs, make) {}
+    while true {
+      do {
+        if try live(&random, isLast: lives >= most, outputs, make) { return }
+      } catch let error as EngineError where error.kind == .workerDied && lives <= most {
+        deaths += 1
+      }
+    }
   }
 
   /// One life; whether it came to the end of the input and said so.
@@ -109,7 +117,11 @@ struct DurableLives {
       try takeAll()
       let id = directory.nextID
       sink.prepare(id)
-      try directory.begin(job, id: id, sink: [UInt8(truncatingIfNeeded: id)])
+      do { try directory.begin(job, id: id, sink: [UInt8(truncatingIfNeeded: id)]) } catch let error as EngineError {
+        // Of a job that has failed; it says why.
+        if error.kind == .closed { while try job.next() != nil {} }
+        throw error
+      }
       underWay = id
       checkpoints += 1
     }

@@ -72,8 +72,7 @@ class Reading:
         except (TypeError, ValueError, RecursionError) as error:
             raise SourceError(
                 f"stream {self._name!r}: {type(self._source).__name__}.read gave an offset that JSON cannot say: "
-                f"{error}. "
-                "An offset is None, a number, a text, a list or a dict from texts to these"
+                f"{error}. An offset is None, a number, a text, a list or a dict from texts to these"
             ) from error
         return text.encode("utf-8", "surrogatepass")
 

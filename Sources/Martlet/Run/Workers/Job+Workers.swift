@@ -21,9 +21,9 @@ extension Job {
 
   /// Serves as instance `instance` of every operator until the coordinator dismisses this worker, and ends the process when the
   /// coordinator goes without a word. The job is closed; its sources are not read. Takes the socket, also when it throws. `cause`
-  /// says more about the failure of a callback, just after it. `backend` is what the worker's store is made of, where the job has one.
+  /// says more about the failure of a callback, just after it. `backends` are what the worker's store may be made of, where the job has one.
   package func serve(
-    socket: Int32, instance: Int, of parallelism: Parallelism, backend: (any StoreBackend)? = nil, watched: Bool = true,
+    socket: Int32, instance: Int, of parallelism: Parallelism, backends: [any StoreBackend] = [], watched: Bool = true,
     cause: @escaping () -> [UInt8]?
   ) throws {
     let server = try InstanceServer(moving: socket)
@@ -35,7 +35,7 @@ extension Job {
       instance: Int32(instance), parallelism: Int32(parallelism.instances),
       maxParallelism: Int32(parallelism.maxInstances))
     let runners = try handOverAll().map { InstanceRunner($0, place) }
-    let storage = try WorkerStorage(runners, place, backend)
+    let storage = try WorkerStorage(runners, place, backends)
     defer {
       // Those that the coordinator did not close. What their functions throw now, nobody is there to hear.
       for runner in runners.reversed() { _ = runner.run(.close, now: nil) }

@@ -2,18 +2,18 @@
 final class WorkerStorage {
   private let runners: [InstanceRunner]
   private let place: InstancePlace
-  /// Nil where nobody has said what stores are made of.
-  private let backend: (any StoreBackend)?
+  /// What stores can be made of.
+  private let backends: [any StoreBackend]
   private let files: any FileSystem
   private let wake: WakePipe
   private(set) var store: ProcessStore?
   private var isPersisting = false
 
   init(
-    _ runners: [InstanceRunner], _ place: InstancePlace, _ backend: (any StoreBackend)?,
+    _ runners: [InstanceRunner], _ place: InstancePlace, _ backends: [any StoreBackend],
     _ files: any FileSystem = PosixFileSystem()
   ) throws(EngineError) {
-    (self.runners, self.place, self.backend, self.files) = (runners, place, backend, files)
+    (self.runners, self.place, self.backends, self.files) = (runners, place, backends, files)
     wake = try WakePipe()
   }
 
@@ -22,11 +22,12 @@ final class WorkerStorage {
 
   /// Makes the store and ties the instances to it, before any of them opens.
   func open(_ order: WorkerStoreOrder) throws(EngineError) {
-    guard let backend, backend.name == order.backend else {
+    guard let backend = backends.first(where: { $0.name == order.backend }) else {
+      let own = backends.isEmpty ? "none" : backends.map { "'\($0.name)'" }.joined(separator: ", ")
       throw EngineError(
         .invalidArgument,
-        "the state backend is '\(order.backend)', which this worker \(backend.map { "does not have but '\($0.name)'" } ?? "was not given"); "
-          + "serve it with the same backend")
+        "the state backend is '\(order.backend)', and this worker has \(own); serve it with the same backends as the job"
+      )
     }
     guard order.numbers.count == runners.count else {
       throw EngineError(

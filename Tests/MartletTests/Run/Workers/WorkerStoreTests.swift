@@ -64,7 +64,7 @@ extension WorkerTransportTests.Stores {
               try job.addSource(BatchSource([]))
               try job.addProcess(ProcessSpec("count", by: "k", Count()))
               try job.serve(
-                socket: pairs[worker].1, instance: worker, of: Parallelism(count), backend: backend, watched: false
+                socket: pairs[worker].1, instance: worker, of: Parallelism(count), backends: [backend], watched: false
               ) { nil }
             } catch { endings[worker] = error }
           })
