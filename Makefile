@@ -13,6 +13,8 @@ VENV ?= .venv
 export SWIFT
 
 PY := $(VENV)/bin/python
+VENV_FLINK ?= .venv-flink
+FLINK_PY := $(VENV_FLINK)/bin/python
 STAMPS := .build-stamps
 SWIFT_BUILD := $(SWIFT) build --scratch-path .build
 SWIFT_TEST := $(SWIFT) test --disable-xctest --scratch-path .build
@@ -54,6 +56,14 @@ $(VENV)/.editable: pyproject.toml setup.py $(VENV)/.installed
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
+# PyFlink holds back packages that the other tests need newer, so it has an environment of its own, which uses the package in place.
+$(VENV_FLINK)/.installed: requirements-flink.txt | $(STAMPS)/system
+	@test -x $(FLINK_PY) || $(PYTHON) -m venv $(VENV_FLINK)
+	$(FLINK_PY) -m pip install --quiet --disable-pip-version-check "setuptools<81" wheel
+	$(FLINK_PY) -m pip install --quiet --disable-pip-version-check --requirement requirements-flink.txt
+	@echo "$(CURDIR)/python" > "$$($(FLINK_PY) -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/martlet.pth"
+	@touch $@
+
 $(STAMPS)/extension: $(NATIVE_SOURCES) $(VENV)/.editable
 	$(PY) setup.py --quiet build_ext --inplace
 	@mkdir -p $(@D) && touch $@
@@ -64,8 +74,8 @@ demo: build-python ## The main job on real input: a year of flights, per aircraf
 
 # ---- test -------------------------------------------------------------------------------------------
 
-.PHONY: test test-swift test-c test-python test-examples test-sanitize
-test: test-swift test-c test-python test-examples ## Every test: Swift, C, Python, examples
+.PHONY: test test-swift test-c test-python test-flink test-examples test-sanitize
+test: test-swift test-c test-python test-flink test-examples ## Every test: Swift, C, Python, Flink, examples
 
 test-swift: $(STAMPS)/system ## The Swift tests
 	$(SWIFT_TEST)
@@ -76,6 +86,9 @@ test-c: $(STAMPS)/system ## The C programs, under AddressSanitizer
 
 test-python: build-python ## The Python tests
 	$(PY) -m pytest -q
+
+test-flink: build-python $(VENV_FLINK)/.installed ## The tests on Apache Flink, which need Java
+	$(FLINK_PY) -m pytest -q --override-ini addopts= -p no:warnings python/tests_flink
 
 test-examples: build-python ## The examples in Python and Swift (those in C belong to test-c)
 	@for example in $(wildcard examples/python/*.py examples/python/recipes/[a-z]*.py examples/python/nexmark/q*.py); do echo "--- $$example"; $(PY) "$$example"; done
@@ -96,7 +109,7 @@ test-sanitize: $(STAMPS)/system ## The Swift tests under AddressSanitizer and Th
 
 # ---- quality ----------------------------------------------------------------------------------------
 
-.PHONY: lint bench
+.PHONY: lint bench bench-flink
 lint: $(VENV)/.installed ## swift format, ruff, mypy
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_FILES)
 	$(PY) -m ruff check $(PYTHON_FILES)
@@ -106,6 +119,9 @@ lint: $(VENV)/.installed ## swift format, ruff, mypy
 bench: build-python ## The benchmarks, each beside its peers
 	$(SWIFT) run --configuration release --package-path benchmarks --scratch-path .build-bench MartletBenchmarks
 	@for benchmark in $(filter-out benchmarks/python/_%,$(wildcard benchmarks/python/*.py)); do echo "--- $$benchmark"; $(PY) "$$benchmark"; done
+
+bench-flink: build-python $(VENV_FLINK)/.installed ## The engine beside the same functions on Apache Flink
+	$(FLINK_PY) benchmarks/python/flink/run.py
 
 # ---- wheel ------------------------------------------------------------------------------------------
 
@@ -121,7 +137,7 @@ test-wheel: wheel ## Install the wheel where there is no Swift, use it, and chec
 
 .PHONY: clean
 clean: ## Remove everything that was built, and the virtual environment
-	rm -rf .build .build-* examples/swift/.build benchmarks/.build build dist python/*.egg-info $(VENV)
+	rm -rf .build .build-* examples/swift/.build benchmarks/.build build dist python/*.egg-info $(VENV) $(VENV_FLINK)
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find python -name '*.so' -delete
 	find . -name __pycache__ -prune -exec rm -rf {} +

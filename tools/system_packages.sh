@@ -32,6 +32,9 @@ command -v git >/dev/null || packages+=(git)
 # The server that the tests of PostgreSQL start for themselves.
 command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
 
+# What Apache Flink runs on, for the tests on it.
+command -v java >/dev/null || [ -x "${JAVA_HOME:-}/bin/java" ] || packages+=(openjdk-17-jre-headless)
+
 if [ ${#packages[@]} -gt 0 ]; then
   command -v apt-get >/dev/null ||
     fail "these are missing, by their Debian names; install what your system calls them: ${packages[*]}"

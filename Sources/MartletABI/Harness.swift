@@ -147,6 +147,11 @@ public func martletHarnessAdvanceProcessingTime(
   running(error: error) { try handle(harness).harness.advanceProcessingTime(to: time) }
 }
 
+@_cdecl("martlet_harness_fire_due")
+public func martletHarnessFireDue(_ harness: OpaquePointer, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
+  running(error: error) { try handle(harness).harness.fireDue() }
+}
+
 @_cdecl("martlet_harness_end")
 public func martletHarnessEnd(_ harness: OpaquePointer, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
   running(error: error) { try handle(harness).harness.end() }

@@ -37,6 +37,7 @@ typedef struct engine_state {
   PyTypeObject *harness_type;
   PyTypeObject *clock_type;
   PyTypeObject *timer_type;
+  PyTypeObject *state_rows_type;
 
   void *datetime;      /* PyDateTime_CAPI *, see temporal.h */
   PyObject *decimal;   /* decimal.Decimal */

@@ -3,6 +3,7 @@
 #include "batch.h"
 #include "errors.h"
 #include "job.h"
+#include "keeper.h"
 #include "operator.h"
 #include "schema.h"
 
@@ -142,6 +143,11 @@ static PyObject *harness_end(harness_object *self, PyObject *args) {
   return finished(self, martlet_harness_end_input(self->harness, side, &error), &error);
 }
 
+static PyObject *harness_fire_due(harness_object *self, PyObject *unused) {
+  (void)unused;
+  return act(self, martlet_harness_fire_due);
+}
+
 static PyObject *harness_close(harness_object *self, PyObject *unused) {
   (void)unused;
   return act(self, martlet_harness_close);
@@ -226,6 +232,21 @@ static PyObject *harness_inspect(harness_object *self, PyObject *args) {
   martlet_harness_select(self->harness, NULL, NULL, NULL);
   if (exception) errors_restore(exception);
   return result;
+}
+
+/* keep(keeper): states of the current key are loaded and stored by this object from now on; see keeper.h. */
+static PyObject *harness_keep(harness_object *self, PyObject *keeper) {
+  if (check_usable(self) < 0) return NULL;
+  keeper_set(self->operator, keeper);
+  Py_RETURN_NONE;
+}
+
+/* place(instance, parallelism): what ctx says of them. Before open. */
+static PyObject *harness_place(harness_object *self, PyObject *args) {
+  if (check_usable(self) < 0 ||
+      !PyArg_ParseTuple(args, "ii", &self->operator->instance, &self->operator->parallelism))
+    return NULL;
+  Py_RETURN_NONE;
 }
 
 /* ---- snapshots ------------------------------------------------------------------------------------------ */
@@ -327,6 +348,7 @@ static PyMethodDef harness_methods[] = {
   {"advance_watermark", (PyCFunction)harness_advance_watermark, METH_VARARGS, "advance_watermark(ms, side=0)"},
   {"set_idle", (PyCFunction)harness_set_idle, METH_VARARGS, "set_idle(side, idle)"},
   {"advance_processing_time", (PyCFunction)harness_advance_processing_time, METH_O, "advance_processing_time(ms)"},
+  {"fire_due", (PyCFunction)harness_fire_due, METH_NOARGS, "Fires the timers that are due now, also those registered late."},
   {"end", (PyCFunction)harness_end, METH_VARARGS, "end(side=0): the end of the input."},
   {"close", (PyCFunction)harness_close, METH_NOARGS, "Calls close() of the function."},
   {"take", (PyCFunction)harness_take, METH_VARARGS,
@@ -334,6 +356,8 @@ static PyMethodDef harness_methods[] = {
   {"schema", (PyCFunction)harness_schema, METH_VARARGS, "schema(side=0): the input's schema, or None while it is not known."},
   {"key_schema", (PyCFunction)harness_key_schema, METH_NOARGS, "The key columns' schema, or None while it is not known."},
   {"inspect", (PyCFunction)harness_inspect, METH_VARARGS, "inspect(key, body): body(ctx) with that key current."},
+  {"keep", (PyCFunction)harness_keep, METH_O, "keep(keeper): who loads and stores the states of the current key."},
+  {"place", (PyCFunction)harness_place, METH_VARARGS, "place(instance, parallelism): what ctx says of them; before open."},
   {"snapshot", (PyCFunction)harness_snapshot, METH_NOARGS, "All state, timers and times as bytes."},
   {"restore", (PyCFunction)harness_restore, METH_VARARGS,
    "restore(snapshot, forget, first_group, n_groups, max_parallelism)"},

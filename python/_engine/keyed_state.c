@@ -62,6 +62,12 @@ PyObject *context_apply_to_keyed_state(context_object *self, PyObject *const *ar
     return NULL;
   }
   operator_object *operator = self->operator;
+  if (operator->keeper) {
+    PyErr_SetString(errors_class(state_of((PyObject *)self), MARTLET_STATE_ACCESS),
+                    "ctx.apply_to_keyed_state() is not possible on Apache Flink: Python functions there cannot visit the keys "
+                    "of a state; put what all keys must see into the broadcast state");
+    return fail(self), NULL;
+  }
   Py_ssize_t index = find_state(self, args[0]);
   if (index < 0) return NULL;
   visit into = {operator, args[1], (PyObject *)operator->states[index]};

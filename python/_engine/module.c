@@ -14,6 +14,7 @@
 #include "source.h"
 #include "state.h"
 #include "state_dir.h"
+#include "state_files.h"
 #include "temporal.h"
 #include "timers.h"
 #include "values.h"
@@ -66,7 +67,8 @@ static int module_exec(PyObject *module) {
   if (schema_init(module, st) < 0 || column_init(module, st) < 0 || batch_init(module, st) < 0 ||
       record_init(module, st) < 0 || context_init(module, st) < 0 || state_init(module, st) < 0 ||
       operator_init(module, st) < 0 || source_init(module, st) < 0 || job_init(module, st) < 0 || harness_init(module, st) < 0 ||
-      clock_init(module, st) < 0 || timers_init(module, st) < 0 || state_dir_init(module, st) < 0)
+      clock_init(module, st) < 0 || timers_init(module, st) < 0 || state_dir_init(module, st) < 0 ||
+      state_files_init(module, st) < 0)
     return -1;
   return 0;
 }
@@ -75,7 +77,7 @@ static int module_exec(PyObject *module) {
   DO(martlet_error)                                                                                               \
   DO(missing_column_error) DO(state_type_error) DO(schema_type) DO(batch_type) DO(column_type) DO(record_type)    \
     DO(context_type) DO(state_type) DO(operator_type) DO(source_type) DO(job_type) DO(harness_type) DO(clock_type) \
-      DO(timer_type) DO(decimal) DO(timezone) DO(zone_info) DO(zones) DO(type_spec) DO(as_ttl) DO(json_dumps) \
+      DO(timer_type) DO(state_rows_type) DO(decimal) DO(timezone) DO(zone_info) DO(zones) DO(type_spec) DO(as_ttl) DO(json_dumps) \
         DO(json_loads) DO(zero) DO(arrow_c_array)              \
         DO(arrow_c_stream) DO(arrow_c_schema) DO(operator_str) DO(record_str) DO(key_str) DO(left_str) DO(right_str)
 

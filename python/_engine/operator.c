@@ -162,6 +162,10 @@ static int32_t on_open(void *context, martlet_context *call, martlet_error *erro
   for (Py_ssize_t i = 0; i < self->n_states; i++)
     self->bindings[i] = (state_binding){martlet_context_state(call, self->indices[i]), self};
   self->context->emission.output = martlet_context_output(call);
+  if (self->parallelism) {
+    call->instance = self->instance;
+    call->parallelism = self->parallelism;
+  }
   self->context->call = call;
   int32_t status = call_outside(self, call, &self->open, true, "open", error);
   job_leave(self->job);
@@ -390,6 +394,7 @@ static int operator_traverse(operator_object *self, visitproc visit, void *arg) 
   for (Py_ssize_t i = 0; i < self->n_states; i++) Py_VISIT(self->states[i]);
   Py_VISIT(self->context);
   Py_VISIT(self->key);
+  Py_VISIT(self->keeper);
   return 0;
 }
 
@@ -421,6 +426,7 @@ static void operator_dealloc(operator_object *self) {
   }
   Py_XDECREF(self->failure);
   Py_XDECREF(self->key);
+  Py_XDECREF(self->keeper);
   keys_forget(self);
   Py_XDECREF(self->target);
   Py_XDECREF(self->name);

@@ -43,6 +43,9 @@ typedef struct operator_object {
   int entered; /* between a batch_begin that succeeded and its batch_end */
   struct cached_key *keys; /* the key objects of the first slots; NULL until one is made */
   uint32_t n_keys;
+  PyObject *keeper;   /* what loads and stores the states of the current key; NULL: the engine has them. See keeper.h */
+  int32_t instance, parallelism; /* where several engines share the keys; parallelism 0: as the engine says */
+  int keeper_is_busy; /* what it does to a state now is not reported to it */
 } operator_object;
 
 int operator_init(PyObject *module, engine_state *st);

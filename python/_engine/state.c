@@ -1,6 +1,7 @@
 /* `ValueState`. */
 #include "errors.h"
 #include "items.h"
+#include "keeper.h"
 #include "state_value.h"
 
 typedef struct value_state_object {
@@ -14,6 +15,7 @@ int value_get(state_object *self, state_binding *binding, PyObject **out) {
   martlet_error error;
   martlet_value value;
   int32_t present = 0, status;
+  if (keeper_before(self, binding, KEEPER_WHOLE, NULL) < 0) return -1;
   switch (self->value.slot) {
     case SLOT_INTEGER: status = martlet_value_get_int64(binding->handle, &value.integer, &present, &error); break;
     case SLOT_REAL: status = martlet_value_get_double(binding->handle, &value.real, &present, &error); break;
@@ -33,7 +35,7 @@ int value_set(state_object *self, state_binding *binding, PyObject *value, value
     long long integer = PyLong_AsLongLongAndOverflow(value, &overflow);
     if (!overflow) {
       status = martlet_value_set_int64(binding->handle, integer, &error);
-      return status == MARTLET_OK ? 0 : state_failed(self, binding, status, &error);
+      return status == MARTLET_OK ? keeper_after(self, binding, KEEPER_WHOLE, NULL) : state_failed(self, binding, status, &error);
     }
   }
   item item;
@@ -51,7 +53,8 @@ int value_set(state_object *self, state_binding *binding, PyObject *value, value
       case SLOT_REAL: status = martlet_value_set_double(binding->handle, item.value.real, &error); break;
       default: status = martlet_value_set_bytes(binding->handle, item.value.bytes, item.value.length, &error); break;
     }
-    if (status != MARTLET_OK) result = state_failed(self, binding, status, &error);
+    result = status == MARTLET_OK ? keeper_after(self, binding, KEEPER_WHOLE, NULL)
+                                  : state_failed(self, binding, status, &error);
   }
   item_release(&item);
   return result;

@@ -2,8 +2,10 @@
 #include "binding.h"
 #include "errors.h"
 #include "items.h"
+#include "keeper.h"
 #include "operator.h"
 #include "state.h"
+#include "state_value.h"
 
 int state_spec(state_object *self, martlet_state_spec *spec) {
   *spec = (martlet_state_spec){.struct_size = sizeof *spec,
@@ -164,7 +166,7 @@ PyObject *state_clear(state_object *self, PyObject *unused) {
   martlet_error error;
   if (!binding) return NULL;
   int32_t status = martlet_value_clear(binding->handle, &error);
-  if (status == MARTLET_OK) Py_RETURN_NONE;
+  if (status == MARTLET_OK) return keeper_after(self, binding, KEEPER_CLEARED, NULL) < 0 ? NULL : Py_NewRef(Py_None);
   state_failed(self, binding, status, &error);
   return NULL;
 }
@@ -174,11 +176,32 @@ PyObject *state_exists(state_object *self, PyObject *unused) {
   state_binding *binding = state_bound(self);
   martlet_error error;
   int32_t present = 0;
-  if (!binding) return NULL;
+  if (!binding || keeper_before(self, binding, KEEPER_WHOLE, NULL) < 0) return NULL;
   int32_t status = martlet_value_exists(binding->handle, &present, &error);
   if (status == MARTLET_OK) return PyBool_FromLong(present);
   state_failed(self, binding, status, &error);
   return NULL;
+}
+
+/* Whether the state is one value: what the next two are for. 0 or -1. */
+static int check_is_value(state_object *self) {
+  if (self->kind != MARTLET_STATE_LIST && !state_is_map(self)) return 0;
+  PyErr_Format(PyExc_TypeError, "state '%U' is not one value", self->name);
+  return -1;
+}
+
+/* What is kept for the current key, as it is kept: of an aggregating state the accumulator. For keepers. */
+static PyObject *state_stored(state_object *self, PyObject *unused) {
+  (void)unused;
+  PyObject *value;
+  state_binding *binding = check_is_value(self) < 0 ? NULL : state_bound(self);
+  int found = binding ? value_get(self, binding, &value) : -1;
+  return found > 0 ? value : found == 0 ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *state_store(state_object *self, PyObject *value) {
+  state_binding *binding = check_is_value(self) < 0 ? NULL : state_bound(self);
+  return binding && value_set(self, binding, value, VALUES_ANY) == 0 ? Py_NewRef(Py_None) : NULL;
 }
 
 static PyObject *state_name(state_object *self, void *unused) {
@@ -213,6 +236,8 @@ static PyMethodDef state_methods[] = {
   {"exists", (PyCFunction)state_exists, METH_NOARGS, "Whether the current key has anything."},
   {"__reduce__", (PyCFunction)state_reduce, METH_NOARGS, NULL},
   {"_rebuild", (PyCFunction)state_rebuild, METH_VARARGS | METH_CLASS, NULL},
+  {"_stored", (PyCFunction)state_stored, METH_NOARGS, NULL},
+  {"_store", (PyCFunction)state_store, METH_O, NULL},
   {"_private_copy", (PyCFunction)state_private_copy, METH_NOARGS, NULL},
   {NULL, NULL, 0, NULL}};
 

@@ -2,6 +2,7 @@
 #include "binding.h"
 #include "errors.h"
 #include "items.h"
+#include "keeper.h"
 
 static int refuse_none(state_object *self, state_binding *binding) {
   PyErr_Format(state_of((PyObject *)self)->state_type_error,
@@ -25,7 +26,8 @@ static PyObject *add_with(state_object *self, PyObject *value, values_rules rule
   if (result < 0) state_locate(binding);
   else {
     int32_t status = martlet_list_add(binding->handle, &item.value, &error);
-    if (status != MARTLET_OK) result = state_failed(self, binding, status, &error);
+    result = status == MARTLET_OK ? keeper_after(self, binding, KEEPER_APPENDED, NULL)
+                                  : state_failed(self, binding, status, &error);
   }
   item_release(&item);
   return result < 0 ? NULL : Py_NewRef(Py_None);
@@ -71,7 +73,9 @@ static PyObject *store_all(state_object *self, PyObject *values,
   }
   if (result == 0 && (binding = state_bound(self))) {
     int32_t status = store(binding->handle, plain, n, &error);
-    if (status != MARTLET_OK) result = state_failed(self, binding, status, &error);
+    keeper_scope scope = store == martlet_list_extend ? KEEPER_APPENDED : KEEPER_WHOLE;
+    result = status == MARTLET_OK ? keeper_after(self, binding, scope, NULL)
+                                  : state_failed(self, binding, status, &error);
   }
   while (converted > 0) item_release(&items[--converted]);
   PyMem_Free(items);
@@ -101,7 +105,7 @@ static PyObject *list_get(state_object *self, PyObject *unused) {
   (void)unused;
   state_binding *binding = state_bound(self);
   martlet_error error;
-  if (!binding) return NULL;
+  if (!binding || keeper_before(self, binding, KEEPER_WHOLE, NULL) < 0) return NULL;
   collection into = {state_of((PyObject *)self), &self->value, PyList_New(0)};
   if (!into.list) return NULL;
   int32_t status = martlet_list_visit(binding->handle, collect, &into, &error);
@@ -115,7 +119,7 @@ static Py_ssize_t list_length(state_object *self) {
   state_binding *binding = state_bound(self);
   martlet_error error;
   int64_t length;
-  if (!binding) return -1;
+  if (!binding || keeper_before(self, binding, KEEPER_WHOLE, NULL) < 0) return -1;
   int32_t status = martlet_list_len(binding->handle, &length, &error);
   return status == MARTLET_OK ? (Py_ssize_t)length : state_failed(self, binding, status, &error);
 }

@@ -2,6 +2,7 @@
 #include "binding.h"
 #include "errors.h"
 #include "items.h"
+#include "keeper.h"
 
 typedef struct map_state_object {
   state_object base;
@@ -19,6 +20,15 @@ static int read_key(map_state_object *self, state_binding *binding, PyObject *ob
   return result < 0 ? state_locate(binding) : 0;
 }
 
+/* Tells the keeper, if there is one, of the entry of this key. 0 or -1. */
+static int tell_entry(map_state_object *self, state_binding *binding, const char *method, const item *key) {
+  if (!keeper_listens(binding)) return 0;
+  PyObject *object = key_to_python(engine_of(self), &self->key, &key->value);
+  int result = object ? keeper_call(&self->base, binding, method, KEEPER_ENTRY, object) : -1;
+  Py_XDECREF(object);
+  return result;
+}
+
 /* ---- single entries ---------------------------------------------------------------------------------- */
 
 static int put_with(map_state_object *self, PyObject *object, PyObject *value, values_rules rules) {
@@ -34,7 +44,8 @@ static int put_with(map_state_object *self, PyObject *object, PyObject *value, v
   }
   if (result == 0) {
     int32_t status = martlet_map_put(binding->handle, &key.value, &item.value, &error);
-    if (status != MARTLET_OK) result = state_failed(&self->base, binding, status, &error);
+    result = status == MARTLET_OK ? tell_entry(self, binding, "after", &key)
+                                  : state_failed(&self->base, binding, status, &error);
   }
   item_release(&key);
   item_release(&item);
@@ -50,6 +61,7 @@ static int find(map_state_object *self, PyObject *object, PyObject **out) {
   item key;
   if (!binding) return -1;
   int result = read_key(self, binding, object, &key);
+  if (result == 0) result = tell_entry(self, binding, "before", &key);
   if (result == 0) {
     int32_t status = martlet_map_get(binding->handle, &key.value, &value, &present, &error);
     if (status != MARTLET_OK) result = state_failed(&self->base, binding, status, &error);
@@ -68,9 +80,11 @@ static int ask(map_state_object *self, PyObject *object,
   item key;
   if (!binding) return -1;
   int result = read_key(self, binding, object, &key);
+  if (result == 0) result = tell_entry(self, binding, "before", &key);
   if (result == 0) {
     int32_t status = question(binding->handle, &key.value, &answer, &error);
     result = status == MARTLET_OK ? answer : state_failed(&self->base, binding, status, &error);
+    if (result > 0 && question == martlet_map_remove && tell_entry(self, binding, "after", &key) < 0) result = -1;
   }
   item_release(&key);
   return result;
@@ -158,7 +172,7 @@ static PyObject *entries(map_state_object *self, PyObject *low, PyObject *high, 
   state_binding *binding = state_bound(&self->base);
   martlet_error error;
   item from, to;
-  if (!binding) return NULL;
+  if (!binding || keeper_before(&self->base, binding, KEEPER_WHOLE, NULL) < 0) return NULL;
   collection into = {self, part, PyList_New(0)};
   item_init(&from);
   item_init(&to);
@@ -208,7 +222,7 @@ static Py_ssize_t map_length(map_state_object *self) {
   state_binding *binding = state_bound(&self->base);
   martlet_error error;
   int64_t length;
-  if (!binding) return -1;
+  if (!binding || keeper_before(&self->base, binding, KEEPER_WHOLE, NULL) < 0) return -1;
   int32_t status = martlet_map_len(binding->handle, &length, &error);
   return status == MARTLET_OK ? (Py_ssize_t)length : state_failed(&self->base, binding, status, &error);
 }

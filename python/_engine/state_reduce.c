@@ -2,6 +2,7 @@
 #include "binding.h"
 #include "errors.h"
 #include "items.h"
+#include "keeper.h"
 #include "state_value.h"
 
 typedef struct reducing_state_object {
@@ -33,9 +34,11 @@ static int fold_natively(reducing_state_object *self, state_binding *binding, Py
                               value, &item);
     if (result < 0) state_locate(binding);
   }
+  if (result == 0) result = keeper_before(&self->base, binding, KEEPER_WHOLE, NULL);
   if (result == 0) {
     int32_t status = fold(binding->handle, &item.value, &error);
-    if (status != MARTLET_OK) result = state_failed(&self->base, binding, status, &error);
+    result = status == MARTLET_OK ? keeper_after(&self->base, binding, KEEPER_WHOLE, NULL)
+                                  : state_failed(&self->base, binding, status, &error);
   }
   item_release(&item);
   return result;

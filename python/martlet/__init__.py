@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from .running_job import RunningJob
     from .sinks import JsonlSink, KafkaSink, ParquetSink, PostgresSink, Sink, SqliteSink
     from .sources import ArrowSource, CsvSource, JsonlSource, KafkaSource, ParquetSource, Source, SourceBatch
+    from .state_tables import read_state, write_state
 else:
     __getattr__ = late_names(
         __name__,
@@ -93,6 +94,7 @@ else:
                 "Source",
                 "SourceBatch",
             ],
+            "state_tables": ["read_state", "write_state"],
         },
     )
 
@@ -168,7 +170,9 @@ __all__ = [
     "broadcast_stream",
     "connect_streams",
     "errors",
+    "read_state",
     "stream",
+    "write_state",
 ]
 
 #: What this build of martlet works with, name → version: `{"rocksdb": "7.8.3"}`. For bug reports.

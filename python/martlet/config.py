@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ._engine import ManualClock
 from .backends import StateBackend
+from .distribution import read_distribution
 from .durability import CHECKPOINT_INTERVAL, RETAINED_CHECKPOINTS, Forgotten, read_durability
 from .errors import ConfigError
 from .parallelism import read_parallelism
 
-__all__ = ["Config"]
+__all__ = ["Config", "explained_config"]
 
-_PROFILES = ("dev-local", "single-node-durable")
+_PROFILES = ("dev-local", "single-node-durable", "distributed-durable")
 _NULL_KEYS = ("raise", "drop", "dead_letter")
 _NULL_TIMESTAMPS = ("raise", "drop", "process", "dead_letter")
 _ON_ERROR = ("raise", "skip", "dead_letter")
@@ -40,6 +42,8 @@ _SETTINGS = (
     "forget",
     "memory_limit",
     "retained_checkpoints",
+    "cluster",
+    "flink",
 )
 
 
@@ -48,7 +52,8 @@ class Config:
 
     - `profile`: `"dev-local"`: state in memory, checkpoints only with a `state_dir`; or `"single-node-durable"`: state
       in RocksDB and checkpoints in `state_dir`, which it needs: the job goes on by itself where it was stopped or
-      killed. Defaults to the environment variable MARTLET_PROFILE, then to `"dev-local"`.
+      killed; or `"distributed-durable"`: on Apache Flink (`pip install martlet[flink]`, Java 17). Defaults to the
+      environment variable MARTLET_PROFILE, then to `"dev-local"`.
     - `on_error`: what becomes of a record, or a timer, whose call raises an Exception: `"raise"` it, with a note that
       says where; `"skip"` it: what the call did to states, timers and outputs is taken back, it is counted in the
       report (`errors`) and logged (logger "martlet"); `"dead_letter"`: the same, and one row for each record of the
@@ -61,8 +66,9 @@ class Config:
       report, or `"dead_letter"`: to `out.side_output("errors")` as well.
     - `null_timestamps`: the same for a null event time: `"raise"` NullTimestampError, `"drop"`, `"dead_letter"`, or
       `"process"`: the record is delivered without a timestamp and does not move the watermark.
-    - `progress`: a line on the terminal that shows how far a run is: True, False, or None: when standard error is a
-      terminal and the run takes longer than 2 seconds. Through `rich` if that is installed.
+    - `progress`: a line on the terminal that shows how far a run is: True, False, or None: what MARTLET_PROGRESS says
+      (1 or 0), else when standard error is a terminal and the run takes longer than 2 seconds. Through `rich` if that
+      is installed.
     - `metrics`: an object with `update(job, counters)`, called every second and at the end, such as
       `martlet.metrics.PrometheusMetrics()`.
     - `name`: the job's name in messages.
@@ -93,6 +99,14 @@ class Config:
     - `memory_limit`: of state on disk, how much memory it may take: bytes, or "512MB", "2GiB". Reads back in bytes.
     - `retained_checkpoints`: how many checkpoints are kept, so that there is one before a damaged one.
 
+    Of `profile="distributed-durable"`, where `state_dir` is where Flink puts its checkpoints (a path or URI that every
+    machine of the cluster reaches), and `restore_from` one of them, or a savepoint:
+
+    - `cluster`: `"host:8081"`, the address of a running cluster's REST service; None: a mini-cluster in this machine,
+      for as long as the job runs.
+    - `flink`: settings of Flink by Flink's names, such as `{"pipeline.jars": "file:///opt/kafka.jar"}` or
+      `{"restart-strategy.type": "fixed-delay"}`. They go before what follows from the other settings.
+
     An unknown setting or value is a ConfigError that lists what is allowed.
     """
 
@@ -117,6 +131,8 @@ class Config:
     forget: tuple[Forgotten, ...]
     memory_limit: int | None
     retained_checkpoints: int
+    cluster: str | None
+    flink: tuple[tuple[str, str], ...]
 
     def __init__(
         self,
@@ -140,6 +156,8 @@ class Config:
         forget: Any = (),
         memory_limit: int | str | None = None,
         retained_checkpoints: int = RETAINED_CHECKPOINTS,
+        cluster: str | None = None,
+        flink: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         **unknown: object,
     ) -> None:
         if unknown:
@@ -162,7 +180,7 @@ class Config:
                 "metrics= takes an object with update(job, counters), such as martlet.metrics.PrometheusMetrics(), "
                 f"got {type(metrics).__name__}"
             )
-        put(self, "progress", progress)
+        put(self, "progress", _environment_progress() if progress is None else progress)
         put(self, "metrics", metrics)
         put(self, "name", name)
         if clock not in (None, "system") and not isinstance(clock, ManualClock):
@@ -184,11 +202,14 @@ class Config:
         )
         for setting, value in durability._asdict().items():
             put(self, setting, value)
+        place, options = read_distribution(self.profile, cluster, flink)
+        put(self, "cluster", place)
+        put(self, "flink", options)
 
     @property
     def is_durable(self) -> bool:
-        """Whether checkpoints are taken."""
-        return self.state_dir is not None
+        """Whether the engine takes checkpoints. (On Flink it is Flink that does.)"""
+        return self.state_dir is not None and self.profile != "distributed-durable"
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Config is immutable: make a new one to change {name!r}")
@@ -209,12 +230,28 @@ class Config:
         return f"Config({', '.join(f'{name}={getattr(self, name)!r}' for name in _SETTINGS)})"
 
 
+def explained_config(config: Config | None, profile: str | None) -> Config | None:
+    """A config as if it had another profile; what only its own profile allows is left out."""
+    if profile is None or (config is not None and config.profile == profile):
+        return config
+    config = config or Config(profile="dev-local")
+    kept = {name: getattr(config, name) for name in _SETTINGS[: _SETTINGS.index("state_backend")]}
+    return Config(**{**kept, "profile": profile})
+
+
 def _rebuild(settings: dict[str, Any]) -> Config:
     return Config(**settings)
 
 
 def _listed(values: tuple[str, ...]) -> str:
     return ", ".join(map(repr, values))
+
+
+def _environment_progress() -> bool | None:
+    value = os.environ.get("MARTLET_PROGRESS")
+    if value not in (None, "", "0", "1"):
+        raise ConfigError(f"MARTLET_PROGRESS={value!r} is not allowed; use 1 or 0")
+    return value == "1" if value else None
 
 
 def _one_of(setting: str, value: object, allowed: tuple[str, ...]) -> str:

@@ -24,7 +24,7 @@ _UNITS = {
     **{f"{p}ib": 1024**n for n, p in enumerate("kmgt", 1)},
 }
 # The engine's own needs, beside which a smaller limit would leave no room for state.
-_LEAST_MEMORY = 1_000_000
+_LEAST_MEMORY = 1 << 20
 
 
 class Forgotten(NamedTuple):
@@ -58,6 +58,7 @@ def read_durability(
 ) -> Durability:
     """ConfigError for what is not allowed, or contradicts the profile or itself."""
     is_profile = profile == "single-node-durable"
+    is_distributed = profile == "distributed-durable"
     if state_dir is None and is_profile:
         state_dir = os.environ.get("MARTLET_STATE_DIR") or None
         if state_dir is None:
@@ -66,7 +67,7 @@ def read_durability(
                 "set MARTLET_STATE_DIR"
             )
     found = Durability(
-        _backend(state_backend, is_profile),
+        _backend(state_backend, is_profile or is_distributed),
         None if state_dir is None else directory("state_dir", state_dir),
         _interval(checkpoint_interval),
         None if restore_from is None else directory("restore_from", restore_from),
@@ -84,7 +85,7 @@ def read_durability(
             f"memory_limit={memory_limit!r} is for state on disk, and an InMemoryStateBackend() has all of it in "
             "memory; use RocksDbStateBackend(), or leave memory_limit= out"
         )
-    if found.state_dir is None:
+    if found.state_dir is None and not is_distributed:
         _check_needs_no_directory(found)
     return found
 
@@ -157,7 +158,7 @@ def _memory(value: object) -> int | None:
         found = int(float(match[1]) * _UNITS[match[2].lower()])
     if found is None or not _LEAST_MEMORY <= found < 2**63:
         raise ConfigError(
-            f"memory_limit={value!r} is not allowed; use bytes, or a text such as '512MB' or '2GiB'; at least 1MB"
+            f"memory_limit={value!r} is not allowed; use bytes, or a text such as '512MB' or '2GiB'; at least 1MiB"
         )
     return found
 

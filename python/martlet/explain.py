@@ -147,8 +147,8 @@ def _job_facts(plan: Plan, config: Config) -> tuple[tuple[str, str], ...]:
 # ---- text ------------------------------------------------------------------------------------------------
 
 
-def as_text(edge: Edge, config: Config | None) -> str:
-    """Sources first, then every function after what it is applied to."""
+def as_text(edge: Edge, config: Config | None, *, job: bool = True) -> str:
+    """Sources first, then every function after what it is applied to, then what holds for the job."""
     plan = describe(edge, config)
     lines = []
     for number, node in enumerate(plan.nodes):
@@ -160,7 +160,7 @@ def as_text(edge: Edge, config: Config | None) -> str:
         lines += [f"    side output {tag!r}: {schema}" for tag, schema in node.side_outputs]
     if plan.output.tag is not None:
         lines.append(f"  the side output {plan.output.tag!r} of {plan.nodes[plan.output.node].name!r}")
-    return "\n".join([*lines, *(f"{label}: {text}" for label, text in plan.job)])
+    return "\n".join([*lines, *(f"{label}: {text}" for label, text in plan.job if job)])
 
 
 def _text_inputs(plan: _Description, number: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ._engine import Job, ManualClock, RecordBatch, Schema, export_stream
@@ -45,14 +45,18 @@ def new_job(name: str, config: Config, clock: ManualClock | None, failures: Any 
     )
 
 
-def add_operators(job: Job, operators: Sequence[PlannedOperator]) -> list[Instance]:
-    """Adds the operators of a plan to a job of the engine, each with a copy of its function; these copies.
+def add_operators(
+    job: Job, operators: Sequence[PlannedOperator], adapt: Callable[[Instance], Instance] | None = None
+) -> list[Instance]:
+    """Adds the operators of a plan to a job of the engine, each with a copy of its function; these copies. `adapt` may
+    put its own methods around those of a copy.
 
     Needs no sources: inputs are numbers, so this is also how a process that only works for a job builds its part.
     """
     instances = []
     for operator, inputs in operators:
-        instances.append(instance := instantiate(operator))
+        instance = instantiate(operator)
+        instances.append(instance := instance if adapt is None else adapt(instance))
         job.add_process(
             operator.name,
             instance.target,

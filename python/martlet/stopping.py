@@ -9,11 +9,23 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-__all__ = ["StopOnSignals"]
+__all__ = ["StopOnSignals", "exit_on_sigterm"]
 
 _LOGGER = logging.getLogger("martlet")
 # Those that a program has not taken over have these handlers.
-_DEFAULTS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+_DEFAULTS: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+
+
+def exit_on_sigterm() -> None:
+    """From here on SIGTERM ends the program as sys.exit does, so that what is open is closed. It is still a signal that
+    durable jobs may take over."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, end)
+        _DEFAULTS[signal.SIGTERM] = end
 
 
 class StopOnSignals:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ._engine import RecordBatch, Schema, State
 from .arguments import check_tag, key_columns, one_config
-from .config import Config
+from .config import Config, explained_config
 from .errors import ConfigError, MartletError
 from .graph import Edge, OperatorNode, Plan, SourceNode, ancestry
 from .keyed import BroadcastConnectedStreams, BroadcastStream, KeyedStream
@@ -262,11 +262,22 @@ class Stream:
 
     # ---- words
 
-    def explain(self, format: Literal["text", "mermaid"] = "text") -> str:
+    def explain(self, format: Literal["text", "mermaid"] = "text", *, profile: str | None = None) -> str:
         """The plan: sources with their times, functions with their keys, states and policies, and what a failure would
-        lose. As text, or as a Mermaid flowchart (`format="mermaid"`)."""
+        lose. As text, or as a Mermaid flowchart (`format="mermaid"`).
+
+        `profile`: another one than the config's. Of `"distributed-durable"` the text ends with what becomes of each
+        part on Apache Flink, what is different there, and what would be refused.
+        """
         from . import explain  # here: it is slow to load, which is felt when worker processes start
 
+        config = explained_config(self._config, profile)
+        if format == "text" and config is not None and config.profile == "distributed-durable":
+            from .flink import explaining
+
+            return (
+                f"{explain.as_text(self._edge, config, job=False)}\n{explaining.as_text(Plan.of([self._edge]), config)}"
+            )
         if format == "text":
             return explain.as_text(self._edge, self._config)
         if format == "mermaid":
@@ -288,6 +299,10 @@ class Stream:
 def _new_run(plan: Plan, config: Config | None) -> Run:
     # What the environment says is for jobs, and not for a source that is only read.
     config = config or (Config() if plan.operators else Config(profile="dev-local"))
+    if config.profile == "distributed-durable" and plan.operators:
+        from .flink.running import FlinkRun
+
+        return cast("Run", FlinkRun(plan, config))
     if not config.is_durable:
         return Run(plan, config)
     from .durable import DurableRun

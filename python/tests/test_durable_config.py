@@ -81,7 +81,7 @@ def test_settings_read_back_in_one_form(tmp_path: Path) -> None:
         ({"checkpoint_interval": "soon"}, "checkpoint_interval='soon' is not allowed.*'5s'"),
         ({"checkpoint_interval": 0}, "1 or more"),
         ({"memory_limit": "much", "state_backend": mt.RocksDbStateBackend()}, "'512MB' or '2GiB'"),
-        ({"memory_limit": 5, "state_backend": mt.RocksDbStateBackend()}, "at least 1MB"),
+        ({"memory_limit": 5, "state_backend": mt.RocksDbStateBackend()}, "at least 1MiB"),
         ({"memory_limit": "1GB"}, "memory_limit='1GB' is for state on disk.*RocksDbStateBackend"),
         ({"forget": 3}, "forget=3 is not allowed; use a list of names"),
         ({"forget": [("a", "b", "c")]}, "pairs"),

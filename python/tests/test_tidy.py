@@ -207,7 +207,14 @@ def extension_has_no_global_state(root: Path) -> list[str]:
 
 
 # The contract, and the part of it that has a file of its own.
-CONTRACT = ("martlet.h", "martlet_state.h", "martlet_harness.h", "martlet_workers.h", "martlet_checkpoint.h")
+CONTRACT = (
+    "martlet.h",
+    "martlet_state.h",
+    "martlet_harness.h",
+    "martlet_workers.h",
+    "martlet_checkpoint.h",
+    "martlet_state_files.h",
+)
 
 
 def declared_functions(root: Path) -> set[str]:

@@ -345,11 +345,9 @@ typedef struct martlet_stream_options {
   /* ms: a live source that gave nothing for so long, by the job's clock, does not hold back the watermark of a function of two inputs
    * until its next record; 0: it always does. */
   int64_t idle_timeout;
-  /* 1: records of functions of two inputs that this source feeds are merged as they arrive; 0: by their timestamps, the same way in
-   * every run. */
+  /* 1: functions of two inputs take its records as they arrive; 0: by their timestamps, the same way in every run. */
   int32_t live;
-  /* Of an Arrow stream, 1: another run will open one with the same rows, so that a checkpoint can say how many were read. */
-  int32_t replayable;
+  int32_t replayable; /* of an Arrow stream, 1: another run will open one with the same rows, so that a checkpoint can count them */
 } martlet_stream_options;
 
 typedef enum martlet_null_policy {

@@ -141,4 +141,5 @@ void martlet_state_dir_free(martlet_state_dir *dir);
 #ifdef __cplusplus
 }
 #endif
+#include "martlet_state_files.h"
 #endif /* MARTLET_CHECKPOINT_H */

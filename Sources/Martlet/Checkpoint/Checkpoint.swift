@@ -28,7 +28,9 @@ package struct Checkpoint {
     (self.id, self.time, self.jobName) = (id, time, jobName)
     (self.stores, self.folder) = (stores, folder)
     (self.job, self.operators) = (job, operators)
-    notReplayable = job.sources.filter { $0.offset == nil && !$0.hasEnded }.map(\.name)
+    // One of which nothing was read is read from its beginning in any case.
+    notReplayable = job.sources.filter { $0.offset == nil && !$0.hasEnded && ($0.firstRecord != 0 || $0.rows != 0) }
+      .map(\.name)
   }
 
   static func operatorFile(_ index: Int) -> String { "operator-\(index + 1).snapshot" }
@@ -110,7 +112,7 @@ package struct Checkpoint {
       }
       return bytes
     }
-    for store in manifest.stores { try Checkpoint.verify(store, FilePath.join(path, store.folder), files) }
+    for store in manifest.stores { try Checkpoint.verify(store.files, FilePath.join(path, store.folder), files) }
     let job = try JobSnapshot(decoding: content(Manifest.jobFile), FilePath.join(path, Manifest.jobFile))
     guard (job.layout == nil) == manifest.stores.isEmpty else {
       throw CheckedBytes.damaged(manifestPath, "it does not list the stores that '\(Manifest.jobFile)' speaks of")
@@ -122,9 +124,9 @@ package struct Checkpoint {
       stores: manifest.stores, folder: path)
   }
 
-  /// Looks at every byte of a store's copy without keeping any.
-  private static func verify(_ store: Manifest.Store, _ folder: String, _ files: any FileSystem) throws(EngineError) {
-    for file in store.files {
+  /// Looks at every byte of these files of a folder without keeping any.
+  static func verify(_ listed: [Manifest.File], _ folder: String, _ files: any FileSystem) throws(EngineError) {
+    for file in listed {
       let path = FilePath.join(folder, file.name)
       guard let info = try files.info(path) else { throw CheckedBytes.damaged(path, "it is missing") }
       guard info.size == Int64(clamping: file.byteCount) else {

@@ -141,8 +141,8 @@ enum SnapshotFormat {
   static func version(of header: SnapshotHeader) -> UInt32 { header.second == nil ? 1 : 2 }
 
   static let lengthAt = 16
-  private static let headSize = 24
-  private static let checksumSize = 8
+  static let headSize = 24
+  static let checksumSize = 8
 
   /// The content between the fixed head and the checksum.
   fileprivate static func check(
@@ -187,7 +187,7 @@ enum SnapshotFormat {
 }
 
 extension ByteReader {
-  fileprivate mutating func header(_ version: UInt32) throws(Malformed) -> SnapshotHeader {
+  mutating func header(_ version: UInt32) throws(Malformed) -> SnapshotHeader {
     let name = try text()
     var keyColumns: [String] = []
     for _ in 0..<(try integer(UInt16.self)) { keyColumns.append(try text()) }
@@ -201,7 +201,7 @@ extension ByteReader {
     return header
   }
 
-  fileprivate mutating func key(states: Int) throws(Malformed) -> SnapshotKey {
+  mutating func key(states: Int) throws(Malformed) -> SnapshotKey {
     var key = SnapshotKey(key: Array(try short()))
     for _ in 0..<(try integer(UInt16.self)) {
       let state = Int(try integer(UInt16.self))

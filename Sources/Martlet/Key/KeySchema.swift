@@ -56,6 +56,16 @@ struct KeySchema {
     form = parts.count == 1 ? KeySchema.form(of: parts[0].keyClass) : .encoded
   }
 
+  /// Throws `.keyType` unless keys of `other` are keys of this, too.
+  func checkContinues(_ other: KeySchema) throws(EngineError) {
+    for (mine, theirs) in zip(parts, other.parts) where mine.keyClass != theirs.keyClass {
+      throw EngineError(
+        .keyType,
+        "the key column '\(mine.name)' is \(schema.fields[mine.column].type), and the state that the job began with has keys of type "
+          + "\(other.schema.fields[theirs.column].type); cast the column, or write the state with such keys")
+    }
+  }
+
   private static func form(of keyClass: KeyClass) -> Form {
     switch keyClass {
     case .utf8, .binary: .bytes

@@ -47,6 +47,10 @@ struct DeadLetters {
     if let side {
       try append(batch, row, to: columns[9].child(side == .left ? 0 : 1))
       try columns[9].child(side == .left ? 1 : 0)?.appendNull()
+    } else if columns[9].child(0) == nil, !batch.columns.isEmpty {
+      // Its schema was not known when the output got its own.
+      try columns[9].appendNull()
+      return try builder.endBuiltRow(timestamp: letter.timestamp)
     } else {
       try appendCells(batch, row, to: columns[9])
     }

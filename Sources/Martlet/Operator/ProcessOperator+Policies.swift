@@ -3,11 +3,23 @@ import CMartlet
 // What happens to records that are late, lack a key or a timestamp, or make their function throw.
 
 extension ProcessOperator {
-  /// The schemas of the outputs that the engine fills.
+  /// The schemas of the outputs that the engine fills; later, where only the key of the input is known.
   func declareEngineOutputs(_ input: Schema?) throws(EngineError) {
-    for tag in policies.reservedTags {
+    if input?.isKeysOnly ?? false { return }
+    for tag in policies.reservedTags where sides.lane(tag).builder.schema == nil {
       let schema = tag == SideOutputs.errorTag ? DeadLetters.schema(input) : input
       if let schema { try sides.lane(tag).builder.declare(schema) }
+    }
+  }
+
+  /// The first batch of an input of which only the key was known: its schema is that of the input from here on.
+  func settleInput(_ schema: Schema, _ parts: Parts) throws(EngineError) {
+    try located { () throws(EngineError) in
+      let keys = try KeySchema(keyColumns, in: schema)
+      try keys.checkContinues(parts.keys.schema)
+      parts.keys.reader = KeyReader(keys)
+      parts.schema = schema
+      try declareEngineOutputs(schema)
     }
   }
 
@@ -155,6 +167,8 @@ extension ProcessOperator {
     do {
       guard rows > 0, let handle = raw.pointee.batch else {
         try second?.declareLetters(in: lane.builder)
+        // A timer of state that was there before the first record.
+        if lane.builder.schema == nil { try lane.builder.declare(DeadLetters.schema(nil)) }
         return try DeadLetters.append(
           letter, fireTime: raw.pointee.fire_time, domain: raw.pointee.timer_domain, to: lane.builder)
       }

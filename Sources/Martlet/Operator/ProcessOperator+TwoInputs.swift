@@ -33,7 +33,7 @@ extension ProcessOperator {
   /// none.
   private func partsWithKey(_ second: SecondInput) throws(EngineError) -> Parts? {
     guard let parts else { return nil }
-    if parts.schema == nil { parts.schema = second.leftSchema }
+    if parts.schema?.isKeysOnly ?? true { parts.schema = second.leftSchema ?? parts.schema }
     guard parts.keys.partCount == 0, !second.keys.parts.isEmpty else { return parts }
     let keys = KeySpace(second.keys, slots: parts.keys.slots)
     let keyed = Parts(

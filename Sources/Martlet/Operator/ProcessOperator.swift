@@ -164,7 +164,8 @@ final class ProcessOperator: Operator {
   func process(_ chunk: Chunk) throws {
     guard let parts else { preconditionFailure("process before open") }
     if let schema = parts.schema, boundBatch != ObjectIdentifier(chunk.batch) {
-      if let misfit = schema.misfit(of: chunk.batch.schema) { throw located(misfit) }
+      if schema.isKeysOnly { try settleInput(chunk.batch.schema, parts) }
+      if let misfit = parts.schema?.misfit(of: chunk.batch.schema) { throw located(misfit) }
     }
     isInChunk = true
     defer { isInChunk = false }
@@ -267,7 +268,7 @@ final class ProcessOperator: Operator {
     if sides.forward { for side in sides.lanes { side.note(watermark) } }
   }
 
-  private func fireTimers(_ parts: Parts, _ domain: TimerDomain, at time: Int64) throws {
+  func fireTimers(_ parts: Parts, _ domain: TimerDomain, at time: Int64) throws {
     let raw = context.raw
     // Not counted for each timer: `parts` owns it.
     let queue = Unmanaged.passUnretained(parts.timers.queue(domain))

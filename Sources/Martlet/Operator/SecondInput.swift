@@ -35,8 +35,9 @@ final class SecondInput {
     } else {
       keys = try KeySchema([], in: Schema([]))
     }
-    leftSchema = left
-    rightSchema = right
+    // Where only the key is known, the first batch tells the rest.
+    leftSchema = left?.isKeysOnly ?? false ? nil : left
+    rightSchema = right?.isKeysOnly ?? false ? nil : right
     if left != nil { leftReader = KeyReader(keys) }
     if let rightKey {
       if left != nil { try SecondInput.check(keys, rightKey) }

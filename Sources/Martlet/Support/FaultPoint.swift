@@ -16,7 +16,8 @@ import Synchronization
 ///
 /// A test in the same process arms a place with `arm`; a test of whole processes with the environment variable
 /// `MARTLET_FAULT=place:action[:count]`, several separated by commas, where the action is `throw` (fail with
-/// `.storageFailed`) or `kill` (end the process as `kill -9` does) and the count says at which visit (1 is the first).
+/// `.storageFailed`), `kill` (end the process as `kill -9` does) or `note` (write the place's name to standard error, at every
+/// visit), and the count says at which visit (1 is the first).
 package enum FaultPoint: String, CaseIterable, Sendable {
   // A file that is replaced atomically.
   case fileBeforeRename = "file-before-rename"
@@ -51,6 +52,7 @@ package enum FaultPoint: String, CaseIterable, Sendable {
   package enum Action: String, Sendable {
     case fail = "throw"
     case kill
+    case note
   }
 
   /// To be called at the place. Throws if a test wants it to; anything else wrong with `MARTLET_FAULT` is `.invalidArgument`.
@@ -94,6 +96,7 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     if let complaint = FaultPoint.complaint.withLock({ $0 }) { throw complaint }
     let action: Action? = FaultPoint.armed.withLock { plan in
       guard var mine = plan[self] else { return nil }
+      if mine.action == .note { return .note }
       mine.remaining -= 1
       plan[self] = mine.remaining > 0 || mine.forGood ? mine : nil
       return mine.remaining <= 0 ? mine.action : nil
@@ -101,8 +104,15 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     switch action {
     case nil: return
     case .kill: kill(getpid(), SIGKILL)
+    case .note: FaultPoint.note(rawValue)
     case .fail: throw EngineError(.storageFailed, "fault point '\(rawValue)' was armed to fail here")
     }
+  }
+
+  /// By the system's call: nothing of it waits in a buffer when the process dies.
+  private static func note(_ name: String) {
+    var line = "fault point \(name)\n"
+    line.withUTF8 { bytes in _ = write(2, bytes.baseAddress, bytes.count) }
   }
 
   private static func parse(_ text: String) throws(EngineError) -> [FaultPoint: Armed] {
@@ -115,7 +125,7 @@ package enum FaultPoint: String, CaseIterable, Sendable {
       else {
         throw EngineError(
           .invalidArgument,
-          "MARTLET_FAULT: '\(item)' is not PLACE:throw|kill[:COUNT]; the places are "
+          "MARTLET_FAULT: '\(item)' is not PLACE:throw|kill|note[:COUNT]; the places are "
             + allCases.map(\.rawValue).joined(separator: ", "))
       }
       plan[place] = Armed(action: action, remaining: count, forGood: false)

@@ -66,6 +66,18 @@ final class ParallelOperator: Operator {
     try openInstances(left, right)
   }
 
+  /// See `ProcessOperator.settleInput`: the instances do the same.
+  private func settleInput(_ schema: Schema) throws(EngineError) {
+    try located { () throws(EngineError) in
+      let keys = try KeySchema(front.keyColumns, in: schema)
+      if let opened = inputSchemaAtOpen { try keys.checkContinues(KeySchema(front.keyColumns, in: opened)) }
+      partitioner?.free()
+      partitioner = KeyPartitioner(keys, parallelism: place.parallelism, maxParallelism: place.maxParallelism)
+      inputSchemaAtOpen = schema
+    }
+    try front.declareEngineOutputs(schema)
+  }
+
   private func openInstances(_ left: Schema?, _ right: Schema?) throws {
     mergers = ([lane] + sides.lanes).filter { $0.isKept || $0.forwards }.map { LaneMerger($0) }
     let uses = mergers.map { InstanceOpening.LaneUse(tag: $0.lane.tag, needsTimestamps: $0.lane.forwards) }
@@ -107,6 +119,7 @@ final class ParallelOperator: Operator {
   // MARK: - Records
 
   func process(_ chunk: Chunk) throws {
+    if inputSchemaAtOpen?.isKeysOnly ?? false { try settleInput(chunk.batch.schema) }
     if let schema = inputSchemaAtOpen, let misfit = schema.misfit(of: chunk.batch.schema) {
       throw front.context.located(misfit)
     }

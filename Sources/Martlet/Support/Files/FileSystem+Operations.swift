@@ -59,7 +59,10 @@ extension FileSystem {
     }
     let parent = FilePath.parent(path)
     if parent != path { try makeDirectories(parent) }
-    try makeDirectory(path)
+    do throws(EngineError) { try makeDirectory(path) } catch {
+      // Another process, such as the next worker of the same job, may have made it meanwhile.
+      guard let info = try info(path), info.isDirectory else { throw error }
+    }
     try syncDirectory(parent)
   }
 

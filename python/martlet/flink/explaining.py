@@ -1,0 +1,127 @@
+"""How a plan runs on Flink, in words: what becomes of each part, and what is different there. Needs neither PyFlink
+nor Java."""
+
+from __future__ import annotations
+
+from .._engine import BroadcastState, ListState, MapState, State
+from ..config import Config
+from ..errors import ConfigError
+from ..graph import Operator, Plan, PlannedOperator
+from ..states import all_states
+from .refusals import check
+from .stores import key_form, value_form
+
+__all__ = ["as_text"]
+
+_FORMS = {
+    "LONG": "Types.LONG",
+    "DOUBLE": "Types.DOUBLE",
+    "STRING": "Types.STRING",
+    "BOOLEAN": "Types.BOOLEAN",
+    "PICKLED": "Types.PICKLED_BYTE_ARRAY",
+}
+_FUNCTIONS = {"process": "KeyedProcessFunction", "connect": "KeyedCoProcessFunction"}
+_POLICY = ("null_keys", "null_timestamps", "late", "on_error", "at_end")
+
+
+def as_text(plan: Plan, config: Config) -> str:
+    """One line for each part of the plan, then the differences. What cannot run there is said in its place."""
+    lines = [f"on Apache Flink ({_place(config)}), parallelism {config.parallelism} of {config.max_parallelism}"]
+    try:
+        check(plan, config)
+    except ConfigError as error:
+        lines.append(f"REFUSED: {error}")
+    for source in plan.sources:
+        time = (
+            f"WatermarkStrategy.for_bounded_out_of_orderness({source.bound_ms} ms) on {source.timestamp!r}"
+            if source.timestamp
+            else "no watermarks before the end"
+        )
+        lines.append(f"stream {source.name!r}: {type(source.source).__name__} -> one source task; {time}")
+    for number, planned in enumerate(plan.operators, 1):
+        lines += _operator(number, planned, config)
+    policies = ", ".join(f"{name}={getattr(config, name)!r}" for name in _POLICY)
+    lines.append(f"policies: {policies}; applied by the engine inside each instance")
+    lines.append(f"checkpoints: {_checkpoints(config)}")
+    lines.append("what is different from the embedded engine:")
+    lines += [f"  - {text}" for text in _differences(plan, config)]
+    return "\n".join(lines)
+
+
+def _place(config: Config) -> str:
+    return "a mini-cluster in this machine" if config.cluster is None else f"the cluster at {config.cluster}"
+
+
+def _operator(number: int, planned: PlannedOperator, config: Config) -> list[str]:
+    operator, inputs = planned
+    is_keyed = bool(operator.keys[0])
+    if operator.kind == "broadcast":
+        function = "KeyedBroadcastProcessFunction" if is_keyed else "BroadcastProcessFunction"
+    elif operator.kind == "connect" and all(ref.process == 0 for ref in inputs):
+        function = "KeyedProcessFunction over both sources, merged by time by the task that reads them"
+    else:
+        function = _FUNCTIONS[operator.kind]
+    keys = " and ".join(f"key_by({', '.join(key)})" for key in operator.keys if key)
+    by = f"{keys} -> " if keys else ""
+    lines = [f"  {operator.kind} {operator.name!r}: {by}{function}, uid '{number}:{operator.name}'"]
+    states = all_states(
+        operator.fn, operator.states, operator.name, operator.kind, operator.broadcast, is_keyed=is_keyed
+    )
+    lines += [f"    {state!r} -> {_state(state)}" for state in states]
+    if is_keyed and _may_have_timers(operator):
+        lines.append("    timers -> Flink's timer service; names and what is pending in ValueState 'martlet.timers'")
+    for tag in operator.side_outputs:
+        lines.append(f"    side output {tag!r} -> OutputTag('{number}:{tag}')")
+    return lines
+
+
+def _may_have_timers(operator: Operator) -> bool:
+    return any(callable(getattr(operator.fn, name, None)) for name in ("on_timer", "on_end"))
+
+
+def _state(state: State) -> str:
+    if isinstance(state, BroadcastState):
+        words = f"broadcast state, {_FORMS[key_form(state.key_dtype)]} -> {_FORMS['PICKLED']}"
+    elif isinstance(state, MapState):
+        words = f"MapState, entry by entry, {_FORMS[key_form(state.key_dtype)]} -> {_FORMS['PICKLED']}"
+    elif isinstance(state, ListState):
+        words = f"ListState of {_FORMS['PICKLED']}; adding reads nothing"
+    else:
+        words = f"ValueState of {_FORMS[value_form(state.dtype)]}"
+    if state.ttl is None:
+        return words
+    update = "OnReadAndWrite" if state.ttl.update == "read_write" else "OnCreateAndWrite"
+    visible = "ReturnExpiredIfNotCleanedUp" if state.ttl.visibility == "until_cleaned" else "NeverReturnExpired"
+    return f"{words}, StateTtlConfig({state.ttl.duration_ms} ms, {update}, {visible})"
+
+
+def _checkpoints(config: Config) -> str:
+    if config.state_dir is None:
+        return "none: Config(state_dir=…) turns them on; a failure ends the job"
+    often = "on request only" if config.checkpoint_interval is None else f"every {config.checkpoint_interval:,} ms"
+    backend = f"{config.state_backend!r} as Flink's backend"
+    return f"in {config.state_dir}, {often}, {backend}; a failed task starts again from the last"
+
+
+def _differences(plan: Plan, config: Config) -> list[str]:
+    found = [
+        "order: records of one key keep theirs; across keys there is none, so results are the same as a set",
+        "watermarks: right after a source a key's timers fire before its next record, as in the engine, and "
+        "ctx.watermark in on_timer may be a later one; after other operators they follow Flink's watermarks, which "
+        "come every 200 ms (pipeline.auto-watermark-interval) and between bundles of records",
+        "on_batch is called with one record at a time; record numbers in messages count in each instance",
+        "processing time is the clock of Flink's machines; at the end of the input ctx.processing_time in a timer is "
+        "the timer's time or later",
+        "open() is called when the schema of the input is known, close() when Flink ends the task, also for a restart",
+        "the report counts records in and out; the other counters are those of Flink's web page",
+    ]
+    if any(one.operator.output is None for one in plan.operators) and config.parallelism > 1:
+        found.append("output without output=: each instance infers its schema, and rows that differ are a SchemaError")
+    if any(one.operator.kind == "broadcast" for one in plan.operators):
+        found.append(
+            "broadcast: its records come to each instance in their order, but anywhere among those of the main stream; "
+            "the engine merges them by time, or reads the broadcast first"
+        )
+    if any(one.operator.kind == "connect" and any(ref.process for ref in one.inputs) for one in plan.operators):
+        found.append("connect after other operators: both sides are merged as they arrive, not by time")
+    return found

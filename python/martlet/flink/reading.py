@@ -1,0 +1,61 @@
+"""In-memory sources, read where the job is submitted: in the engine's order, with the times and watermarks it gives
+them.
+
+What the engine does with a source, or with the two of a function of two inputs, before a function sees a record, is
+not done again here: a function that only looks is run over them, and what it is shown is what Flink is given to read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._engine import Schema
+from ..config import Config
+from ..functions import BroadcastProcessFunction
+from ..graph import Edge, Plan, SourceNode
+from ..operators import operator_node
+from ..run import Run
+from .wire import Element
+
+__all__ = ["read_sources"]
+
+
+class _Tap(BroadcastProcessFunction):
+    """Notes what it is shown."""
+
+    def __init__(self, sides: tuple[int, int]) -> None:
+        self.sides = sides
+        self.elements: list[Element] = []
+        self.schemas: dict[int, Schema] = {}
+
+    def __deepcopy__(self, memo: object) -> _Tap:
+        return self  # the copy that runs is the one that is read
+
+    def on_event(self, key: Any, batch: Any, row: int, ctx: Any) -> None:
+        self._note(self.sides[0], batch, ctx)
+
+    def on_broadcast(self, key: Any, batch: Any, row: int, ctx: Any) -> None:
+        self._note(self.sides[1], batch, ctx)
+
+    def _note(self, side: int, record: Any, ctx: Any) -> None:
+        if side not in self.schemas:
+            self.schemas[side] = record.schema
+        values = tuple(record.to_dict().values())
+        self.elements.append((0, str(side), ctx.timestamp, ctx.watermark, values, None))
+
+
+def read_sources(sources: tuple[SourceNode, ...]) -> tuple[list[Element], tuple[Schema | None, ...]]:
+    """The elements of a source, or of the left and the right one of two in the order of their merge, and their schemas,
+    None for one without records. The tag of an element is its side, 0 or 1, as text."""
+    if len(sources) == 1:
+        main, other, sides = sources[0], SourceNode([], "none", None, 0, Schema({"none": int}), "rows", False), (0, 1)
+    else:
+        # Of two records of the same time the broadcast side's goes first, as the left one's does.
+        main, other, sides = sources[1], sources[0], (1, 0)
+    tap = _Tap(sides)
+    node = operator_node("broadcast", tap, (), (Edge(main), Edge(other)), ((), ()))
+    run = Run(Plan.of([Edge(node)]), Config(profile="dev-local", parallelism=1, null_timestamps="process"))
+    (output,) = run.outputs()
+    for _ in output.batches(1):
+        pass
+    return tap.elements, tuple(tap.schemas.get(side) for side in range(len(sources)))
