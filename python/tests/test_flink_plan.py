@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 import martlet as mt
 from martlet.flink.failing import TaskError, report_failures, revived
 from martlet.flink.refusals import check
-from martlet.flink.session import flink_settings
+from martlet.flink.session import JAR, check_java, flink_settings
 from martlet.flink.wire import key_text, key_values
 from martlet.graph import Plan
 
@@ -76,6 +78,45 @@ def test_settings_of_flink(tmp_path: Path) -> None:
     assert durable["state.backend.type"] == "hashmap"
     assert durable["restart-strategy.type"] == "exponential-delay"
     assert "rest.port" not in durable
+
+
+# ---- what is missing ---------------------------------------------------------------------------------
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyflink.version", None)
+    with pytest.raises(mt.ConfigError, match=r"pip install 'martlet\[flink\]'"):
+        mt.stream(ROWS).key_by("k").process(nothing, config=config()).to_pylist()
+
+
+def test_without_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(mt.ConfigError, match=r"no java on the PATH: apt-get install openjdk-17-jre-headless"):
+        check_java()
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "nowhere"))
+    with pytest.raises(mt.ConfigError, match=r"JAVA_HOME='.*nowhere' has no bin/java"):
+        check_java()
+
+
+@pytest.mark.parametrize(("version", "is_new"), [("1.8.0_402", False), ("11.0.2", True), ("17.0.15", True)])
+def test_the_version_of_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str, is_new: bool) -> None:
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\" 2025-01-01' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    if is_new:
+        return check_java()
+    with pytest.raises(mt.ConfigError, match=r"needs Java 17.*is Java 8: apt-get install"):
+        check_java()
+    return None
+
+
+def test_the_jar_has_the_classes_of_its_sources() -> None:
+    with zipfile.ZipFile(JAR) as jar:
+        classes = {Path(name).stem for name in jar.namelist()}
+    assert classes == {path.stem for path in JAR.parent.glob("*.java")} == {"KeyedProcess", "KeyedCoProcess"}
 
 
 # ---- refusals ----------------------------------------------------------------------------------------

@@ -86,9 +86,11 @@ class Cluster:
         self.processes.append(process)
         return process
 
-    def ask(self, path: str) -> Any:
+    def ask(self, path: str, body: Any = None) -> Any:
         """An answer of the REST service."""
-        with urllib.request.urlopen(f"http://{self.address}{path}", timeout=5) as answer:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://{self.address}{path}", data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=5) as answer:
             return json.load(answer)
 
     def wait(self, condition: Callable[[], Any], what: str, seconds: float = 90) -> Any:

@@ -7,6 +7,7 @@ from .._engine import BroadcastState, ListState, MapState, State
 from ..config import Config
 from ..errors import ConfigError
 from ..graph import Operator, Plan, PlannedOperator
+from ..sources.files import FileSource
 from ..states import all_states
 from .refusals import check
 from .stores import key_form, value_form
@@ -37,7 +38,12 @@ def as_text(plan: Plan, config: Config) -> str:
             if source.timestamp
             else "no watermarks before the end"
         )
-        lines.append(f"stream {source.name!r}: {type(source.source).__name__} -> one source task; {time}")
+        reading = (
+            "one task, a file at a time, where Flink runs"
+            if isinstance(source.source, FileSource)
+            else "read where the job is submitted -> one source task"
+        )
+        lines.append(f"stream {source.name!r}: {type(source.source).__name__} -> {reading}; {time}")
     for number, planned in enumerate(plan.operators, 1):
         lines += _operator(number, planned, config)
     policies = ", ".join(f"{name}={getattr(config, name)!r}" for name in _POLICY)

@@ -16,8 +16,8 @@ _READER = "read_grpc_client_inputs"
 
 
 class _Quieter:
-    """A hook for exceptions of threads that says nothing of Beam's readers: by then the job has ended, or failed in words
-    of its own."""
+    """A hook for exceptions of threads that says nothing of Beam's readers: by then the job has ended, or failed in
+    words of its own."""
 
     def __init__(self, hook: Any) -> None:
         self._hook = hook

@@ -16,7 +16,7 @@ from ..backends import InMemoryStateBackend
 from ..config import Config
 from ..errors import ConfigError
 
-__all__ = ["check_installed", "flink_settings", "new_environment"]
+__all__ = ["check_installed", "check_java", "flink_settings", "new_environment"]
 
 JAVA = 17
 JAR = Path(__file__).parent.joinpath("java", "martlet-flink.jar").absolute()
@@ -37,6 +37,11 @@ def check_installed() -> None:
             f"profile='distributed-durable' works with apache-flink {FLINK[0]}.{FLINK[1]}, and {version} is "
             f"installed: pip install 'apache-flink=={FLINK[0]}.{FLINK[1]}.*'"
         )
+    check_java()
+
+
+def check_java() -> None:
+    """ConfigError, with the command that helps, if there is no Java that Flink runs on."""
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home, "bin", "java")) if home else shutil.which("java")
     if java is None or not Path(java).exists():

@@ -18,6 +18,9 @@ from ..config import Config
 from ..graph import InputRef, Plan, PlannedOperator, SourceNode
 from ..instances import instantiate
 from ..sending import WorkerJob, pickle_job
+from ..sources.listing import FileId
+from .failing import report_failures
+from .file_reading import FileReader, files_of
 from .reading import read_sources
 from .tasks import (
     BroadcastTask,
@@ -68,6 +71,17 @@ class _Unpack(FlatMapFunction):  # type: ignore[misc]
         return value
 
 
+class _ReadFiles(FlatMapFunction):  # type: ignore[misc]
+    """The elements of a file."""
+
+    def __init__(self, reader: FileReader) -> None:
+        self._reader = reader
+
+    def flat_map(self, value: Any) -> Iterator[Any]:
+        with report_failures():
+            yield from self._reader.elements(FileId(*value))
+
+
 class Translation:
     """The program for a plan, built in a PyFlink environment. `outputs`: a stream of elements for each output of the
     plan."""
@@ -100,18 +114,27 @@ class Translation:
     def _source(self, number: int) -> Any:
         if number not in self._sources:
             node = self._plan.sources[number]
-            elements, (schema,) = read_sources((node,))
+            listed = files_of(node.source)
+            if listed is None:
+                elements, (schema,) = read_sources((node,))
+                stream = self._collection(elements, (node,))
+            else:
+                files, schema = listed
+                stream = self._read(files, _ReadFiles(FileReader(node, schema)), (node,))
             self._schemas[InputRef(number, 0, None)] = schema
-            self._sources[number] = self._collection(elements, (node,))
+            self._sources[number] = stream
         return self._sources[number]
 
     def _collection(self, elements: list[Any], nodes: tuple[SourceNode, ...]) -> Any:
         self.records_in += len(elements)
         chunks = [elements[at : at + CHUNK] for at in range(0, len(elements), CHUNK)]
+        return self._read(chunks or [[]], _Unpack(), nodes)
+
+    def _read(self, items: list[Any], read: FlatMapFunction, nodes: tuple[SourceNode, ...]) -> Any:
         self._at_parallelism(1)
         name = " + ".join(node.name for node in nodes)
-        stream = _in_memory(self._environment, chunks or [[]])
-        stream = stream.name(name).flat_map(_Unpack(), Types.PICKLED_BYTE_ARRAY()).name(f"read {name}")
+        stream = _in_memory(self._environment, items)
+        stream = stream.name(name).flat_map(read, Types.PICKLED_BYTE_ARRAY()).name(f"read {name}")
         if any(node.timestamp is not None for node in nodes):
             bound = max(node.bound_ms for node in nodes)
             strategy = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_millis(bound))
