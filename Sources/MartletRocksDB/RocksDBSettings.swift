@@ -62,7 +62,8 @@ final class RocksDBSettings {
   private func tuneForBulk() {
     rocksdb_options_set_allow_mmap_reads(options, 1)
     rocksdb_options_set_compaction_style(options, Int32(rocksdb_universal_compaction))
-    rocksdb_options_set_level0_file_num_compaction_trigger(options, 8)
+    // Every table more that a key may be in costs: by eight a lookup took 2.1 us, by four 1.9, and the merges no more time in all.
+    rocksdb_options_set_level0_file_num_compaction_trigger(options, 4)
   }
 
   deinit {

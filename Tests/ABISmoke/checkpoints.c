@@ -1,8 +1,10 @@
 /* A job that goes on from checkpoints: its output in several lives, some of them with instances in worker processes, is that of one
  * life; directories of checkpoints; and what cannot be restored. */
 #define _GNU_SOURCE /* mkdtemp, fork … under -std=c11 */
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "jobs.h"
@@ -126,9 +128,10 @@ static void serve(char **words) {
   martlet_job_free(mine.job);
 }
 
-static void start_workers(life *one, int32_t n, pid_t *processes) {
+/* `fault`: where the last of them is to die (MARTLET_FAULT), or NULL. */
+static void start_workers(life *one, int32_t n, pid_t *processes, const char *fault) {
   martlet_error error = {0};
-  int sockets[2];
+  int sockets[3];
   for (int32_t i = 0; i < n; i++) {
     int ends[2];
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
@@ -140,6 +143,7 @@ static void start_workers(life *one, int32_t n, pid_t *processes) {
       continue;
     }
     for (int32_t j = 0; j <= i; j++) close(sockets[j]);
+    if (fault && i == n - 1) setenv("MARTLET_FAULT", fault, 1);
     char numbers[3][12];
     snprintf(numbers[0], 12, "%d", ends[1]);
     snprintf(numbers[1], 12, "%d", i);
@@ -205,7 +209,7 @@ static void in_lives(const char *directory, int32_t backend, const rows *whole) 
     build(&one, "count", "function", 1);
     pid_t processes[2];
     int32_t n_workers = lives % 3;
-    if (n_workers) start_workers(&one, n_workers, processes);
+    if (n_workers) start_workers(&one, n_workers, processes, NULL);
     int64_t id = -1;
     char damaged[200];
     OK(martlet_state_dir_attach(dir, one.job, NULL, NULL, &id, damaged, sizeof damaged, &error));
@@ -240,6 +244,119 @@ static void in_lives(const char *directory, int32_t backend, const rows *whole) 
   CHECK_INT(all.count, whole->count);
   for (int64_t row = 0; row < all.count; row++) {
     for (int64_t i = 0; i < 3; i++) CHECK_INT(all.cells[row][i], whole->cells[row][i]);
+  }
+}
+
+/* ---- ends that nobody asked for ---------------------------------------------------------------- */
+
+/* Opens a directory for a job with RocksDB and so many workers. */
+static martlet_state_dir *resume(const char *directory, life *one, int32_t n_workers, pid_t *processes, const char *fault) {
+  martlet_error error = {0};
+  martlet_state_dir_options options = {.struct_size = sizeof options, .backend = MARTLET_BACKEND_ROCKSDB, .memory_limit = 16 << 20};
+  martlet_state_dir *dir = NULL;
+  OK(martlet_state_dir_open(directory, &options, &dir, &error));
+  build(one, "count", "function", 1);
+  if (n_workers) start_workers(one, n_workers, processes, fault);
+  OK(martlet_state_dir_attach(dir, one->job, NULL, NULL, NULL, NULL, 0, &error));
+  martlet_job_stay_open(one->job);
+  return dir;
+}
+
+/* A checkpoint after every batch, until the input ends or something goes wrong; a byte to `told` for each that was begun. */
+static int32_t drive(martlet_state_dir *dir, martlet_job *job, int told, martlet_error *error) {
+  martlet_batch *batch = NULL;
+  for (;;) {
+    int32_t status = martlet_job_next(job, 1, &batch, error);
+    if (status) return status;
+    if (!batch) return 0;
+    while (batch) {
+      martlet_batch_release(batch);
+      status = martlet_job_take(job, 0, &batch, error);
+      if (status) return status;
+    }
+    int32_t done = 0;
+    status = martlet_state_dir_begin(dir, job, martlet_state_dir_next_id(dir), NULL, 0, error);
+    if (status) return status;
+    if (told >= 0) CHECK(write(told, "b", 1) == 1);
+    status = martlet_state_dir_finish(dir, job, 1, &done, error);
+    if (status) return status;
+  }
+}
+
+/* What is left of the output behind the newest checkpoint is the end of the whole. */
+static void goes_on(const char *directory, int32_t n_workers, const rows *whole) {
+  static rows all;
+  all.count = 0;
+  life one;
+  pid_t processes[3];
+  martlet_state_dir *dir = resume(directory, &one, n_workers, processes, NULL);
+  CHECK_INT(run(one.job, &all, BATCHES * 2), 0);
+  martlet_job_free(one.job);
+  for (int32_t i = 0; i < n_workers; i++) CHECK(waitpid(processes[i], NULL, 0) == processes[i]);
+  martlet_state_dir_free(dir);
+  CHECK(all.count > 0 && all.count <= whole->count);
+  for (int64_t row = 0; row < all.count; row++) {
+    for (int64_t i = 0; i < 3; i++) CHECK_INT(all.cells[row][i], whole->cells[whole->count - all.count + row][i]);
+  }
+}
+
+/* One of several workers is killed on the way of its store to the disk. */
+static void dead_workers(const char *directory, const rows *whole) {
+  static const char *const faults[] = {
+    "store-before-write:kill:3", "store-after-write:kill:2", "store-before-copy:kill:1", "store-after-copy:kill:2"};
+  for (int32_t number = 0; number < 4; number++) {
+    martlet_error error = {0};
+    char path[80];
+    snprintf(path, sizeof path, "%s/dead %d", directory, (int)number);
+    life one;
+    pid_t processes[3];
+    int32_t n_workers = 2 + number % 2;
+    martlet_state_dir *dir = resume(path, &one, n_workers, processes, faults[number]);
+    CHECK_INT(drive(dir, one.job, -1, &error), MARTLET_WORKER_DIED);
+    char words[40];
+    snprintf(words, sizeof words, "worker process %d of %d", (int)n_workers - 1, (int)n_workers);
+    CHECK(strstr(error.message, words) != NULL);
+    martlet_job_free(one.job);
+    for (int32_t i = 0; i < n_workers; i++) {
+      int status = 0;
+      CHECK(waitpid(processes[i], &status, 0) == processes[i]);
+      if (i == n_workers - 1) CHECK(WIFSIGNALED(status));
+    }
+    martlet_state_dir_free(dir);
+    goes_on(path, number, whole);
+  }
+}
+
+/* The process that has the job is killed while its workers write: they are gone within a second, and another job goes on at once. */
+static void dead_coordinators(const char *directory, const rows *whole) {
+  for (int32_t number = 0; number < 3; number++) {
+    char path[80];
+    snprintf(path, sizeof path, "%s/alone %d", directory, (int)number);
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    pid_t process = fork();
+    CHECK(process >= 0);
+    if (!process) {
+      char told[12];
+      snprintf(told, sizeof told, "%d", ends[1]);
+      execl("/proc/self/exe", "checkpoints", "drive", path, told, (char *)NULL);
+      _Exit(1);
+    }
+    close(ends[1]);
+    char byte;
+    for (int32_t begun = 0; begun < 2 + number; begun++) CHECK(read(ends[0], &byte, 1) == 1);
+    usleep((useconds_t)number * 3000);
+    CHECK(kill(process, SIGKILL) == 0);
+    CHECK(waitpid(process, NULL, 0) == process);
+    if (number == 2) goes_on(path, 1, whole);
+    /* The workers have the other end as long as they live. */
+    struct timespec begin, end;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    while (read(ends[0], &byte, 1) > 0) {}
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    CHECK(end.tv_sec - begin.tv_sec <= 1);
+    close(ends[0]);
+    if (number < 2) goes_on(path, number * 3, whole);
   }
 }
 
@@ -286,6 +403,13 @@ int main(int argc, char **words) {
     serve(words);
     return 0;
   }
+  if (argc == 4 && strcmp(words[1], "drive") == 0) {
+    martlet_error error = {0};
+    life one;
+    pid_t processes[2];
+    martlet_state_dir *dir = resume(words[2], &one, 2, processes, NULL);
+    return drive(dir, one.job, atoi(words[3]), &error);
+  }
   static rows whole;
   life one;
   build(&one, "count", "function", 1);
@@ -299,6 +423,8 @@ int main(int argc, char **words) {
     snprintf(path, sizeof path, "%s/state %d", directory, (int)backend);
     in_lives(path, backend, &whole);
   }
+  dead_workers(directory, &whole);
+  dead_coordinators(directory, &whole);
   snprintf(path, sizeof path, "%s/savepoint", directory);
   misfits(path);
   char command[64];

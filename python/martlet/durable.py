@@ -195,6 +195,7 @@ class DurableRun(Run):
             self.complete(is_stopped=self.requests.is_stopped)
         except BaseException as failure:
             self.failure = self.failure or failure
+            self._explain(failure)
             self._fail()
             raise
         sinks.close()

@@ -150,11 +150,15 @@ class Run:
             if self.failure is not None:
                 raise self.failure from None
             self.failure = error
-            if self._workers is not None and isinstance(error, WorkerDiedError):
-                self._workers.explain(error)
+            self._explain(error)
             raise
         finally:
             self.is_running = False
+
+    def _explain(self, error: BaseException) -> None:
+        """Of a worker that has died, how."""
+        if self._workers is not None and isinstance(error, WorkerDiedError):
+            self._workers.explain(error)
 
     def schema(self, output: int) -> Schema | None:
         return self._job.output_schema(output)

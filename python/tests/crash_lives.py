@@ -54,7 +54,7 @@ class Life:
     # (step of a sink, at which visit): `kill -9` then. Steps are "before commit", "storage" and so on; see `reach`.
     die: tuple[str, int] | None = None
     kill_after: float | None = None
-    # A worker process is killed then, and not the job.
+    # So long after the workers have started one of them is killed, and not the job.
     kill_worker_after: float | None = None
     # With this batch of orders the source raises; at this order the function; a savepoint of this name is taken and the
     # job stops.
@@ -94,10 +94,13 @@ class Death:
 
 # ---- in the child ----------------------------------------------------------------------------------------
 
+# What asks the run for checkpoints, once there is one: then its workers are there, too.
+_started: list[Requests] = []
+
 
 def run(life: Life) -> mt.RunReport:
     _become_mortal(life)
-    started: list[Requests] = []
+    started = _started
 
     class Known(Requests):
         def __init__(self, pause: Callable[[], None]) -> None:
@@ -238,10 +241,11 @@ def _kill(after: float) -> None:
 
 
 def _kill_worker(after: float) -> None:
+    while not _started:
+        time.sleep(0.01)
     time.sleep(after)
-    for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
-        os.kill(int(pid), signal.SIGKILL)
-        return
+    workers = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    os.kill(int(workers[0]), signal.SIGKILL)
 
 
 def _child(life: Life, report: int, errors: int) -> None:

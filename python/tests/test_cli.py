@@ -241,6 +241,15 @@ def test_explain_shows_plans_and_runs_nothing(script, tmp_path):
     )
     assert done.returncode == 0 and not (tmp_path / "written").exists()
     assert "the script stopped at line 17, where it has no results: IndexError" in done.stderr
+    handle = tmp_path / "handle.py"
+    handle.write_text(
+        SCRIPT.replace(
+            "out.run(print)",
+            "with out.start(config=mt.Config(state_dir='state')) as job:\n    job.checkpoint()\n    print(job.wait())",
+        ).replace("out.to_pylist()", "None")
+    )
+    done = command("explain", str(handle))
+    assert done.returncode == 0 and "checkpoints in state" in done.stdout and not done.stderr, done.stderr
     nothing = tmp_path / "nothing.py"
     nothing.write_text("print('nothing')\n")
     done = command("explain", str(nothing))

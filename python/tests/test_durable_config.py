@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import pickle
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -145,3 +146,41 @@ def test_weaker_guarantees_are_a_warning(tmp_path: Path) -> None:
 def test_a_handle_needs_a_directory() -> None:
     with pytest.raises(mt.ConfigError, match=r"pass Config\(state_dir="):
         through([{"k": 1}], mt.Config()).start()
+
+
+def test_who_looks_at_a_run_sees_its_checkpoints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Seen:
+        last: dict[str, int]
+
+        def update(self, job: str, counters: dict[str, int]) -> None:
+            self.last = counters
+
+    for restored in (False, True):
+        seen = Seen()
+        out = through(Slow(restored), config(tmp_path, checkpoint_interval=1, progress=True, metrics=seen))
+        if restored:
+            report = out.run(mt.JsonlSink(tmp_path / "out"))
+            assert seen.last["checkpoints"] == report.checkpoints
+            assert report.restored_from is not None
+            assert report.records_in < 12
+        else:
+            with pytest.raises(RuntimeError, match="six"):
+                out.run(mt.JsonlSink(tmp_path / "out"))
+        assert seen.last["checkpoints"] > 0
+        line = capsys.readouterr().err
+        assert ", checkpoint " in line
+        assert (", restored from checkpoint " in line) == restored
+
+
+class Slow:
+    """Some batches, with time for the line to be drawn; fails in its first life."""
+
+    def __init__(self, is_whole: bool) -> None:
+        self.is_whole = is_whole
+
+    def read(self, offset: Any) -> Any:
+        for n in range(offset or 0, 12):
+            if n == 6 and not self.is_whole:
+                raise RuntimeError("six")
+            time.sleep(0.11)
+            yield next(iter(mt.stream([{"k": n}]))), n + 1

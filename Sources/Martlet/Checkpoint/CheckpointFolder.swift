@@ -22,7 +22,10 @@ package final class CheckpointFolder {
 
   /// Makes the directory if need be, takes its lock and removes what a crash has left half done. Errors: `.storageInUse`, naming the
   /// process that has it; `.storageFailed`; `.invalidArgument` if `retained` is less than 1.
-  package init(_ path: String, retained: Int = 2, _ files: any FileSystem) throws(EngineError) {
+  package init(
+    _ path: String, retained: Int = 2, _ files: any FileSystem,
+    beforeRemoving: () throws(EngineError) -> Void = {}
+  ) throws(EngineError) {
     guard retained >= 1 else {
       throw EngineError(.invalidArgument, "\(retained) checkpoints are to be kept; it must be at least 1")
     }
@@ -31,6 +34,7 @@ package final class CheckpointFolder {
     self.files = files
     try files.makeDirectories(FilePath.join(path, CheckpointFolder.subfolder))
     lock = try files.lock(FilePath.join(path, "LOCK"))
+    try beforeRemoving()
     for name in try files.list(checkpoints) where name.hasSuffix(".new") || name.hasSuffix(".old") {
       try files.removeTree(FilePath.join(checkpoints, name))
     }

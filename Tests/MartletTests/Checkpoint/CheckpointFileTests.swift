@@ -42,20 +42,45 @@ import Testing
     #expect(String(decoding: one.sink, as: UTF8.self) == "transaction 7")
   }
 
-  /// The bytes of format version 1 stay readable: `docs/design/checkpoint.md` shows them.
-  @Test func theBytesAreThoseOfTheGoldenFiles() throws {
-    let files = MemoryFileSystem()
+  /// The bytes of every format version stay readable, and those of the last are written: `docs/design/checkpoint.md` shows them.
+  @Test(arguments: ["savepoint-1", "savepoint-2"])
+  func theBytesAreThoseOfTheGoldenFiles(golden: String) throws {
     let now = MemoryFileSystem()
-    for system in [files, now] { try system.makeDirectories("/golden") }
-    try files.makeDirectory("/golden/1")
-    try CheckpointFileTests.checkpoint(id: 1).write(to: "/golden/1", now)
-    for name in try now.list("/golden/1") {
-      let golden = try SnapshotTests.hexFile("Tests/Golden/savepoint-1/\(name).hex")
-      #expect(try now.contents("/golden/1/\(name)") == golden, "\(name)")
-      try files.write(golden, to: "/golden/1/\(name)")
-    }
-    let read = try Checkpoint(reading: "/golden/1", files)
+    try now.makeDirectories("/now")
+    try CheckpointFileTests.checkpoint(id: 1).write(to: "/now/1", now)
+    let files = try CheckpointFileTests.golden(golden, "/golden", try now.list("/now/1"))
+    if golden.hasSuffix("2") { try CheckpointFileTests.expectSameFiles(now, "/now/1", files, "/golden") }
+    let read = try Checkpoint(reading: "/golden", files)
     #expect(CheckpointFileTests.same(read, try CheckpointFileTests.checkpoint(id: 1)))
+  }
+
+  /// Those files of `Tests/Golden` as a folder.
+  static func golden(_ name: String, _ path: String, _ names: [String]) throws -> MemoryFileSystem {
+    let files = MemoryFileSystem()
+    try files.makeDirectories(path)
+    for file in names {
+      try files.makeDirectories(FilePath.parent(FilePath.join(path, file)))
+      try files.write(try SnapshotTests.hexFile("Tests/Golden/\(name)/\(file).hex"), to: FilePath.join(path, file))
+    }
+    return files
+  }
+
+  /// All but the version of the engine in the manifest.
+  static func expectSameFiles(
+    _ now: MemoryFileSystem, _ path: String, _ golden: MemoryFileSystem, _ goldenPath: String
+  ) throws {
+    for name in try golden.list(goldenPath) {
+      let (mine, theirs) = (FilePath.join(path, name), FilePath.join(goldenPath, name))
+      if try golden.info(theirs)?.isDirectory ?? false {
+        try expectSameFiles(now, mine, golden, theirs)
+      } else if name == Manifest.fileName {
+        var was = try Manifest(decoding: golden.contents(theirs), theirs)
+        was.engine = EngineVersion.text
+        #expect(try now.contents(mine) == was.encoded())
+      } else {
+        #expect(try now.contents(mine) == golden.contents(theirs), "\(mine)")
+      }
+    }
   }
 
   /// Fails at call N, for every N and in every way: then the newest checkpoint is the old one or the new one, whole.

@@ -37,7 +37,8 @@ import Testing
       }
       let states = try EveryState()
       try job.addProcess(
-        .twoInputs("every", .broadcast, (["k"], [])) { [states] in (try? EveryState()) ?? states }, [.source(0), .source(1)])
+        .twoInputs("every", .broadcast, (["k"], [])) { [states] in (try? EveryState()) ?? states },
+        [.source(0), .source(1)])
       try job.addOutput(OutputSelector(process: 0))
       return job
     }
@@ -48,7 +49,7 @@ import Testing
     return try #require(newest).portable(EveryStateLivesTests.readers).operators
   }
 
-  @Test(arguments: UInt64(1)...15)
+  @Test(arguments: UInt64(1)...8)
   func sameState(seed: UInt64) throws {
     var random = SeededGenerator(seed)
     let input = Input(&random)

@@ -233,6 +233,70 @@ import Testing
     #expect(plain.kind == .invalidArgument && plain.message.contains("state directory"))
   }
 
+  /// A checkpoint with a store, as format version 2 has it.
+  @Test func theBytesAreThoseOfTheGoldenFiles() throws {
+    let now = MemoryFileSystem()
+    var options = options(.memoryStore)
+    options.backend = MemoryStoreBackend(now)
+    let folder = try StateDirectory("/state", options, now)
+    let one = try job(counting())
+    try folder.attach(one)
+    for _ in 0..<4 { _ = try one.next() }
+    while try one.takeReady() != nil {}
+    try folder.begin(one, id: 1, sink: [1, 2, 3])
+    #expect(try folder.finish(one, waiting: true))
+    let names = ["manifest", "job.state", "operator-1.snapshot", "store-0/memory-store"]
+    let place = folder.folder.place(of: 1)
+    let golden = try CheckpointFileTests.golden("checkpoint-2", "/golden", names)
+    try CheckpointFileTests.expectSameFiles(now, place, golden, "/golden")
+    // And it can be gone on from.
+    options.backend = MemoryStoreBackend(golden)
+    let again = try StateDirectory("/again", options, golden)
+    let next = try job(counting())
+    try again.attach(next, from: "/golden")
+    #expect(try next.next()?.rows == texts(5))
+  }
+
+  /// The same of every call of the store, and of the file system that RocksDB's folders are made with.
+  @Test(arguments: FaultPlan.Effect.allCases)
+  func everyStoreCallFails(effect: FaultPlan.Effect) throws {
+    var call = 0
+    var wasReached = true
+    while wasReached {
+      call += 1
+      let directory = try TemporaryDirectory()
+      let path = directory("state")
+      let plan = FaultPlan()
+      var options = options(.rocksdb)
+      options.backend = FaultyBackend(RocksDBBackend(FaultyFileSystem(PosixFileSystem(), plan)), plan)
+      var done: Int64 = 0
+      func life() throws {
+        let folder = try StateDirectory(path, options)
+        let one = try job(counting(), parallelism: 2)
+        defer { try? one.close() }
+        let resumed = try folder.attach(one)
+        #expect(resumed.id >= done && resumed.damaged.isEmpty, "call \(call)")
+        for number in (resumed.id + 1)..<(resumed.id + 3) {
+          var rows = try one.next()?.rows ?? []
+          while let batch = try one.takeReady() { rows += batch.rows }
+          #expect(rows == texts(Int(number)), "call \(call)")
+          try folder.begin(one, id: number)
+          #expect(try folder.finish(one, waiting: true))
+          done = number
+        }
+      }
+      try life()
+      plan.arm(at: call, effect)
+      do { try life() } catch let error as EngineError {
+        #expect(error.kind == .storageFailed && error.message.contains(path), "\(error)")
+      }
+      wasReached = plan.calls >= call
+      plan.recover()
+      try life()
+    }
+    #expect(call > 20)
+  }
+
   /// Fails at call N of the file system, for every N and in every way; then the job goes on from what is there.
   @Test(arguments: [DurableKind.memory, .memoryStore], FaultPlan.Effect.allCases)
   func everyCallFails(kind: DurableKind, effect: FaultPlan.Effect) throws {

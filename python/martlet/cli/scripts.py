@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import runpy
@@ -10,8 +11,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-from unittest import mock
+from typing import Any, Self
 
 from .. import explain as plans
 from .._engine import RecordBatch, Schema
@@ -80,9 +80,9 @@ def explain(options: argparse.Namespace) -> int:
         stream: Stream, sink: Any = None, config: Config | None = None, *, side_outputs: Any = None
     ) -> Any:
         show(stream, config)
-        return mock.MagicMock()
+        return _NoJob(stream)
 
-    with mock.patch.multiple(Stream, _start=start, run=run_to_sink, start=start_in_thread):
+    with _replaced(Stream, _start=start, run=run_to_sink, start=start_in_thread):
         try:
             _run_script(options)
         except SystemExit:
@@ -127,6 +127,45 @@ class _Nothing:
     def report(self) -> RunReport:
         counters = [field.name for field in dataclasses.fields(RunReport) if field.default is dataclasses.MISSING]
         return RunReport(**dict.fromkeys(counters, 0))
+
+
+class _NoJob:
+    """What `Stream.start` gives for a run that does not take place."""
+
+    is_running = False
+
+    def __init__(self, stream: Stream) -> None:
+        self.name = "explain"
+        self._report = _Nothing(stream).report()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def checkpoint(self, timeout_s: float | None = None) -> int:
+        return 0
+
+    def savepoint(self, path: object, timeout_s: float | None = None) -> int:
+        return 0
+
+    def stop(self, timeout_s: float | None = None) -> RunReport:
+        return self._report
+
+    wait = stop
+
+
+@contextlib.contextmanager
+def _replaced(owner: type, **methods: Any) -> Iterator[None]:
+    """These methods in the place of the class's own."""
+    before = {name: getattr(owner, name) for name in methods}
+    for name, method in methods.items():
+        setattr(owner, name, method)
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(owner, name, method)
 
 
 def _run_script(options: argparse.Namespace) -> Mapping[str, Any]:

@@ -43,6 +43,7 @@ _logger = logging.getLogger("martlet")
 class Part(Protocol):
     """One file that is being written."""
 
+    path: Path
     rows: int
 
     @property
@@ -137,7 +138,8 @@ class DirectorySink:
                 self._parts += 1
             room = STEP_ROWS if self._max_rows is None else self._max_rows - self._part.rows
             taken = min(room, STEP_ROWS, batch.num_rows - start)
-            self._part.write(batch if taken == batch.num_rows else batch[start : start + taken])
+            with storage.naming(self._part.path):
+                self._part.write(batch if taken == batch.num_rows else batch[start : start + taken])
             start += taken
             is_full = self._max_rows is not None and self._part.rows >= self._max_rows
             if is_full or (self._max_bytes is not None and self._part.n_bytes >= self._max_bytes):
@@ -199,7 +201,8 @@ class DirectorySink:
     def _end_part(self) -> None:
         part, self._part = self._part, None
         if part is not None:
-            part.close()
+            with storage.naming(part.path):
+                part.close()
 
     def _publish(self, checkpoint: int) -> None:
         staged = self._staging / f"{checkpoint:010d}"

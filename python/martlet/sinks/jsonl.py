@@ -51,6 +51,7 @@ class JsonlSink(DirectorySink):
 
 class _JsonlPart:
     def __init__(self, path: Path, is_gzip: bool) -> None:
+        self.path = path
         self.rows = 0
         self._file = storage.create(path)
         # Without a name and a time, the same rows are the same bytes.

@@ -59,8 +59,9 @@ class Outbox:
             self._file = storage.create(self._directory / "open")
             self._file.write(_MAGIC)
             self._frames = 0
-        self._file.write(_HEAD.pack(len(payload), zlib.crc32(payload)))
-        self._file.write(payload)
+        with storage.naming(self._file.name):
+            self._file.write(_HEAD.pack(len(payload), zlib.crc32(payload)))
+            self._file.write(payload)
         self._frames += 1
 
     def prepare(self, checkpoint: int) -> None:
@@ -68,10 +69,11 @@ class Outbox:
         if self._file is None:
             return
         count = _COUNT.pack(self._frames)
-        self._file.write(_HEAD.pack(_END, zlib.crc32(count)) + count)
-        # 1. The content is on disk.
-        storage.sync(self._file)
-        self._file.close()
+        with storage.naming(self._file.name):
+            self._file.write(_HEAD.pack(_END, zlib.crc32(count)) + count)
+            # 1. The content is on disk.
+            storage.sync(self._file)
+            self._file.close()
         self._file = None
         # 2. From here on the transaction is prepared.
         storage.rename(self._directory / "open", self._directory / f"{checkpoint:010d}")

@@ -95,6 +95,7 @@ class _ParquetPart:
         import pyarrow
         import pyarrow.parquet
 
+        self.path = path
         self.rows = 0
         self._pyarrow = pyarrow
         self._waiting: list[Any] = []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
 import urllib.parse
+from collections.abc import Iterator
 from io import BufferedWriter
 from pathlib import Path
 from typing import IO
@@ -16,6 +18,7 @@ __all__ = [
     "Lock",
     "create",
     "make_directory",
+    "naming",
     "quoted",
     "remove",
     "remove_tree",
@@ -28,6 +31,17 @@ __all__ = [
 
 def create(path: Path) -> BufferedWriter:
     return path.open("wb")
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """What goes wrong with writing an open file tells which one it is, as what goes wrong with opening it does."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = os.fspath(path)
+        raise
 
 
 def sync(file: IO[bytes]) -> None:

@@ -62,13 +62,24 @@ final class ProcessStore: Sendable {
   private static func lock(_ path: String, _ files: any FileSystem) throws(EngineError) -> any FileLock {
     let deadline = monotonicMilliseconds() + lockMilliseconds
     while true {
-      do throws(EngineError) { return try files.lock(path + ".lock") } catch {
+      do throws(EngineError) { return try files.lock(path + lockSuffix) } catch {
         if error.kind != .storageInUse || monotonicMilliseconds() >= deadline { throw error }
       }
       let pause = PumpGate()
       pause.wait(within: 20) { false }
     }
   }
+
+  /// Waits until no process has a store in this folder any more: the workers of a job that was killed write into its checkpoint until they have
+  /// seen that. `.storageInUse`, naming the process, if one has it all the same.
+  static func awaitEnd(in folder: String, _ files: any FileSystem) throws(EngineError) {
+    guard try files.info(folder)?.isDirectory ?? false else { return }
+    for name in try files.list(folder) where name.hasSuffix(lockSuffix) {
+      try lock(FilePath.join(folder, String(name.dropLast(lockSuffix.count))), files).release()
+    }
+  }
+
+  private static let lockSuffix = ".lock"
 
   private static func make(_ opening: Opening, _ groups: KeyGroupRange, _ backend: any StoreBackend)
     throws(EngineError) -> any KeyValueStore

@@ -71,7 +71,10 @@ package final class StateDirectory {
     }
     self.options = options
     self.files = files
-    folder = try CheckpointFolder(path, retained: options.retained, files)
+    let stores = options.storePath ?? FilePath.join(path, "store")
+    folder = try CheckpointFolder(path, retained: options.retained, files) { () throws(EngineError) in
+      try ProcessStore.awaitEnd(in: stores, files)
+    }
   }
 
   deinit {

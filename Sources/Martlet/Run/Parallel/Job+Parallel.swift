@@ -46,8 +46,8 @@ extension Job {
           instance: Int32(instance), parallelism: Int32(count), maxParallelism: Int32(parallelism.maxInstances))
       }
       for instance in 0..<count { links.append(try transport.link(process: process, place(instance))) }
-      // The poll is the job's own, which holds the operator.
-      operators[process] = ParallelOperator(front, links, place(0)) { [unowned self] in try poll() }
+      // The poll is the job's own, which holds the operator, and closes it when it is dropped.
+      operators[process] = ParallelOperator(front, links, place(0)) { [weak self] in try self?.poll() }
     }
   }
 

@@ -15,7 +15,8 @@ extension Job {
         throw error
       }
     }
-    transport.poll = { [unowned self] in try poll() }
+    // Weak: a job that is dropped closes its operators, which wait for the workers.
+    transport.poll = { [weak self] in try self?.poll() }
     self.transport = transport
   }
 
