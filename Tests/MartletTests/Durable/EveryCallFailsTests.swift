@@ -16,7 +16,7 @@ import Testing
     init(_ effect: FaultPlan.Effect, _ moment: FaultPlan.Moment) { (self.effect, self.moment) = (effect, moment) }
   }
 
-  // What is not here is so in `statesInRocksDB`.
+  // The plainest of them, a call that fails once, is for `statesInRocksDB`.
   static let faults = [Fault(.once, .after), Fault(.forGood, .before), Fault(.crash, .before), Fault(.crash, .torn)]
 
   /// What one job does: two functions with values, lists, maps and timers, of which the lists and maps soon have rows of their own.
