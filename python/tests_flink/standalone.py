@@ -3,6 +3,7 @@ interface, each a process of its own."""
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -26,6 +27,11 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
+
+
+def die_with_parent() -> None:
+    """In a child: it is killed when the test process is, which then has no time to do so itself (Linux)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 class Cluster:
@@ -82,15 +88,14 @@ class Cluster:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                preexec_fn=die_with_parent,
             )
         self.processes.append(process)
         return process
 
-    def ask(self, path: str, body: Any = None) -> Any:
+    def ask(self, path: str) -> Any:
         """An answer of the REST service."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://{self.address}{path}", data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{self.address}{path}", timeout=5) as answer:
             return json.load(answer)
 
     def wait(self, condition: Callable[[], Any], what: str, seconds: float = 90) -> Any:

@@ -98,32 +98,3 @@ def test_a_task_manager_is_killed_midway(cluster: Cluster, tmp_path: Path) -> No
     ]
     assert max(restored) >= 1
     assert not difference(found, job().to_pylist())
-
-
-def test_a_job_goes_on_from_a_savepoint(cluster: Cluster, tmp_path: Path) -> None:
-    settings: dict[str, Any] = {
-        "profile": "distributed-durable",
-        "cluster": cluster.address,
-        "state_dir": tmp_path / "checkpoints",
-        "checkpoint_interval": "500ms",
-        "flink": {"execution.checkpointing.unaligned.enabled": "true"},
-    }
-    saved: list[str] = []
-
-    def stop() -> None:
-        cluster.wait(lambda: (completed(cluster) or 0) >= 1, "checkpoints", 120)
-        (running,) = [one["id"] for one in cluster.ask("/jobs")["jobs"] if one["status"] == "RUNNING"]
-        request = cluster.ask(
-            f"/jobs/{running}/stop", {"targetDirectory": (tmp_path / "saved").as_uri(), "drain": False}
-        )
-        path = f"/jobs/{running}/savepoints/{request['request-id']}"
-        saved.append(cluster.wait(lambda: cluster.ask(path)["operation"]["location"], "savepoint", 120))
-
-    stopper = threading.Thread(target=stop)
-    stopper.start()
-    first = job(parallelism=1, **settings).to_pylist()
-    stopper.join()
-    expected = job().to_pylist()
-    assert saved and 0 < len(first) < len(expected)
-    second = job(parallelism=2, **{**settings, "restore_from": saved[0].removeprefix("file:")}).to_pylist()
-    assert not difference(first + second, expected)

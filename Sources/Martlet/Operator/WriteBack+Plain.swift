@@ -1,7 +1,6 @@
 import CMartlet
 
-// Keys whose states are all numbers, as most are: their rows are written into a batch and read from the store in place. A row of one
-// counter took 0.45 us to encode otherwise, and 0.3 us to fill in.
+// Keys whose states are all numbers, as most are: their rows are written into a batch and read from the store in place.
 
 extension WriteBack {
   /// The columns by their addresses, valid until they grow; none unless all are numbers.
