@@ -257,6 +257,46 @@ import Testing
     #expect(try next.next()?.rows == texts(5))
   }
 
+  /// The same of every call of the store, and of the file system that RocksDB's folders are made with.
+  @Test(arguments: FaultPlan.Effect.allCases)
+  func everyStoreCallFails(effect: FaultPlan.Effect) throws {
+    var call = 0
+    var wasReached = true
+    while wasReached {
+      call += 1
+      let directory = try TemporaryDirectory()
+      let path = directory("state")
+      let plan = FaultPlan()
+      var options = options(.rocksdb)
+      options.backend = FaultyBackend(RocksDBBackend(FaultyFileSystem(PosixFileSystem(), plan)), plan)
+      var done: Int64 = 0
+      func life() throws {
+        let folder = try StateDirectory(path, options)
+        let one = try job(counting(), parallelism: 2)
+        defer { try? one.close() }
+        let resumed = try folder.attach(one)
+        #expect(resumed.id >= done && resumed.damaged.isEmpty, "call \(call)")
+        for number in (resumed.id + 1)..<(resumed.id + 3) {
+          var rows = try one.next()?.rows ?? []
+          while let batch = try one.takeReady() { rows += batch.rows }
+          #expect(rows == texts(Int(number)), "call \(call)")
+          try folder.begin(one, id: number)
+          #expect(try folder.finish(one, waiting: true))
+          done = number
+        }
+      }
+      try life()
+      plan.arm(at: call, effect)
+      do { try life() } catch let error as EngineError {
+        #expect(error.kind == .storageFailed && error.message.contains(path), "\(error)")
+      }
+      wasReached = plan.calls >= call
+      plan.recover()
+      try life()
+    }
+    #expect(call > 20)
+  }
+
   /// Fails at call N of the file system, for every N and in every way; then the job goes on from what is there.
   @Test(arguments: [DurableKind.memory, .memoryStore], FaultPlan.Effect.allCases)
   func everyCallFails(kind: DurableKind, effect: FaultPlan.Effect) throws {
