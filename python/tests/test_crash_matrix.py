@@ -116,7 +116,7 @@ def test_killed_at(pair: Pair, tmp_path: Path, backend: str, place: str) -> None
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_killed_while_it_goes_on(pair: Pair, tmp_path: Path, backend: str) -> None:
-    """At the first visit of each place in a life that goes on from a checkpoint; twice in a row."""
+    """At the first visit of each place in a life that goes on from a checkpoint."""
     cases = [
         prepared(tmp_path / place, backend=backend, every=EVERY, fault=f"{place}:kill")
         for place in pair.known(backend, resumes=True)
@@ -124,8 +124,7 @@ def test_killed_while_it_goes_on(pair: Pair, tmp_path: Path, backend: str) -> No
 
     def of_one(lives: Lives, life: Life) -> None:
         half_way(lives, life)
-        for _ in range(2):
-            assert lives.live(life).is_killed
+        assert lives.live(life).is_killed
         goes_on(lives, life, pair.expected[backend])
 
     pair.each(cases, of_one)

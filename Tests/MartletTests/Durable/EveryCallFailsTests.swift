@@ -16,9 +16,8 @@ import Testing
     init(_ effect: FaultPlan.Effect, _ moment: FaultPlan.Moment) { (self.effect, self.moment) = (effect, moment) }
   }
 
-  static let faults = [
-    Fault(.once, .before), Fault(.once, .after), Fault(.forGood, .before), Fault(.crash, .before), Fault(.crash, .torn),
-  ]
+  // The plainest of them, a call that fails once, is for `statesInRocksDB`.
+  static let faults = [Fault(.once, .after), Fault(.forGood, .before), Fault(.crash, .before), Fault(.crash, .torn)]
 
   /// What one job does: two functions with values, lists, maps and timers, of which the lists and maps soon have rows of their own.
   struct Work {
@@ -27,7 +26,7 @@ import Testing
 
     init() throws {
       var random = SeededGenerator(5)
-      var program = ParallelProgramTests.Program(&random, rows: 60, fails: false)
+      var program = ParallelProgramTests.Program(&random, rows: 36, fails: false)
       program.policies = RecordPolicies(nullKeys: .drop, nullTimestamps: .process)
       program.atEnd = .keep
       self.program = program
@@ -37,7 +36,7 @@ import Testing
     static func job(_ program: ParallelProgramTests.Program) throws -> Job {
       let job = Job(name: "job", program.policies, clock: ManualClock(), atEnd: program.atEnd)
       let source = ReplaySource(Gadget.fields, program.rows, sizes: [9])
-      source.onRead = { [weak job] number in if number % 3 == 2 { job?.pause() } }
+      source.onRead = { [weak job] number in if number % 2 == 1 { job?.pause() } }
       try job.addSource(source, timestamp: "t", maxOutOfOrderness: program.bound)
       try job.addProcess(.gadget("gadget", by: "k"))
       try job.addProcess(.witness())
@@ -135,7 +134,7 @@ import Testing
   @Test(arguments: [Fault(.once, .before), Fault(.once, .after), Fault(.forGood, .before)])
   func statesInRocksDB(fault: Fault) throws {
     let directory = try TemporaryDirectory()
-    try fail(fault, every: fault.effect == .once && fault.moment == .before ? 1 : 5, directory("state")) { plan in
+    try fail(fault, every: fault.effect == .once && fault.moment == .before ? 1 : 7, directory("state")) { plan in
       let system = PosixFileSystem()
       return (
         FaultyFileSystem(system, plan), FaultyBackend(RocksDBBackend(), plan), {},
