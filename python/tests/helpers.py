@@ -64,10 +64,18 @@ def resident_bytes() -> int:
 
 
 def grows(measure: Callable[[], int], work: Callable[[], object], *, warm_up: int, times: int) -> int:
-    """By how much `measure` grows while the work is done so many times; the first few do not count."""
+    """By how much `measure` grows while the work is done so many times; the first few do not count. The least of
+    three tries: a leak grows in each of them, threads that other tests have left behind do not."""
     for _ in range(warm_up):
         work()
-    before = measure()
-    for _ in range(times):
-        work()
-    return measure() - before
+    least: int | None = None
+    for _ in range(3):
+        before = measure()
+        for _ in range(times):
+            work()
+        growth = measure() - before
+        if growth <= 0:
+            return growth
+        least = growth if least is None else min(least, growth)
+    assert least is not None
+    return least
