@@ -111,8 +111,7 @@ extension Job {
     }
     live?.turn = max(0, min(Int(job.turn), sources.count - 1))
     if live != nil { for (number, saved) in job.sources.enumerated() { live?.idle[number] = saved.isIdle } }
-    // As in openWhatIsKnown.
-    if live == nil { for source in sources { _ = try source.openSchema() } }
+    if asksForSchemas { for source in sources { _ = try source.openSchema() } }
     for (index, place) in restoring.places.enumerated() {
       guard let place else { continue }
       let name = job.operators[place].name

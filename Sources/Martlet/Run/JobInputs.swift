@@ -63,8 +63,7 @@ extension Job {
 
   /// Opens the operators of sources that know their schema.
   private func openWhatIsKnown() throws {
-    // Asking a live source may mean to wait for its first batch while the others have something.
-    if live == nil { for source in sources { _ = try source.openSchema() } }
+    if asksForSchemas { for source in sources { _ = try source.openSchema() } }
     for index in operators.indices {
       let isKnown = try inputs[index].indices.allSatisfy { side in
         guard case .source(let number) = inputs[index][side] else { return false }
@@ -73,6 +72,11 @@ extension Job {
       if isKnown { try open(index, nil) }
     }
   }
+
+  /// Whether sources are asked for their schemas before the first step. A live one may wait for its first batch while the others have
+  /// something. A job that goes on with a `ManualClock` has the schemas of its checkpoint: to be asked, a source may read its next
+  /// batch and move the clock, which without the stop it would have done some steps later.
+  var asksForSchemas: Bool { live == nil && (restoring == nil || clock.runsByItself) }
 
   // MARK: - Steps
 
@@ -124,8 +128,9 @@ extension Job {
       let wanted = candidates.filter(origins[index][side.rawValue].contains)
       if !wanted.isEmpty { candidates = wanted }
     }
+    // What has been read of a batch but not been given decides nothing: a job that goes on from a checkpoint has to choose the same.
     let least = candidates.min { a, b in
-      (sources[a].watermark, sources[a].recordsIn, a) < (sources[b].watermark, sources[b].recordsIn, b)
+      (sources[a].watermark, sources[a].recordsGiven, a) < (sources[b].watermark, sources[b].recordsGiven, b)
     }
     guard let least else { preconditionFailure("a job whose sources have ended has ended") }
     return least

@@ -53,7 +53,7 @@ struct SourceTrack {
   private var after: SourceOffset?
   private var isAsked = false
   /// Rows that were processed in an earlier life.
-  private var rowsToSkip: Int64 = 0
+  private(set) var rowsToSkip: Int64 = 0
 
   /// To be called before anything is read.
   mutating func begin(_ source: any Source) throws {

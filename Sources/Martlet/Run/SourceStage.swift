@@ -42,6 +42,9 @@ final class SourceStage {
   /// Of `recordsIn`, those that were processed in an earlier life of the job.
   private(set) var recordsBefore: Int64 = 0
 
+  /// How many records have been given in chunks, in all lives of the job. Unlike `recordsIn` it does not depend on where batches end.
+  var recordsGiven: Int64 { batch == nil ? recordsIn + track.rowsToSkip : firstRecord + Int64(nextRow) }
+
   /// After the last record read.
   var watermark: Int64 { tracker.watermark }
 
