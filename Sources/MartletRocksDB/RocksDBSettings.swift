@@ -21,7 +21,9 @@ final class RocksDBSettings {
     // Most keys that are looked up are new ones: a filter answers for the files that do not have them. Taken over by the options.
     rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(10))
     rocksdb_block_based_options_set_format_version(table, 5)
-    rocksdb_block_based_options_set_block_size(table, 4096)
+    // Of a store that is looked into by many sorted keys at a time, a block has several of them: by 65,536 keys of 10 M rows 1.26 us a key,
+    // 1.41 with blocks of 4096.
+    rocksdb_block_based_options_set_block_size(table, store.isLogged ? 4096 : 16384)
 
     options = rocksdb_options_create()
     rocksdb_options_set_block_based_table_factory(options, table)

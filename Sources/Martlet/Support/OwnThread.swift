@@ -7,16 +7,16 @@
 #endif
 
 /// A thread of the engine's own, which takes no signals: those are for the threads of the program that uses the library.
-struct OwnThread {
+package struct OwnThread {
   /// No thread could be started; `status` is the system's error number.
-  struct Failure: Error {
-    let status: Int32
+  package struct Failure: Error {
+    package let status: Int32
   }
 
   private let thread: pthread_t
 
   /// Starts a thread that runs `body` once. Whoever has it joins it or detaches it, once.
-  init(_ body: @escaping @Sendable () -> Void) throws(Failure) {
+  package init(_ body: @escaping @Sendable () -> Void) throws(Failure) {
     #if canImport(Darwin)
       var thread: pthread_t?
     #else
@@ -40,10 +40,10 @@ struct OwnThread {
   }
 
   /// Waits for its end.
-  func join() { pthread_join(thread, nil) }
+  package func join() { pthread_join(thread, nil) }
 
   /// Leaves it to itself.
-  func detach() { pthread_detach(thread) }
+  package func detach() { pthread_detach(thread) }
 }
 
 private final class ThreadBody {
