@@ -1,4 +1,4 @@
-"""A job that goes on from any of its checkpoints, one after every step: it gives what it would have given uninterrupted."""
+"""A job that goes on from any of its checkpoints, one after every step, gives what it gives when nothing stops it."""
 
 from __future__ import annotations
 

@@ -11,6 +11,10 @@ extension Job {
   /// How long a chunk may take while operators further down have processing-time timers, in milliseconds.
   private static let chunkTime: Int64 = 4
 
+  /// How long a chunk may take whose keys are looked up in a store, in milliseconds: a checkpoint that is due waits for its end, and so
+  /// does whoever stops the job.
+  private static let lookUpTime: Int64 = 500
+
   /// Fires the processing-time timers that are due, of every operator, and passes on what they emit.
   func tick() throws {
     for index in operators.indices where !endedOperators[index] {
@@ -37,9 +41,16 @@ extension Job {
 
   /// Gives a source's chunk to what it feeds.
   func pushFromSource(_ chunk: Chunk, _ number: Int) throws {
-    let source = sources[number]
     guard !operators.isEmpty else { return try passThrough(chunk) }
-    let most = stores?.areShort ?? false ? SourceStage.longestChunk : SourceStage.chunkRows
+    guard let stores, stores.areShort else { return try push(chunk, from: number, most: SourceStage.chunkRows) }
+    let start = monotonicMilliseconds()
+    try push(chunk, from: number, most: stores.chunkRows)
+    let elapsed = max(monotonicMilliseconds() - start, 1)
+    stores.setChunkRows(Int(Int64(chunk.selection.count) * Job.lookUpTime / elapsed))
+  }
+
+  private func push(_ chunk: Chunk, from number: Int, most: Int) throws {
+    let source = sources[number]
     guard operators.count > 1, clock.runsByItself else {
       // Not where it is 1, for a clock that is moved by hand.
       if source.rowLimit >= SourceStage.chunkRows { source.rowLimit = most }

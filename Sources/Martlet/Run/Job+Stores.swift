@@ -35,6 +35,15 @@ final class JobStores {
   /// Whether the keys of a chunk are mostly to be looked up.
   var areShort: Bool { storages.values.contains { $0.isShort } }
 
+  /// How many rows a chunk has then.
+  private(set) var chunkRows = SourceStage.chunkRows
+
+  /// `wanted`, within bounds: what the keys of a chunk take comes on top of what is in memory.
+  func setChunkRows(_ wanted: Int) {
+    let fitting = storages.values.map(\.chunkRows).min() ?? SourceStage.longestChunk
+    chunkRows = max(min(wanted, fitting, SourceStage.longestChunk), SourceStage.chunkRows)
+  }
+
   /// After every step of the job.
   func afterStep() throws(EngineError) { for storage in storages.values { try storage.afterWork() } }
 }

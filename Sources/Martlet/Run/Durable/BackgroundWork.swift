@@ -21,6 +21,9 @@ final class BackgroundWork: Sendable {
     }
   }
 
+  // Nobody has waited. The thread holds on to this until it is done.
+  deinit { thread.withLock { $0 }?.detach() }
+
   /// Whether `wait` would not have to wait.
   var isDone: Bool { hasEnded.load(ordering: .acquiring) }
 

@@ -4,6 +4,8 @@ final class InstanceStorage {
   private unowned let process: ProcessOperator
   /// The checkpoint in the store that the instance has put something down for and that is not copied yet.
   private var waiting: Int?
+  /// What is written while the instance goes on, because there was too much in memory.
+  private var spilling: BackgroundWork?
 
   /// Before the operator opens. `binding` is one of that store.
   init(_ process: ProcessOperator, _ store: ProcessStore, _ binding: StoreBinding) {
@@ -15,11 +17,14 @@ final class InstanceStorage {
 
   var isShort: Bool { process.writeBack?.isShort ?? false }
 
-  /// Puts what changed since the last time down, for the checkpoint that comes next.
+  /// So many new keys take an eighth of the memory.
+  var chunkRows: Int { process.writeBack.map { $0.binding.memoryLimit / 8 / $0.bytesPerKey } ?? .max }
+
+  /// Puts what changed since the last time down, for the checkpoint that comes next. What is being spilled then is in the store before it.
   func flush() throws(EngineError) {
     if let waiting, store.isBegun(waiting) {
       try store.waitUntilCopied(waiting)
-      noteCopied()
+      try noteCopied()
     }
     let batch = WriteBatch()
     try process.flush(into: batch)
@@ -30,8 +35,9 @@ final class InstanceStorage {
   func settle() throws(EngineError) {
     if let waiting, store.isBegun(waiting) {
       try store.waitUntilCopied(waiting)
-      noteCopied()
+      try noteCopied()
     }
+    try endSpill()
     try spill()
   }
 
@@ -44,35 +50,49 @@ final class InstanceStorage {
 
   /// After every piece of work: lets what the store has leave memory, and writes where there is too much in it.
   ///
-  /// While a checkpoint is copied memory may go to twice the limit; then the instance waits.
+  /// The instance goes on while a part of it is written, and waits at an eighth above its limit; while a checkpoint is copied, at twice the
+  /// limit.
   func afterWork() throws(EngineError) {
     if let waiting {
       if store.isCopied(waiting) {
-        noteCopied()
-      } else if process.isFarOverItsLimit, store.isBegun(waiting) {
+        try noteCopied()
+      } else if process.isOver(times: 2), store.isBegun(waiting) {
         try store.waitUntilCopied(waiting)
-        noteCopied()
+        try noteCopied()
       } else {
         return
       }
     }
+    if let spilling, !spilling.isDone, !process.isOver(times: 1.125) { return }
+    try endSpill()
     guard process.wantsFlush else { return }
     let batch = WriteBatch()
     try process.spill(into: batch)
-    try store.spill(batch)
+    if batch.isEmpty { return process.didCommit() }
+    spilling = try store.spillBehind(batch)
+  }
+
+  private func noteCopied() throws(EngineError) {
+    waiting = nil
+    if let spilling {
+      self.spilling = nil
+      try spilling.wait()
+    }
     process.didCommit()
   }
 
-  private func noteCopied() {
-    waiting = nil
+  private func endSpill() throws(EngineError) {
+    guard let spilling else { return }
+    self.spilling = nil
+    try spilling.wait()
     process.didCommit()
   }
 }
 
 extension ProcessOperator {
-  /// More than twice what it may have in memory.
-  fileprivate var isFarOverItsLimit: Bool {
+  /// Whether it has more than so many times what it may have in memory.
+  fileprivate func isOver(times factor: Double) -> Bool {
     guard let writeBack else { return false }
-    return writeBack.memoryInUse / 2 > writeBack.binding.memoryLimit
+    return Double(writeBack.memoryInUse) > factor * Double(writeBack.binding.memoryLimit)
   }
 }

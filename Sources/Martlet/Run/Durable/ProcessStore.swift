@@ -38,6 +38,8 @@ final class ProcessStore: Sendable {
     var copied = 0
     /// How many have ended: nothing more than their thread is under way.
     var ended = 0
+    /// How many batches are being written by threads of their own.
+    var spills = 0
     var failure: EngineError?
     var work: BackgroundWork?
     var files: [Manifest.File] = []
@@ -121,6 +123,31 @@ final class ProcessStore: Sendable {
     try store.write(batch, .process)
   }
 
+  /// The same on a thread of its own. What is put down for a checkpoint after this call is written after it.
+  func spillBehind(_ batch: WriteBatch) throws(EngineError) -> BackgroundWork {
+    let begun = state.withLock { state in
+      state.spills += 1
+      return state.begun
+    }
+    do throws(EngineError) {
+      return try BackgroundWork("writing state") { [self] () throws(EngineError) in
+        defer { endSpill() }
+        try waitUntilCopied(begun)
+        try store.write(batch, .process)
+        batch.free()
+      }
+    } catch {
+      endSpill()
+      throw error
+    }
+  }
+
+  private func endSpill() { gate.change { state.withLock { $0.spills -= 1 } } }
+
+  private func waitForSpills() {
+    while state.withLock({ $0.spills }) > 0 { gate.wait(within: 1000) { state.withLock { $0.spills } == 0 } }
+  }
+
   // MARK: - A checkpoint
 
   /// What an instance has put down for the checkpoint that comes next. Gives the number of that checkpoint in this store.
@@ -166,6 +193,8 @@ final class ProcessStore: Sendable {
   }
 
   private func write(_ batches: [WriteBatch], _ folder: String) throws(EngineError) {
+    // One that failed has made the store refuse what comes after it.
+    waitForSpills()
     for batch in batches {
       try store.write(batch, .process)
       batch.free()
@@ -215,6 +244,7 @@ final class ProcessStore: Sendable {
   /// Waits for what is under way, and gives the store back.
   func close() throws(EngineError) {
     _ = try? takePersisted()
+    waitForSpills()
     try store.close()
     lock.release()
   }
