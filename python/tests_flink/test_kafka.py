@@ -1,0 +1,84 @@
+"""Kafka on Flink: read and written by Flink's connector, against the broker that the other tests use.
+
+The connector is flink-connector-kafka with its kafka-clients, from a package that redistributes them (see the Makefile).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kafka_broker
+import pytest
+from flink_runs import config, difference
+
+import martlet as mt
+
+LIB = Path(sys.prefix, "jars", "pyflink", "lib")
+JARS = ";".join(str(LIB / f"{name}.jar") for name in ("flink-connector-kafka", "kafka-clients"))
+FLINK = {"pipeline.jars": JARS}
+SCHEMA = {"k": str, "n": int, "t": int}
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[kafka_broker.Broker]:
+    if why := kafka_broker.missing():
+        pytest.skip(why)
+    with kafka_broker.broker() as one:
+        yield one
+
+
+class Counting(mt.ProcessFunction):
+    """Numbers the records of a key, and says what it has when its time has come."""
+
+    count = mt.ValueState("count", int, default=0)
+
+    def on_event(self, key: Any, batch: mt.Record, row: int, ctx: mt.Context) -> None:
+        n = self.count.get() + 1
+        self.count.set(n)
+        ctx.register_event_time_timer(ctx.timestamp + 50, name="idle")
+        ctx.emit(k=key, n=n, what="record", sum=batch["n"])
+
+    def on_timer(self, key: Any, fire_time_ms: int, ctx: mt.Context) -> None:
+        ctx.emit(k=key, n=self.count.get(), what="idle", sum=fire_time_ms)
+
+
+OUTPUT = {"k": str, "n": int, "what": str, "sum": int}
+
+
+def fill(broker: kafka_broker.Broker, partitions: int, count: int) -> str:
+    """A topic whose partitions are at very different times."""
+    topic = broker.topic(partitions)
+    for partition in range(partitions):
+        values = [
+            json.dumps({"k": f"{partition}-{n % 3}", "n": n, "t": (partitions - partition) * 10_000 + n})
+            for n in range(count)
+        ]
+        broker.produce(topic, values, partition, key=f"key {partition}".encode(), headers=[("h", b"x"), ("none", None)])
+    return topic
+
+
+def source(broker: kafka_broker.Broker, topic: str, **more: Any) -> mt.KafkaSource:
+    return mt.KafkaSource(topic, bootstrap=broker.bootstrap, schema=SCHEMA, poll="50ms", **more)
+
+
+def counted(source: mt.KafkaSource, chosen: mt.Config) -> mt.Stream:
+    stream = mt.stream(source, timestamp="t", watermark=0)
+    return stream.key_by("k").process(Counting(), output=OUTPUT, config=chosen)
+
+
+@pytest.mark.parametrize("parallelism", [1, 2])
+def test_a_topic_to_its_end(broker: kafka_broker.Broker, parallelism: int) -> None:
+    topic = fill(broker, 3, 30)
+
+    def job(chosen: mt.Config) -> mt.Stream:
+        return counted(source(broker, topic, end="latest", key="key", offset="o", headers="h"), chosen)
+
+    found = job(config(parallelism, flink=FLINK)).to_pylist()
+    assert len(found) == 90 + 9
+    assert not difference(found, job(mt.Config(progress=False)).to_pylist())
