@@ -82,3 +82,50 @@ def test_a_topic_to_its_end(broker: kafka_broker.Broker, parallelism: int) -> No
     found = job(config(parallelism, flink=FLINK)).to_pylist()
     assert len(found) == 90 + 9
     assert not difference(found, job(mt.Config(progress=False)).to_pylist())
+
+
+def plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=repr)
+
+
+def values(broker: kafka_broker.Broker, topic: str) -> list[dict[str, Any]]:
+    return [json.loads(one.value()) for one in broker.records(topic)]
+
+
+def test_from_topic_to_topic_until_it_is_stopped(broker: kafka_broker.Broker, tmp_path: Path) -> None:
+    topic, target = fill(broker, 2, 30), broker.topic(1)
+
+    def job(parallelism: int, **more: Any) -> mt.Stream:
+        chosen = config(
+            parallelism, flink=FLINK, state_dir=tmp_path / "state", checkpoint_interval="200ms", name="copy", **more
+        )
+        return counted(source(broker, topic), chosen)
+
+    def sink() -> mt.KafkaSink:
+        return mt.KafkaSink(
+            target, bootstrap=broker.bootstrap, key="k", headers=lambda row: {"n": str(row["n"]).encode(), "x": None}
+        )
+
+    with job(2).start(sink()) as running:
+        end = time.monotonic() + 60
+        while len(values(broker, target)) < 60:
+            assert running.is_running and time.monotonic() < end
+            time.sleep(0.1)
+        saved = running.savepoint()
+        assert Path(saved.removeprefix("file:")).is_dir()
+    assert running.saved is not None and not running.is_running
+    before = len(values(broker, target))
+    # More for both partitions, read by another number of instances, from where the first job stopped.
+    for partition in range(2):
+        late = [json.dumps({"k": f"{partition}-{n % 3}", "n": n, "t": 50_000 + n}) for n in range(30, 60)]
+        broker.produce(topic, late, partition)
+    with job(1, restore_from=running.saved).start(sink()) as again:
+        while len(values(broker, target)) < before + 60:
+            assert again.is_running and time.monotonic() < end
+            time.sleep(0.1)
+    found = broker.records(target)
+    assert {one.key().decode() for one in found} == {f"{p}-{n}" for p in range(2) for n in range(3)}
+    assert all(dict(one.headers())["n"].isdigit() and dict(one.headers())["x"] is None for one in found)
+    rows = [json.loads(one.value()) for one in found]
+    counts = [(row["k"], row["n"]) for row in rows if row["what"] == "record"]
+    assert sorted(counts) == sorted((f"{p}-{k}", n) for p in range(2) for k in range(3) for n in range(1, 21))

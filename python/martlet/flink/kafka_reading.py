@@ -35,9 +35,11 @@ _NO_TIME = -(2**63)
 _LENGTH = struct.Struct(">i")
 
 
-def kafka_stream(environment: Any, node: SourceNode, config: Config, paths: tuple[str, ...]) -> DataStream:
-    """The elements of a KafkaSource: read and decoded by as many tasks as the job has instances. `paths`: where the
-    submitting process finds modules."""
+def kafka_stream(
+    environment: Any, number: int, node: SourceNode, config: Config, paths: tuple[str, ...]
+) -> DataStream:
+    """The elements of a KafkaSource, the plan's source with this number: read and decoded by as many tasks as the job
+    has instances. `paths`: where the submitting process finds modules."""
     source: KafkaSource = node.source
     who = f"stream {node.name!r}: KafkaSource"
     package = kafka_package(config, who)
@@ -46,7 +48,7 @@ def kafka_stream(environment: Any, node: SourceNode, config: Config, paths: tupl
     built = _flink_source(source, java_settings(who, source._settings, config, package), package, positions)
     environment.set_parallelism(config.parallelism)
     stream = environment.from_source(built, WatermarkStrategy.no_watermarks(), node.name)
-    stream = stream.uid(f"source:{node.name}")
+    stream = stream.uid(f"topics {number}:{node.name}")
     topics, tasks = list(source.topics), config.parallelism
     route = jvm.martlet.flink.PartitionRoute(_java_list(topics))
     routed = DataStream(stream._j_data_stream.partitionCustom(route, route))

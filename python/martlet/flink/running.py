@@ -129,7 +129,7 @@ class FlinkRun:
         """The job on Flink, which is submitted if it is not there yet."""
         if self.submission is None:
             collected = [one for number, one in enumerate(self._streams) if number not in self._placed]
-            self.submission = Submission(self._environment, collected, self.name)
+            self.submission = Submission(self._environment, collected, self.name, self._config.restore_from)
             self.is_submitted.set()
         return self.submission
 

@@ -98,6 +98,7 @@ class Translation:
         self._sources: dict[int, Any] = {}
         self._merged: dict[int, Any] = {}
         self._streams: dict[int, Any] = {}
+        self._reads = 0
         self.records_in = 0
         with _durable_timers():
             for number, planned in enumerate(plan.operators, 1):
@@ -118,7 +119,7 @@ class Translation:
             node = self._plan.sources[number]
             listed = files_of(node.source)
             if isinstance(node.source, KafkaSource):
-                stream, schema = kafka_stream(self._environment, node, self._config, self._paths), node.source.schema
+                stream, schema = kafka_stream(self._environment, number, node, self._config, self._paths), node.source.schema
             elif listed is None:
                 elements, (schema,) = read_sources((node,))
                 stream = self._collection(elements, (node,))
@@ -137,7 +138,9 @@ class Translation:
     def _read(self, items: list[Any], read: FlatMapFunction, nodes: tuple[SourceNode, ...]) -> Any:
         self._at_parallelism(1)
         name = " + ".join(node.name for node in nodes)
-        stream = _in_memory(self._environment, items)
+        # Counted, as streams of one name may be read twice. Without it Flink would make one of what is chained to it.
+        self._reads += 1
+        stream = _in_memory(self._environment, items).uid(f"source {self._reads}:{name}")
         stream = stream.name(name).flat_map(read, Types.PICKLED_BYTE_ARRAY()).name(f"read {name}")
         if any(node.timestamp is not None for node in nodes):
             bound = max(node.bound_ms for node in nodes)

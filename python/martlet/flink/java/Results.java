@@ -1,6 +1,7 @@
 package martlet.flink;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.concurrent.ArrayBlockingQueue;
@@ -16,16 +17,20 @@ public final class Results {
   private volatile Throwable failure;
   private boolean isEnded;
 
-  public Results(Iterator<byte[]> items) {
-    reader = new Thread(() -> read(items), "martlet results");
+  /** `name`: only results with this stamp; null: all of them. */
+  public Results(Iterator<byte[]> items, byte[] name) {
+    reader = new Thread(() -> read(items, name), "martlet results");
     reader.setDaemon(true);
     reader.start();
   }
 
-  private void read(Iterator<byte[]> items) {
+  private void read(Iterator<byte[]> items, byte[] name) {
     try {
       while (items.hasNext()) {
-        waiting.put(items.next());
+        byte[] item = items.next();
+        if (name == null || Arrays.equals(item, 0, Stamp.SIZE, name, 0, Stamp.SIZE)) {
+          waiting.put(Arrays.copyOfRange(item, Stamp.SIZE, item.length));
+        }
       }
     } catch (InterruptedException error) {
       return;
