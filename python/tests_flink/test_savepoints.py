@@ -1,5 +1,5 @@
-"""A job that is stopped with a savepoint and goes on from it as another job, with more instances or fewer: together they
-give what one run gives."""
+"""A job that is stopped with a savepoint and goes on from it as another job, with more instances or fewer: together
+they give what one run gives."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Everything(mt.ProcessFunction):
 
 
 OUTPUT = {"k": int, "what": str, "n": int, "total": int, "seen": str, "table": str}
-COUNT = 1500
+COUNT = 800
 # Large, so that few of them fit between two tasks: the others are still to be read when the job is stopped.
 RECORDS = [{"k": n * 7 % 11, "t": n * 10, "n": n, "text": "x" * 4000} for n in range(COUNT)]
 
@@ -89,8 +89,9 @@ def test_lines_that_tasks_write(tmp_path: Path) -> None:
     out = tmp_path / "out"
 
     def written() -> Rows:
-        found = mt.stream(mt.JsonlSource(out, schema=OUTPUT)).to_arrow().to_pylist() if list(out.glob("*.jsonl")) else []
-        return found
+        if not list(out.glob("*.jsonl")):
+            return []
+        return mt.stream(mt.JsonlSource(out, schema=OUTPUT)).to_arrow().to_pylist()
 
     HAS_BEGUN.clear()
     with job(durable(2, tmp_path, name="lines")).start(mt.JsonlSink(out)) as running:

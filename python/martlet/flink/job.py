@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from concurrent.futures import Future
@@ -71,10 +72,8 @@ class FlinkJob:
         """Ends the run with a savepoint in the state directory (`saved`), without firing timers as the end of the input
         would; sinks have all output up to it. Stopping twice is fine."""
         if self.is_running:
-            try:
+            with contextlib.suppress(ClosedError):  # the input has ended meanwhile
                 self._saved = self._save(None, timeout_s, stops=True)
-            except ClosedError:
-                pass  # the input has ended meanwhile
         return self.wait(timeout_s)
 
     def cancel(self, timeout_s: float | None = None) -> None:
@@ -90,7 +89,9 @@ class FlinkJob:
     def _save(self, path: str | os.PathLike[str] | None, timeout_s: float | None, *, stops: bool) -> str:
         submission = self._submission()
         try:
-            place: str = submission.savepoint(self._run.directory(path and Path(path)), stops=stops, timeout_s=timeout_s)
+            place: str = submission.savepoint(
+                self._run.directory(path and Path(path)), stops=stops, timeout_s=timeout_s
+            )
         except TimeoutError:
             raise
         except Exception:

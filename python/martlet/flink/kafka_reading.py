@@ -35,9 +35,7 @@ _NO_TIME = -(2**63)
 _LENGTH = struct.Struct(">i")
 
 
-def kafka_stream(
-    environment: Any, number: int, node: SourceNode, config: Config, paths: tuple[str, ...]
-) -> DataStream:
+def kafka_stream(environment: Any, number: int, node: SourceNode, config: Config, paths: tuple[str, ...]) -> DataStream:
     """The elements of a KafkaSource, the plan's source with this number: read and decoded by as many tasks as the job
     has instances. `paths`: where the submitting process finds modules."""
     source: KafkaSource = node.source

@@ -15,15 +15,42 @@ __all__ = ["PREFIX", "java_settings"]
 PREFIX = "kafka."
 """Of names in `Config(flink=)` that go to the Java client as they are, without it."""
 
-_SAME = frozenset(
-    "acks allow.auto.create.topics batch.size bootstrap.servers client.id client.rack compression.type "
-    "connections.max.idle.ms delivery.timeout.ms enable.idempotence fetch.max.bytes fetch.min.bytes group.id "
-    "group.instance.id heartbeat.interval.ms isolation.level linger.ms max.in.flight.requests.per.connection "
-    "max.partition.fetch.bytes max.poll.interval.ms metadata.max.age.ms reconnect.backoff.max.ms reconnect.backoff.ms "
-    "request.timeout.ms retries retry.backoff.ms sasl.mechanism security.protocol session.timeout.ms "
-    "ssl.endpoint.identification.algorithm ssl.key.password ssl.keystore.location ssl.keystore.password "
-    "transaction.timeout.ms".split()
-)
+_SAME = {
+    "acks",
+    "allow.auto.create.topics",
+    "batch.size",
+    "bootstrap.servers",
+    "client.id",
+    "client.rack",
+    "compression.type",
+    "connections.max.idle.ms",
+    "delivery.timeout.ms",
+    "enable.idempotence",
+    "fetch.max.bytes",
+    "fetch.min.bytes",
+    "group.id",
+    "group.instance.id",
+    "heartbeat.interval.ms",
+    "isolation.level",
+    "linger.ms",
+    "max.in.flight.requests.per.connection",
+    "max.partition.fetch.bytes",
+    "max.poll.interval.ms",
+    "metadata.max.age.ms",
+    "reconnect.backoff.max.ms",
+    "reconnect.backoff.ms",
+    "request.timeout.ms",
+    "retries",
+    "retry.backoff.ms",
+    "sasl.mechanism",
+    "security.protocol",
+    "session.timeout.ms",
+    "ssl.endpoint.identification.algorithm",
+    "ssl.key.password",
+    "ssl.keystore.location",
+    "ssl.keystore.password",
+    "transaction.timeout.ms",
+}
 _RENAMED = {
     "compression.codec": "compression.type",
     "fetch.wait.max.ms": "fetch.max.wait.ms",
@@ -34,9 +61,14 @@ _RENAMED = {
     "sasl.mechanisms": "sasl.mechanism",
 }
 # What is about the client's own doings, or is decided by Flink.
-_LEFT_OUT = frozenset(
-    "auto.offset.reset debug enable.auto.commit enable.partition.eof log_level statistics.interval.ms".split()
-)
+_LEFT_OUT = {
+    "auto.offset.reset",
+    "debug",
+    "enable.auto.commit",
+    "enable.partition.eof",
+    "log_level",
+    "statistics.interval.ms",
+}
 _LOGIN = ("sasl.username", "sasl.password")
 _MODULES = {
     "PLAIN": "plain.PlainLoginModule",

@@ -10,6 +10,7 @@ from ..errors import ConfigError
 from ..graph import Plan
 from ..sinks.jsonl import JsonlSink
 from ..sinks.kafka import KafkaSink
+from ..sinks.parquet import ParquetSink
 from .jars import kafka_package
 from .kafka_settings import java_settings
 
@@ -35,8 +36,9 @@ def is_written_there(sink: Any, plan: Plan, config: Config) -> bool:
     if isinstance(sink, JsonlSink) and _takes_checkpoints(config) and not _why_not(sink):
         return True
     if is_endless(plan) and getattr(sink, "transactional", False):
+        label = "ParquetSink" if isinstance(sink, ParquetSink) else type(sink).__name__
         raise ConfigError(
-            f"{type(sink).__name__} is written by the program that submits the job, which commits it when the job has "
+            f"{label} is written by the program that submits the job, which commits it when the job has "
             f"ended, and this one does not end{_hint(sink, config)}; use a KafkaSink, a JsonlSink with "
             "Config(state_dir=…, checkpoint_interval=…), or take the results as they come"
         )

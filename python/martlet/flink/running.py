@@ -18,13 +18,14 @@ from ..run import Output, Run
 from ..sources.rows import MOST_ROWS, batch_of
 from .failing import revived
 from .manners import Manners
-from .refusals import check
 from .placing import is_written_there
+from .refusals import check
 from .session import check_installed, flink_uri, new_environment
 from .submission import Submission
 from .wire import Element, Rows
 
 __all__ = ["FlinkRun"]
+
 
 class FlinkRun:
     """What `martlet.run.Run` is to a job of the engine."""
@@ -129,7 +130,7 @@ class FlinkRun:
         """The job on Flink, which is submitted if it is not there yet."""
         if self.submission is None:
             collected = [one for number, one in enumerate(self._streams) if number not in self._placed]
-            self.submission = Submission(self._environment, collected, self.name, self._config.restore_from)
+            self.submission = Submission(self._environment, collected, self.name)
             self.is_submitted.set()
         return self.submission
 

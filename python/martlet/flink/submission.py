@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from .wire import Element
@@ -23,13 +21,11 @@ _PASSING = ("Not all required tasks are currently running", "task is closing", "
 
 
 class Submission:
-    """The job of an environment. `collected`: outputs whose elements come back; `origin`: what it is restored from. It
-    is submitted when this is made."""
+    """The job of an environment. `collected`: outputs whose elements come back; it is submitted when this is made."""
 
-    def __init__(self, environment: Any, collected: list[Any], name: str, origin: Path | None) -> None:
-        from pyflink.common import Types
+    def __init__(self, environment: Any, collected: list[Any], name: str) -> None:
         from pyflink.java_gateway import get_gateway
-        from pyflink.util.java_utils import add_jars_to_context_class_loader, get_field_value
+        from pyflink.util.java_utils import add_jars_to_context_class_loader
 
         from .session import JAR
 
@@ -37,21 +33,11 @@ class Submission:
         # Each thread of Java that serves one of Python's has a class loader of its own.
         add_jars_to_context_class_loader([JAR.as_uri()])
         self._iterator: Any = None
-        stamp = uuid.uuid4().bytes
         if collected:
             stream = collected[0].union(*collected[1:]) if len(collected) > 1 else collected[0]
-            kind = Types.PICKLED_BYTE_ARRAY().get_java_type_info()
-            stamped = stream._j_data_stream.transform("results", kind, self._jvm.martlet.flink.Stamp(stamp))
-            self._iterator = stamped.setParallelism(1).collectAsync()
-            # The one that was added last. A name of Flink's own would change with the parallelism.
-            *_, sink = get_field_value(environment._j_stream_execution_environment, "transformations")
-            sink.setUid("results")
+            self._iterator = self._jvm.martlet.flink.Collecting.of(stream._j_data_stream, "results")
         self._client = environment.execute_async(name)._j_job_client
-        # Flink calls a checkpoint chk-…: nobody was given what had not been fetched when it was taken.
-        is_checkpoint = origin is not None and origin.name.startswith("chk-")
-        self._results = None
-        if self._iterator is not None:
-            self._results = self._jvm.martlet.flink.Results(self._iterator, None if is_checkpoint else stamp)
+        self._results = None if self._iterator is None else self._jvm.martlet.flink.Results(self._iterator)
         self._end = self._client.getJobExecutionResult()
 
     def elements(self) -> Iterator[Element]:

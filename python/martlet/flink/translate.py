@@ -119,7 +119,10 @@ class Translation:
             node = self._plan.sources[number]
             listed = files_of(node.source)
             if isinstance(node.source, KafkaSource):
-                stream, schema = kafka_stream(self._environment, number, node, self._config, self._paths), node.source.schema
+                stream, schema = (
+                    kafka_stream(self._environment, number, node, self._config, self._paths),
+                    node.source.schema,
+                )
             elif listed is None:
                 elements, (schema,) = read_sources((node,))
                 stream = self._collection(elements, (node,))

@@ -124,7 +124,7 @@ def _packed(headers: Iterable[tuple[str, Any]] | None) -> bytes | None:
     """As KafkaProducts reads them."""
     if not headers:
         return None
-    parts = []
+    parts: list[bytes] = []
     for name, value in headers:
         for one in (name, value):
             content = one.encode() if isinstance(one, str) else one

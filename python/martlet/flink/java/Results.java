@@ -1,7 +1,6 @@
 package martlet.flink;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.concurrent.ArrayBlockingQueue;
@@ -17,20 +16,16 @@ public final class Results {
   private volatile Throwable failure;
   private boolean isEnded;
 
-  /** `name`: only results with this stamp; null: all of them. */
-  public Results(Iterator<byte[]> items, byte[] name) {
-    reader = new Thread(() -> read(items, name), "martlet results");
+  public Results(Iterator<byte[]> items) {
+    reader = new Thread(() -> read(items), "martlet results");
     reader.setDaemon(true);
     reader.start();
   }
 
-  private void read(Iterator<byte[]> items, byte[] name) {
+  private void read(Iterator<byte[]> items) {
     try {
       while (items.hasNext()) {
-        byte[] item = items.next();
-        if (name == null || Arrays.equals(item, 0, Stamp.SIZE, name, 0, Stamp.SIZE)) {
-          waiting.put(Arrays.copyOfRange(item, Stamp.SIZE, item.length));
-        }
+        waiting.put(items.next());
       }
     } catch (InterruptedException error) {
       return;
