@@ -150,6 +150,10 @@ def test_from_topic_to_topic_until_it_is_stopped(broker: kafka_broker.Broker, tm
         while len(values(broker, target)) < before + 60:
             assert again.is_running and time.monotonic() < end
             time.sleep(0.1)
+        again.cancel()
+        assert not again.is_running
+        with pytest.raises(mt.ClosedError, match="has ended"):
+            again.savepoint()
     found = broker.records(target)
     assert {one.key().decode() for one in found} == {f"{p}-{n}" for p in range(2) for n in range(3)}
     assert all(dict(one.headers())["n"].isdigit() and dict(one.headers())["x"] is None for one in found)
