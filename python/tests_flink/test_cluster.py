@@ -78,8 +78,8 @@ def test_a_task_manager_is_killed_midway(cluster: Cluster, tmp_path: Path) -> No
     def kill() -> None:
         cluster.wait(lambda: (completed(cluster) or 0) >= 2, "checkpoints", 120)
         cluster.kill(cluster.task_managers[0])
-        # As whoever runs a cluster does. The other one may end as well: of what PyFlink 2.3 closes in a failed task, Beam
-        # sometimes counts one use too few, which Flink takes for fatal.
+        # As whoever runs a cluster does. The other one may end as well: of what PyFlink 2.3 closes in failed tasks,
+        # Beam sometimes counts one use too few, which Flink takes for fatal.
         cluster.start("taskmanager")
         killed.append(completed(cluster))
 
