@@ -57,10 +57,12 @@ $(VENV)/.editable: pyproject.toml setup.py $(VENV)/.installed
 	@touch $@
 
 # PyFlink holds back packages that the other tests need newer, so it has an environment of its own, which uses the package in place.
+# Flink's connector for Kafka and its client come from a package that redistributes jars; of Flink's own, which it has too, none is used.
 $(VENV_FLINK)/.installed: requirements-flink.txt | $(STAMPS)/system
 	@test -x $(FLINK_PY) || $(PYTHON) -m venv $(VENV_FLINK)
 	$(FLINK_PY) -m pip install --quiet --disable-pip-version-check "setuptools<81" wheel
 	$(FLINK_PY) -m pip install --quiet --disable-pip-version-check --requirement requirements-flink.txt
+	$(FLINK_PY) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV_FLINK)/jars shigawire-apache-flink-libraries==2.0.0.post1
 	@echo "$(CURDIR)/python" > "$$($(FLINK_PY) -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/martlet.pth"
 	@touch $@
 

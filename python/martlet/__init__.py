@@ -75,6 +75,7 @@ from .stream import Stream
 from .ttl import TTL
 
 if TYPE_CHECKING:
+    from .flink.job import FlinkJob
     from .running_job import RunningJob
     from .sinks import JsonlSink, KafkaSink, ParquetSink, PostgresSink, Sink, SqliteSink
     from .sources import ArrowSource, CsvSource, JsonlSource, KafkaSource, ParquetSource, Source, SourceBatch
@@ -83,6 +84,7 @@ else:
     __getattr__ = late_names(
         __name__,
         {
+            "flink.job": ["FlinkJob"],
             "running_job": ["RunningJob"],
             "sinks": ["JsonlSink", "KafkaSink", "ParquetSink", "PostgresSink", "Sink", "SqliteSink"],
             "sources": [
@@ -116,6 +118,7 @@ __all__ = [
     "Context",
     "CsvSource",
     "EngineError",
+    "FlinkJob",
     "InMemoryStateBackend",
     "JsonlSink",
     "JsonlSource",

@@ -104,8 +104,10 @@ class Config:
 
     - `cluster`: `"host:8081"`, the address of a running cluster's REST service; None: a mini-cluster in this machine,
       for as long as the job runs.
-    - `flink`: settings of Flink by Flink's names, such as `{"pipeline.jars": "file:///opt/kafka.jar"}` or
-      `{"restart-strategy.type": "fixed-delay"}`. They go before what follows from the other settings.
+    - `flink`: settings of Flink by Flink's names, such as `{"restart-strategy.type": "fixed-delay"}`. They go before
+      what follows from the other settings. `"pipeline.jars"`: jars on this machine that travel with the job, paths or
+      file: URIs with `;` between them; the connector for Kafka is one. `"kafka.<name>"`: a setting of Kafka's Java
+      client.
 
     An unknown setting or value is a ConfigError that lists what is allowed.
     """

@@ -139,6 +139,10 @@ class Run:
         """Those of the plan, to be asked for once. The run does not hold them: it lives as long as one of them."""
         return [Output(self, number) for number in self._numbers]
 
+    def place_sinks(self, outputs: list[Output], sinks: list[Any], labels: list[str]) -> list[Any]:
+        """The sinks that this process writes: all of them. (On Flink tasks write some, which are None here.)"""
+        return sinks
+
     def next(self, output: int, min_rows: int) -> RecordBatch | None:
         if self.is_running:
             return self._job.next(min_rows, output)  # which says that this is not possible

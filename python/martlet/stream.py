@@ -15,7 +15,7 @@ from .keyed import BroadcastConnectedStreams, BroadcastStream, KeyedStream
 from .report import RunReport
 from .run import Output, Run, export
 from .sharing import sharing_streams
-from .sinks.running import SinkRun
+from .sinks.running import run_sinks
 from .taking import Collected, library
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
+    from .flink.job import FlinkJob
     from .running_job import RunningJob
 
 __all__ = ["Stream"]
@@ -223,42 +224,32 @@ class Stream:
             from .running_job import run_here
 
             return run_here(run, outputs, [sink, *sides.values()], ["", *sides])
-        takers = [SinkRun(one) for one in (sink, *sides.values())]
-        try:
-            for taker, label in zip(takers, ["", *sides], strict=True):
-                taker.open(f"{run.name}.{label}" if label else run.name)
-            for taker, output, one in zip(takers, outputs, (sink, *sides.values()), strict=True):
-                for batch in output.batches(BULK_ROWS if one is None else int(getattr(one, "min_rows", 1))):
-                    taker.write(batch)
-            for taker in takers:
-                taker.commit()
-        except BaseException:
-            for output in outputs:
-                output.close()
-            for taker in takers:
-                taker.fail()
-            raise
-        for taker in takers:
-            taker.close()
-        return outputs[0].report()
+        return run_sinks(run, outputs, [sink, *sides.values()], ["", *sides], BULK_ROWS)
 
     def start(
         self, sink: Any = None, config: Config | None = None, *, side_outputs: Mapping[str, Any] | None = None
-    ) -> RunningJob:
+    ) -> RunningJob | FlinkJob:
         """Runs a durable stream in a thread of its own, so that checkpoints and savepoints can be asked for meanwhile:
 
             with out.start(mt.ParquetSink("out"), config=config) as job:
                 job.savepoint("before-the-change")
 
-        Arguments as for `run`. ConfigError without a `state_dir`.
+        Arguments as for `run`. ConfigError without a `state_dir`. On Apache Flink, a `FlinkJob`, whose savepoints are
+        Flink's.
         """
-        from .running_job import start_in_thread
-
         sides = dict(side_outputs or {})
-        if not (one_config(config, *(one._config for one in sharing_streams(self, config))) or Config()).is_durable:
+        labels = ["", *sides]
+        chosen = one_config(config, *(one._config for one in sharing_streams(self, config))) or Config()
+        if chosen.state_dir is None:
             raise ConfigError("start() is for durable jobs: pass Config(state_dir=…), or use run()")
         outputs = self._start_sinks(sides, config)
-        return start_in_thread(outputs[0].run, outputs, [sink, *sides.values()], ["", *sides])
+        if not chosen.is_durable:
+            from .flink.job import FlinkJob
+
+            return FlinkJob(outputs[0].run, outputs, [sink, *sides.values()], labels)
+        from .running_job import start_in_thread
+
+        return start_in_thread(outputs[0].run, outputs, [sink, *sides.values()], labels)
 
     # ---- words
 

@@ -3,11 +3,14 @@ nor Java."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from .._engine import BroadcastState, ListState, MapState, State
 from ..config import Config
 from ..errors import ConfigError
 from ..graph import Operator, Plan, PlannedOperator
 from ..sources.files import FileSource
+from ..sources.kafka import KafkaSource
 from ..states import all_states
 from .refusals import check
 from .stores import key_form, value_form
@@ -38,14 +41,17 @@ def as_text(plan: Plan, config: Config) -> str:
             if source.timestamp
             else "no watermarks before the end"
         )
-        reading = (
-            "one task, a file at a time, where Flink runs"
-            if isinstance(source.source, FileSource)
-            else "read where the job is submitted -> one source task"
-        )
+        if source.timestamp and isinstance(source.source, KafkaSource):
+            idle = f", silent ones left out after {source.idle_ms} ms" if source.idle_ms else ""
+            time = f"a watermark for each partition, {source.bound_ms} ms behind {source.timestamp!r}{idle}"
+        reading = _reading(source.source, config)
         lines.append(f"stream {source.name!r}: {type(source.source).__name__} -> {reading}; {time}")
     for number, planned in enumerate(plan.operators, 1):
-        lines += _operator(number, planned, config)
+        is_merged = all(
+            ref.process == 0 and not isinstance(plan.sources[ref.source].source, KafkaSource) for ref in planned.inputs
+        )
+        lines += _operator(number, planned, is_merged)
+    lines.append(f"sinks: {_sinks(config)}")
     policies = ", ".join(f"{name}={getattr(config, name)!r}" for name in _POLICY)
     lines.append(f"policies: {policies}; applied by the engine inside each instance")
     lines.append(f"checkpoints: {_checkpoints(config)}")
@@ -58,12 +64,36 @@ def _place(config: Config) -> str:
     return "a mini-cluster in this machine" if config.cluster is None else f"the cluster at {config.cluster}"
 
 
-def _operator(number: int, planned: PlannedOperator, config: Config) -> list[str]:
-    operator, inputs = planned
+def _reading(source: Any, config: Config) -> str:
+    if isinstance(source, KafkaSource):
+        ends = "to what there is at the start" if source.bounded else "until the job is stopped"
+        return (
+            f"Flink's KafkaSource, {ends}; offsets in Flink's checkpoints; {config.parallelism} tasks make records of "
+            "the bytes"
+        )
+    if isinstance(source, FileSource):
+        return "one task, a file at a time, where Flink runs"
+    return "read where the job is submitted -> one source task"
+
+
+def _sinks(config: Config) -> str:
+    lines = (
+        "JsonlSink -> Flink's FileSink, with its checkpoints"
+        if config.state_dir is not None and config.checkpoint_interval is not None
+        else "JsonlSink with state_dir= and checkpoint_interval= -> Flink's FileSink"
+    )
+    return (
+        f"KafkaSink -> Flink's KafkaSink, in transactions; {lines}; others are written by the program that submits the "
+        "job, which gets what they hold"
+    )
+
+
+def _operator(number: int, planned: PlannedOperator, is_merged: bool) -> list[str]:
+    operator = planned.operator
     is_keyed = bool(operator.keys[0])
     if operator.kind == "broadcast":
         function = "KeyedBroadcastProcessFunction" if is_keyed else "BroadcastProcessFunction"
-    elif operator.kind == "connect" and all(ref.process == 0 for ref in inputs):
+    elif operator.kind == "connect" and is_merged:
         function = "KeyedProcessFunction over both sources, merged by time by the task that reads them"
     else:
         function = _FUNCTIONS[operator.kind]
@@ -123,11 +153,20 @@ def _differences(plan: Plan, config: Config) -> list[str]:
     ]
     if any(one.operator.output is None for one in plan.operators) and config.parallelism > 1:
         found.append("output without output=: each instance infers its schema, and rows that differ are a SchemaError")
+    if any(isinstance(source.source, KafkaSource) for source in plan.sources):
+        found.append(
+            "Kafka: partitions that are there when the job is submitted are waited for, records or not, until "
+            "idle_timeout=; watermarks begin anew after a restart; bad_values is a metric of Flink"
+        )
     if any(one.operator.kind == "broadcast" for one in plan.operators):
         found.append(
             "broadcast: its records come to each instance in their order, but anywhere among those of the main stream; "
             "the engine merges them by time, or reads the broadcast first"
         )
-    if any(one.operator.kind == "connect" and any(ref.process for ref in one.inputs) for one in plan.operators):
-        found.append("connect after other operators: both sides are merged as they arrive, not by time")
+    if any(
+        one.operator.kind == "connect"
+        and any(ref.process or isinstance(plan.sources[ref.source].source, KafkaSource) for ref in one.inputs)
+        for one in plan.operators
+    ):
+        found.append("connect after other operators or Kafka: both sides are merged as they arrive, not by time")
     return found

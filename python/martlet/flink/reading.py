@@ -17,10 +17,10 @@ from ..operators import operator_node
 from ..run import Run
 from .wire import Element
 
-__all__ = ["read_sources"]
+__all__ = ["Tap", "read_sources"]
 
 
-class _Tap(BroadcastProcessFunction):
+class Tap(BroadcastProcessFunction):
     """Notes what it is shown."""
 
     def __init__(self, sides: tuple[int, int]) -> None:
@@ -28,7 +28,7 @@ class _Tap(BroadcastProcessFunction):
         self.elements: list[Element] = []
         self.schemas: dict[int, Schema] = {}
 
-    def __deepcopy__(self, memo: object) -> _Tap:
+    def __deepcopy__(self, memo: object) -> Tap:
         return self  # the copy that runs is the one that is read
 
     def on_event(self, key: Any, batch: Any, row: int, ctx: Any) -> None:
@@ -52,7 +52,7 @@ def read_sources(sources: tuple[SourceNode, ...]) -> tuple[list[Element], tuple[
     else:
         # Of two records of the same time the broadcast side's goes first, as the left one's does.
         main, other, sides = sources[1], sources[0], (1, 0)
-    tap = _Tap(sides)
+    tap = Tap(sides)
     node = operator_node("broadcast", tap, (), (Edge(main), Edge(other)), ((), ()))
     run = Run(Plan.of([Edge(node)]), Config(profile="dev-local", parallelism=1, null_timestamps="process"))
     (output,) = run.outputs()

@@ -10,7 +10,10 @@ from typing import Any
 from ..config import Config
 from ..errors import ConfigError
 from ..graph import Operator, Plan, SourceNode
+from ..sources.kafka import KafkaSource
 from ..states import all_states
+from .jars import kafka_package
+from .kafka_settings import java_settings
 
 __all__ = ["check"]
 
@@ -29,16 +32,25 @@ def check(plan: Plan, config: Config) -> None:
         if value is not None:
             raise ConfigError(f"{setting}={value!r} is not possible with profile='distributed-durable'; {hint}")
     for source in plan.sources:
-        _check_source(source)
+        _check_source(source, config)
     for planned in plan.operators:
         _check_operator(planned.operator)
 
 
-def _check_source(source: SourceNode) -> None:
-    if source.kind == "source" and not getattr(source.source, "bounded", True):
+def _check_source(source: SourceNode, config: Config) -> None:
+    if isinstance(source.source, KafkaSource):
+        who = f"stream {source.name!r}: KafkaSource"
+        if source.source.schema is None:
+            raise ConfigError(
+                f"{who} infers its columns from the first records, which instances would each do for themselves; pass "
+                "schema="
+            )
+        java_settings(who, source.source._settings, config, kafka_package(config, who))
+    elif source.kind == "source" and not getattr(source.source, "bounded", True):
         raise ConfigError(
             f"stream {source.name!r} reads a {type(source.source).__name__}, which does not end: here a source "
-            "is read to its end and its records are given to Flink; use a bounded one, or profile='single-node-durable'"
+            "is read to its end and its records are given to Flink; use a bounded one, a KafkaSource, or "
+            "profile='single-node-durable'"
         )
 
 

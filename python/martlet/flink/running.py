@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ from ..run import Output, Run
 from ..sources.rows import MOST_ROWS, batch_of
 from .failing import revived
 from .manners import Manners
+from .placing import is_written_there
 from .refusals import check
-from .session import check_installed, new_environment
+from .session import check_installed, flink_uri, new_environment
+from .submission import Submission
 from .wire import Element, Rows
 
 __all__ = ["FlinkRun"]
-
-CHUNK = 1000
 
 
 class FlinkRun:
@@ -49,18 +49,40 @@ class FlinkRun:
         self._records_out = 0
         self._open = len(plan.outputs)
         self._pending = [_Pending(translation.schema(ref)) for ref in plan.outputs]
+        self._is_cancelled = False
         self._places: dict[tuple[int, str | None], list[int]] = {}
         for number, ref in enumerate(plan.outputs):
             self._places.setdefault((ref.process, ref.tag), []).append(number)
-        streams = translation.outputs
-        self._results: Any = None
-        self._stream = streams[0].union(*streams[1:]) if len(streams) > 1 else streams[0]
+        self._plan, self._config = plan, config
+        self._streams = translation.outputs
+        # Outputs that the tasks of the job write to a sink.
+        self._placed: set[int] = set()
+        self.submission: Submission | None = None
+        self.is_submitted = threading.Event()
         self._elements: Iterator[Element] | None = None
 
     def outputs(self) -> list[Output]:
         return [Output(cast("Run", self), number) for number in range(len(self._pending))]
 
+    def place_sinks(self, outputs: list[Output], sinks: list[Any], labels: list[str]) -> list[Any]:
+        """Has the tasks of the job write those sinks that they can; the others, with None in place of each."""
+        from .writing import add_sink
+
+        left = []
+        for output, sink, label in zip(outputs, sinks, labels, strict=True):
+            is_there = is_written_there(sink, self._plan, self._config)
+            left.append(None if is_there else sink)
+            if is_there:
+                job = f"{self.name}.{label}" if label else self.name
+                ref = self._plan.outputs[output.number]
+                add_sink(self._streams[output.number], self._pending[output.number].schema, sink, job, self._config)
+                self._placed.add(output.number)
+                self._places[ref.process, ref.tag].remove(output.number)
+        return left
+
     def next(self, output: int, min_rows: int) -> RecordBatch | None:
+        if output in self._placed and len(self._placed) < len(self._pending):
+            return None  # the other outputs drive the job
         pending = self._pending[output]
         self.is_running = True
         try:
@@ -75,6 +97,8 @@ class FlinkRun:
                     self._pending[number].add(element)
             return pending.take()
         except Exception as error:
+            if self._is_cancelled:
+                return pending.take()
             self.failure = self.failure or self._failure(error)
             raise self.failure from None
         finally:
@@ -96,25 +120,34 @@ class FlinkRun:
         if self.report is not None:
             return
         self.report = self._make_report()
-        if self._results is not None:
-            self._results.close()
+        if self.submission is not None:
+            self.submission.close()
         self._manners.restore()
 
     # ----
 
-    def _execute(self) -> Iterator[Element]:
-        from pyflink.common import Types
-        from pyflink.java_gateway import get_gateway
+    def submit(self) -> Submission:
+        """The job on Flink, which is submitted if it is not there yet."""
+        if self.submission is None:
+            collected = [one for number, one in enumerate(self._streams) if number not in self._placed]
+            self.submission = Submission(self._environment, collected, self.name)
+            self.is_submitted.set()
+        return self.submission
 
-        self._results = self._stream.execute_and_collect(self.name)
-        jvm = get_gateway().jvm
-        lists = jvm.org.apache.flink.shaded.guava33.com.google.common.collect.Iterators.partition(
-            self._results._j_closeable_iterator, CHUNK
-        )
-        kind = Types.LIST(Types.PICKLED_BYTE_ARRAY()).get_java_type_info()
-        while lists.hasNext():
-            for item in pickle.loads(jvm.PythonBridgeUtils.getPickledBytesFromJavaObject(lists.next(), kind)):
-                yield pickle.loads(pickle.loads(item))
+    def cancel(self) -> None:
+        """Ends the job, if it has been submitted; who takes its results is told as if their input had ended."""
+        if self.submission is not None:
+            self._is_cancelled = True
+            self.submission.close()
+
+    def directory(self, path: Path | None) -> str:
+        """A directory as Flink takes it; None: that of the job's state."""
+        where = path or self._config.state_dir
+        assert where is not None
+        return flink_uri(where)
+
+    def _execute(self) -> Iterator[Element]:
+        yield from self.submit().elements()
 
     def _failure(self, error: Exception) -> BaseException:
         return revived(str(error)) or error

@@ -15,8 +15,10 @@ from typing import Any
 from ..backends import InMemoryStateBackend
 from ..config import Config
 from ..errors import ConfigError
+from .jars import JARS, given_jars
+from .kafka_settings import PREFIX
 
-__all__ = ["check_installed", "check_java", "flink_settings", "new_environment"]
+__all__ = ["check_installed", "check_java", "flink_settings", "flink_uri", "new_environment"]
 
 JAVA = 17
 JAR = Path(__file__).parent.joinpath("java", "martlet-flink.jar").absolute()
@@ -73,7 +75,7 @@ def new_environment(config: Config) -> Any:
         environment = StreamExecutionEnvironment.get_execution_environment(settings)
     else:
         environment = _remote(config.cluster, settings)
-    environment.add_jars(JAR.as_uri())
+    environment.add_jars(*(path.as_uri() for path in (JAR, *given_jars(config))))
     environment.set_runtime_mode(RuntimeExecutionMode.STREAMING)
     environment.set_parallelism(config.parallelism)
     environment.set_max_parallelism(config.max_parallelism)
@@ -129,8 +131,8 @@ def flink_settings(config: Config) -> dict[str, str]:
         settings["rest.port"] = "0"
     if config.state_dir is not None:
         settings |= {
-            "execution.checkpointing.dir": _uri(config.state_dir),
-            "execution.checkpointing.savepoint-dir": _uri(config.state_dir),
+            "execution.checkpointing.dir": flink_uri(config.state_dir),
+            "execution.checkpointing.savepoint-dir": flink_uri(config.state_dir),
             "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
             "execution.checkpointing.num-retained": str(config.retained_checkpoints),
             "restart-strategy.type": "fixed-delay",
@@ -140,11 +142,13 @@ def flink_settings(config: Config) -> dict[str, str]:
         if config.checkpoint_interval is not None:
             settings["execution.checkpointing.interval"] = f"{config.checkpoint_interval} ms"
     if config.restore_from is not None:
-        settings["execution.state-recovery.path"] = _uri(config.restore_from)
-    return {**settings, **dict(config.flink)}
+        settings["execution.state-recovery.path"] = flink_uri(config.restore_from)
+    # Jars are added one by one, and what is for Kafka's client goes to sources and sinks.
+    own = {name: value for name, value in config.flink if name != JARS and not name.startswith(PREFIX)}
+    return {**settings, **own}
 
 
-def _uri(path: Path) -> str:
+def flink_uri(path: Path) -> str:
     """A directory as Flink takes it. Path turns the two slashes of a URI into one."""
     found = re.fullmatch(r"([a-z][a-z0-9+.\-]+):/+(.*)", str(path))
     if found is None:

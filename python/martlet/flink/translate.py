@@ -18,9 +18,11 @@ from ..config import Config
 from ..graph import InputRef, Plan, PlannedOperator, SourceNode
 from ..instances import instantiate
 from ..sending import WorkerJob, pickle_job
+from ..sources.kafka import KafkaSource
 from ..sources.listing import FileId
 from .failing import report_failures
 from .file_reading import FileReader, files_of
+from .kafka_reading import kafka_stream
 from .reading import read_sources
 from .tasks import (
     BroadcastTask,
@@ -96,6 +98,7 @@ class Translation:
         self._sources: dict[int, Any] = {}
         self._merged: dict[int, Any] = {}
         self._streams: dict[int, Any] = {}
+        self._reads = 0
         self.records_in = 0
         with _durable_timers():
             for number, planned in enumerate(plan.operators, 1):
@@ -115,7 +118,12 @@ class Translation:
         if number not in self._sources:
             node = self._plan.sources[number]
             listed = files_of(node.source)
-            if listed is None:
+            if isinstance(node.source, KafkaSource):
+                stream, schema = (
+                    kafka_stream(self._environment, number, node, self._config, self._paths),
+                    node.source.schema,
+                )
+            elif listed is None:
                 elements, (schema,) = read_sources((node,))
                 stream = self._collection(elements, (node,))
             else:
@@ -133,7 +141,9 @@ class Translation:
     def _read(self, items: list[Any], read: FlatMapFunction, nodes: tuple[SourceNode, ...]) -> Any:
         self._at_parallelism(1)
         name = " + ".join(node.name for node in nodes)
-        stream = _in_memory(self._environment, items)
+        # Counted, as streams of one name may be read twice. Without it Flink would make one of what is chained to it.
+        self._reads += 1
+        stream = _in_memory(self._environment, items).uid(f"source {self._reads}:{name}")
         stream = stream.name(name).flat_map(read, Types.PICKLED_BYTE_ARRAY()).name(f"read {name}")
         if any(node.timestamp is not None for node in nodes):
             bound = max(node.bound_ms for node in nodes)
@@ -142,7 +152,10 @@ class Translation:
         return stream
 
     def _is_merged(self, planned: PlannedOperator) -> bool:
-        return planned.operator.kind == "connect" and all(ref.process == 0 for ref in planned.inputs)
+        return planned.operator.kind == "connect" and all(map(self._is_in_one_task, planned.inputs))
+
+    def _is_in_one_task(self, ref: InputRef) -> bool:
+        return ref.process == 0 and not isinstance(self._plan.sources[ref.source].source, KafkaSource)
 
     # ---- operators
 
@@ -153,7 +166,7 @@ class Translation:
         return stream if ref.tag is None else stream.get_side_output(side_tag(ref.process, ref.tag))
 
     def _parallelism_of(self, ref: InputRef) -> int:
-        return 1 if ref.process == 0 else self._config.parallelism
+        return 1 if self._is_in_one_task(ref) else self._config.parallelism
 
     def _keyed(self, ref: InputRef, columns: tuple[str, ...]) -> Any:
         stream = self._stream(ref)
@@ -210,7 +223,7 @@ class Translation:
     def _spec(self, number: int, planned: PlannedOperator, precise: bool = False) -> TaskSpec:
         operator, inputs = planned.operator, planned.inputs
         if len(inputs) == 1:
-            precise = inputs[0].process == 0
+            precise = self._is_in_one_task(inputs[0])
         read = (
             *itertools.chain.from_iterable(one.inputs for one in self._plan.operators),
             *self._plan.outputs,

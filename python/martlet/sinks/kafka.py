@@ -144,9 +144,13 @@ class KafkaSink(DeliverySink):
 
     # ---- rows
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those that must be there, for keys and partitions."""
+        return (*self._key_columns, *([self._partition_column] if self._partition_column else []))
+
     def _frames(self, batch: RecordBatch, is_first: bool) -> Iterable[bytes]:
-        needed = (*self._key_columns, *([self._partition_column] if self._partition_column else []))
-        check_key(f"KafkaSink: topic {self.topic!r}", needed, batch)
+        check_key(f"KafkaSink: topic {self.topic!r}", self.columns, batch)
         for start in range(0, batch.num_rows, _ROWS_PER_FRAME):
             rows = batch[start : start + _ROWS_PER_FRAME].to_pylist()
             yield encode_value([self._record(row) for row in rows])

@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 
-__all__ = ["SinkRun"]
+if TYPE_CHECKING:
+    from ..report import RunReport
+    from ..run import Output, Run
+
+__all__ = ["SinkRun", "run_sinks"]
+
+
+def run_sinks(run: Run, outputs: list[Output], sinks: list[Any], labels: list[str], bulk_rows: int) -> RunReport:
+    """Runs to the end of the input, each output into its sink. `bulk_rows`: how many rows are asked for at a time
+    where nobody takes them."""
+    takers: list[SinkRun] = []
+    try:
+        left = run.place_sinks(outputs, sinks, labels)
+        takers = [SinkRun(one) for one in left]
+        for taker, label in zip(takers, labels, strict=True):
+            taker.open(f"{run.name}.{label}" if label else run.name)
+        for taker, output, one in zip(takers, outputs, left, strict=True):
+            for batch in output.batches(bulk_rows if one is None else int(getattr(one, "min_rows", 1))):
+                taker.write(batch)
+        for taker in takers:
+            taker.commit()
+    except BaseException:
+        for output in outputs:
+            output.close()
+        for taker in takers:
+            taker.fail()
+        raise
+    for taker in takers:
+        taker.close()
+    return outputs[0].report()
 
 
 class SinkRun:
