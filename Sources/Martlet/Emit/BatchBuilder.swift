@@ -16,10 +16,6 @@ public final class BatchBuilder {
   /// Where each column counts its cells.
   @usableFromInline let counts: UnsafeMutablePointer<UnsafeMutablePointer<CellCursor>>
   @usableFromInline let columnCount: Int
-  /// The first two of them, looked at without a loop; the same twice if there is one column, one that never fits if there is none.
-  @usableFromInline let first: UnsafeMutablePointer<CellCursor>
-  @usableFromInline let second: UnsafeMutablePointer<CellCursor>
-  private let noColumn: UnsafeMutablePointer<CellCursor>
 
   public init(_ schema: Schema) throws(EngineError) {
     self.schema = schema
@@ -31,18 +27,12 @@ public final class BatchBuilder {
     columnCount = columns.count
     counts = .allocate(capacity: columns.count)
     for (position, column) in columns.enumerated() { (counts + position).initialize(to: column.cursor) }
-    noColumn = .allocate(capacity: 1)
-    noColumn.initialize(to: CellCursor())
-    noColumn.pointee.count = -1
-    first = columns.first?.cursor ?? noColumn
-    second = columns.count > 1 ? columns[1].cursor : first
     hasNested = schema.fields.contains { !$0.type.valueType.children.isEmpty }
   }
 
   deinit {
     cells.deallocate()
     counts.deallocate()
-    noColumn.deallocate()
   }
 
   /// Completes the row if it has one cell per column; else false, and `endRow` decides. Not for nested columns, which may have open
@@ -50,14 +40,13 @@ public final class BatchBuilder {
   @inlinable @inline(__always)
   func endCompleteRow() -> Bool {
     let complete = storedRows &+ 1
-    var differences = (first.pointee.count ^ complete) | (second.pointee.count ^ complete)
-    if columnCount > 2 {
-      var position = 2
-      while position < columnCount {
-        differences |= counts[position].pointee.count ^ complete
-        position &+= 1
-      }
+    var position = 0
+    var differences = 0
+    while position &+ 1 < columnCount {
+      differences |= (counts[position].pointee.count ^ complete) | (counts[position &+ 1].pointee.count ^ complete)
+      position &+= 2
     }
+    if position < columnCount { differences |= counts[position].pointee.count ^ complete }
     if _slowPath(differences != 0) { return false }
     storedRows = complete
     return true
