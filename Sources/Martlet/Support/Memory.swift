@@ -49,8 +49,8 @@ func freeBytes(_ bytes: UnsafeMutableRawPointer) { free(bytes) }
 @inline(__always)
 func compareBytes(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ count: Int) -> Int32 { memcmp(a, b, count) }
 
-/// Whether the bytes are the same, eight at a time, the last eight overlapping: a call of `memcmp` is longer than most keys, and was 12 % of
-/// a counter of 12-byte keys.
+/// Whether the bytes are the same, eight at a time, the last eight overlapping: a call of `memcmp` takes longer than comparing a short
+/// key. A counter's record with 12-byte keys, 1000 of them: 10.1 → 9.4 ns.
 @inline(__always)
 func equalBytes(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ count: Int) -> Bool {
   func word(_ offset: Int) -> UInt64 {
