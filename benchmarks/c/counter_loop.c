@@ -43,34 +43,63 @@ static int int_grow(int_table *table) {
   return 0;
 }
 
-int64_t counter_loop_int64(const int64_t *keys, int64_t length, int64_t *out_keys, int64_t *out_counts) {
-  int_table table = {.slots = calloc(FIRST_CAPACITY, sizeof(int_slot)), .mask = FIRST_CAPACITY - 1};
-  if (table.slots == NULL) return -1;
+/* Counts `length` records, the first of them number `first`; the caller has room for their output. 0, or -1 without memory. */
+static inline int int_count(int_table *table, const int64_t *keys, int64_t length, int64_t first, int64_t *out_keys,
+                            int64_t *out_counts, int32_t *references) {
   for (int64_t start = 0; start < length; start += BLOCK) {
     int64_t rows = length - start < BLOCK ? length - start : BLOCK;
     uint64_t hashes[BLOCK];
     /* Room for a block of new keys, so that the loop over its records need not ask. */
-    while ((uint64_t)(table.used + BLOCK) * 2 > table.mask) {
-      if (int_grow(&table) != 0) {
-        free(table.slots);
-        return -1;
-      }
+    while ((uint64_t)(table->used + BLOCK) * 2 > table->mask) {
+      if (int_grow(table) != 0) return -1;
     }
     for (int64_t row = 0; row < rows; row++) {
       hashes[row] = mix((uint64_t)keys[start + row]);
-      __builtin_prefetch(&table.slots[hashes[row] & table.mask], 1);
+      __builtin_prefetch(&table->slots[hashes[row] & table->mask], 1);
     }
     for (int64_t row = 0; row < rows; row++) {
       int64_t key = keys[start + row];
-      int_slot *slot = int_find(&table, key, hashes[row]);
-      table.used += slot->count == 0;
+      int_slot *slot = int_find(table, key, hashes[row]);
+      table->used += slot->count == 0;
       slot->key = key;
-      out_keys[start + row] = key;
-      out_counts[start + row] = ++slot->count;
+      slot->count++;
+      if (references != NULL) {
+        references[start + row] = (int32_t)(first + start + row);
+      } else {
+        out_keys[start + row] = key;
+        out_counts[start + row] = slot->count;
+      }
     }
   }
+  return 0;
+}
+
+int64_t counter_loop_int64(const int64_t *keys, int64_t length, int64_t batch_rows, int by_reference, counter_sink sink,
+                           void *context) {
+  int_table table = {.slots = calloc(FIRST_CAPACITY, sizeof(int_slot)), .mask = FIRST_CAPACITY - 1};
+  int failed = table.slots == NULL;
+  for (int64_t start = 0; start < length && !failed; start += batch_rows) {
+    int64_t rows = length - start < batch_rows ? length - start : batch_rows;
+    int64_t *out_keys = NULL, *out_counts = NULL;
+    int32_t *references = NULL;
+    /* Twice the call, so that the compiler makes a loop of its own for each form of output. */
+    if (by_reference) {
+      references = malloc((size_t)rows * sizeof *references);
+      failed = references == NULL || int_count(&table, keys + start, rows, start, NULL, NULL, references) != 0;
+    } else {
+      out_keys = malloc((size_t)rows * sizeof *out_keys);
+      out_counts = malloc((size_t)rows * sizeof *out_counts);
+      failed = out_keys == NULL || out_counts == NULL ||
+               int_count(&table, keys + start, rows, start, out_keys, out_counts, NULL) != 0;
+    }
+    counter_batch batch = {.rows = rows, .keys = out_keys, .counts = out_counts, .references = references};
+    if (!failed) sink(context, &batch);
+    free(out_keys);
+    free(out_counts);
+    free(references);
+  }
   free(table.slots);
-  return table.used;
+  return failed ? -1 : table.used;
 }
 
 /* ---- string keys ------------------------------------------------------------------------------- */
@@ -155,38 +184,73 @@ static int text_grow(text_table *table) {
   return 0;
 }
 
-int64_t counter_loop_utf8(const int32_t *offsets, const uint8_t *bytes, int64_t length, int32_t *out_offsets,
-                          uint8_t *out_bytes, int64_t *out_counts) {
-  text_table table = {.slots = calloc(FIRST_CAPACITY, sizeof(text_slot)), .mask = FIRST_CAPACITY - 1};
-  if (table.slots == NULL) return -1;
+/* As `int_count`. */
+static inline int text_count(text_table *table, const int32_t *offsets, const uint8_t *bytes, int64_t length,
+                             int64_t first, int64_t *out_counts, int32_t *references) {
   for (int64_t start = 0; start < length; start += BLOCK) {
     int64_t rows = length - start < BLOCK ? length - start : BLOCK;
     uint64_t hashes[BLOCK];
-    while ((uint64_t)(table.used + BLOCK) * 2 > table.mask) {
-      if (text_grow(&table) != 0) {
-        free(table.slots);
-        return -1;
-      }
+    while ((uint64_t)(table->used + BLOCK) * 2 > table->mask) {
+      if (text_grow(table) != 0) return -1;
     }
     for (int64_t row = 0; row < rows; row++) {
       const int32_t *at = &offsets[start + row];
       hashes[row] = text_hash(bytes + at[0], (uint32_t)(at[1] - at[0]));
-      __builtin_prefetch(&table.slots[hashes[row] & table.mask], 1);
+      __builtin_prefetch(&table->slots[hashes[row] & table->mask], 1);
     }
     for (int64_t row = 0; row < rows; row++) {
       const int32_t *at = &offsets[start + row];
       uint32_t size = (uint32_t)(at[1] - at[0]);
-      text_slot *slot = text_find(&table, bytes + at[0], size, hashes[row]);
+      text_slot *slot = text_find(table, bytes + at[0], size, hashes[row]);
       if (slot->count == 0) {
         *slot = (text_slot){.bytes = bytes + at[0], .length = size, .tag = (uint32_t)(hashes[row] >> 32)};
-        table.used++;
+        table->used++;
       }
-      out_counts[start + row] = ++slot->count;
+      slot->count++;
+      if (references != NULL) {
+        references[start + row] = (int32_t)(first + start + row);
+      } else {
+        out_counts[start + row] = slot->count;
+      }
     }
   }
-  /* Every record gives one row, so the key column of the output is the input's. */
-  for (int64_t row = 0; row <= length; row++) out_offsets[row] = offsets[row] - offsets[0];
-  memcpy(out_bytes, bytes + offsets[0], (size_t)(offsets[length] - offsets[0]));
+  return 0;
+}
+
+int64_t counter_loop_utf8(const int32_t *offsets, const uint8_t *bytes, int64_t length, int64_t batch_rows,
+                          int by_reference, counter_sink sink, void *context) {
+  text_table table = {.slots = calloc(FIRST_CAPACITY, sizeof(text_slot)), .mask = FIRST_CAPACITY - 1};
+  int failed = table.slots == NULL;
+  for (int64_t start = 0; start < length && !failed; start += batch_rows) {
+    int64_t rows = length - start < batch_rows ? length - start : batch_rows;
+    int32_t *out_offsets = NULL, *references = NULL;
+    int64_t *out_counts = NULL;
+    uint8_t *out_bytes = NULL;
+    if (by_reference) {
+      references = malloc((size_t)rows * sizeof *references);
+      failed = references == NULL || text_count(&table, offsets + start, bytes, rows, start, NULL, references) != 0;
+    } else {
+      /* Every record gives one row, so the key column of the output is the input's. */
+      int32_t from = offsets[start];
+      size_t size = (size_t)(offsets[start + rows] - from);
+      out_offsets = malloc(((size_t)rows + 1) * sizeof *out_offsets);
+      out_bytes = malloc(size + 1);
+      out_counts = malloc((size_t)rows * sizeof *out_counts);
+      failed = out_offsets == NULL || out_bytes == NULL || out_counts == NULL ||
+               text_count(&table, offsets + start, bytes, rows, start, out_counts, NULL) != 0;
+      if (!failed) {
+        for (int64_t row = 0; row <= rows; row++) out_offsets[row] = offsets[start + row] - from;
+        memcpy(out_bytes, bytes + from, size);
+      }
+    }
+    counter_batch batch = {
+        .rows = rows, .offsets = out_offsets, .bytes = out_bytes, .counts = out_counts, .references = references};
+    if (!failed) sink(context, &batch);
+    free(out_offsets);
+    free(out_bytes);
+    free(out_counts);
+    free(references);
+  }
   free(table.slots);
-  return table.used;
+  return failed ? -1 : table.used;
 }

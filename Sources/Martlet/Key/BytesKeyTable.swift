@@ -52,7 +52,9 @@ struct BytesKeyTable: ~Copyable {
           hashes[row &- start] = hash
           martlet_prefetch(buckets + Int(hash & mask))
         }
-        for row in start..<end where !mayBeNull || slots[row] != Slot.none {
+        // A table that is in the cache needs no pass to fetch from it.
+        for row in start..<(bucketCount > BytesKeyTable.cachedBuckets ? end : start)
+        where !mayBeNull || slots[row] != Slot.none {
           let bucket = buckets[Int(hashes[row &- start] & mask)]
           if bucket.slotPlusOne != 0 { martlet_prefetch(allocator.byteKeys + Int(bucket.slotPlusOne &- 1)) }
         }
@@ -63,6 +65,9 @@ struct BytesKeyTable: ~Copyable {
       }
     }
   }
+
+  /// Of so many buckets at most, and their keys, all are in the second-level cache.
+  private static let cachedBuckets = 1 << 13
 
   @inline(__always)
   private mutating func findOrInsert(
@@ -82,7 +87,7 @@ struct BytesKeyTable: ~Copyable {
         let slot = bucket.pointee.slotPlusOne &- 1
         let stored = (allocator.byteKeys + Int(slot)).bytes
         if stored.count == key.count,
-          compareBytes(stored.baseAddress.unsafelyUnwrapped, key.bytes, key.count) == 0
+          equalBytes(stored.baseAddress.unsafelyUnwrapped, key.bytes, key.count)
         {
           return slot
         }
@@ -106,7 +111,7 @@ struct BytesKeyTable: ~Copyable {
       if buckets[Int(index)].hash == hash {
         let stored = (allocator.byteKeys + Int(buckets[Int(index)].slotPlusOne - 1)).bytes
         if stored.count == bytes.count,
-          compareBytes(stored.baseAddress.unsafelyUnwrapped, start, bytes.count) == 0
+          equalBytes(stored.baseAddress.unsafelyUnwrapped, start, bytes.count)
         {
           return Int(index)
         }

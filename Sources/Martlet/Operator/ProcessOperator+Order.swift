@@ -133,7 +133,7 @@ extension RecordLoop {
   /// The loop of a parallel instance under plain policies.
   @inlinable
   func runOrdered<Function: ProcessFunction>(_ function: UnsafeMutablePointer<Function>) throws {
-    _ = try rows(function, from: 0, arePlain: false, areOrdered: true, prefetch)
+    _ = try rows(function, from: 0, areOrdered: true, prefetch)
     if nextMark.pointee != Int.max { try owner.passOrderedMarks(at: selection.count) }
   }
 

@@ -458,6 +458,7 @@ struct ChunkScratch: ~Copyable {
     guard rows > capacity else { return }
     capacity = max(rows, 2 * capacity)
     keys.growBlocks(to: capacity)
-    slots.growBlocks(to: capacity)
+    // The loop looks so many rows ahead without asking whether there are any.
+    slots.growBlocks(to: capacity + StatePrefetch.distance)
   }
 }

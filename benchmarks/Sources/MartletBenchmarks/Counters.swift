@@ -74,6 +74,6 @@ func stringBatch(_ keys: StringKeys) throws -> RecordBatch {
 @inline(__always)
 func rows(_ stream: Stream) throws -> Int {
   var rows = 0
-  try stream.run(minRows: 65_536) { rows += $0.numRows }
+  try stream.run(minRows: outputRows) { rows += $0.numRows }
   return rows
 }

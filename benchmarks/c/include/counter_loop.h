@@ -4,18 +4,34 @@
  * addressing with linear probing, grows by doubling, and is at most half full. Records are taken in blocks: hash all keys
  * of a block and prefetch their slots, then count. Without that, a table that is larger than the cache costs one miss a record.
  *
- * Each function returns the number of distinct keys, or -1 when there is no memory. The caller owns every buffer. */
+ * The output comes in batches, in buffers that are allocated for each and freed when `sink` has seen it, as the engine's are: both
+ * sides pay for new memory, and both find the batch before in the cache.
+ *
+ * Each function returns the number of distinct keys, or -1 when there is no memory. The input is the caller's. */
 #ifndef COUNTER_LOOP_H
 #define COUNTER_LOOP_H
 
 #include <stdint.h>
 
-/* `keys`, `out_keys` and `out_counts` have `length` elements. */
-int64_t counter_loop_int64(const int64_t *keys, int64_t length, int64_t *out_keys, int64_t *out_counts);
+/* A batch of output, lent for the call of the sink. */
+typedef struct counter_batch {
+  int64_t rows;
+  const int64_t *counts; /* NULL where rows are emitted by reference */
+  const int64_t *keys;   /* integer keys */
+  const int32_t *offsets; /* string keys, Arrow utf8: `rows + 1` offsets, from 0 */
+  const uint8_t *bytes;
+  const int32_t *references; /* by reference: row numbers of the input, as `emit(record)` leaves them */
+} counter_batch;
 
-/* Arrow utf8: `offsets` and `out_offsets` have `length + 1` elements, `out_bytes` room for all bytes of the input. The
- * table refers to the input's bytes and does not copy its keys, as it does not outlive them. */
-int64_t counter_loop_utf8(const int32_t *offsets, const uint8_t *bytes, int64_t length, int32_t *out_offsets,
-                          uint8_t *out_bytes, int64_t *out_counts);
+typedef void (*counter_sink)(void *context, const counter_batch *batch);
+
+/* `keys` has `length` elements. By reference, the output is the numbers of the rows and not their keys and counts. */
+int64_t counter_loop_int64(const int64_t *keys, int64_t length, int64_t batch_rows, int by_reference, counter_sink sink,
+                           void *context);
+
+/* Arrow utf8: `offsets` has `length + 1` elements. The table refers to the input's bytes and does not copy its keys, as it
+ * does not outlive them. */
+int64_t counter_loop_utf8(const int32_t *offsets, const uint8_t *bytes, int64_t length, int64_t batch_rows,
+                          int by_reference, counter_sink sink, void *context);
 
 #endif /* COUNTER_LOOP_H */
