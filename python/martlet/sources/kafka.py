@@ -44,9 +44,9 @@ class KafkaSource:
 
     Offsets of each partition, and which records come next, are in the source's offset. Each partition is a partition of
     the stream, with a watermark of its own: one without records holds back the stream's, unless `mt.stream` has an
-    `idle_timeout`; with `end`, one that was read to its end does not. Records of transactions are read when these have been committed. A topic
-    that is missing, and records that the broker no longer has, are a SourceError. In compacted topics a restart may
-    find fewer records than before.
+    `idle_timeout`; with `end`, one that was read to its end does not. Records of transactions are read when these have
+    been committed. A topic that is missing, and records that the broker no longer has, are a SourceError. In compacted
+    topics a restart may find fewer records than before.
     """
 
     replayable = True
