@@ -52,8 +52,8 @@ def test_a_full_disk(lives: Lives, expected: Outcome, tmp_path: Path, backend: s
     if death.status != -signal.SIGABRT or backend != "rocksdb":
         assert (death.status, death.error in ("StorageError", "OSError")) == (1, True), death
         assert str(tmp_path) in death.words and "File too large" in death.words, death.words
-    # RocksDB as Debian builds it has assertions, of which one ends the process when a file cannot grow, which only a limit of the process
-    # still brings about: the room on the disk is looked at before (test_a_disk_without_room). Even so:
+    # RocksDB as Debian builds it has assertions, of which one ends the process when a file cannot grow. Only a limit of
+    # the process still brings that about: the room on the disk is looked at before (test_a_disk_without_room). Even so:
     ends_well(lives, life, expected)
 
 
