@@ -120,7 +120,8 @@ package final class RocksDBStore: KeyValueStore {
     let cached = Int64(rocksdb_cache_get_usage(database.settings.cache))
     return StoreUsage(
       diskBytes: sum("rocksdb.total-sst-files-size", database) + sum("rocksdb.cur-size-all-mem-tables", database),
-      memoryBytes: sum("rocksdb.cur-size-all-mem-tables", database) + sum("rocksdb.estimate-table-readers-mem", database)
+      memoryBytes: sum("rocksdb.cur-size-all-mem-tables", database)
+        + sum("rocksdb.estimate-table-readers-mem", database)
         + cached,
       entries: sum("rocksdb.estimate-num-keys", database))
   }
