@@ -10,7 +10,10 @@ let package = Package(
     .target(name: "BenchSupport", dependencies: ["CBenchPeers"]),
     .executableTarget(
       name: "MartletBenchmarks",
-      dependencies: ["BenchSupport", "CBenchPeers", .product(name: "Martlet", package: "martlet")]),
+      dependencies: [
+        "BenchSupport", "CBenchPeers", .product(name: "Martlet", package: "martlet"),
+        .product(name: "MartletRocksDB", package: "martlet"),
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

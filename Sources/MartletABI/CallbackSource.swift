@@ -25,6 +25,13 @@ final class CallbackSource: Source {
         UnsafeMutableRawPointer?, UnsafePointer<UInt8>?, Int, UnsafeMutablePointer<martlet_error>?
       ) -> Int32
     )?
+  private let partitionPointer:
+    (
+      @convention(c) (
+        UnsafeMutableRawPointer?, UnsafeMutablePointer<UnsafePointer<CChar>?>?, UnsafeMutablePointer<Int>?,
+        UnsafeMutablePointer<Int32>?, UnsafeMutablePointer<martlet_error>?
+      ) -> Int32
+    )?
   private let lifetime: CallbackLifetime
   private var known: Schema?
   /// The first batch, when it was read for its schema.
@@ -49,6 +56,7 @@ final class CallbackSource: Source {
     }
     offsetPointer = source.offset
     seekPointer = source.seek
+    partitionPointer = source.partition
   }
 
   var schema: Schema? {
@@ -80,6 +88,20 @@ final class CallbackSource: Source {
     guard offsetPointer(lifetime.context, &bytes, &length, lifetime.error) == 0 else { throw lifetime.failure() }
     guard let bytes, length > 0 else { return nil }
     return SourceOffset(Array(UnsafeBufferPointer(start: bytes, count: length)))
+  }
+
+  /// A batch that was read for its schema is still the last one that was given.
+  var partition: SourcePartition? {
+    get throws {
+      guard let partitionPointer else { return nil }
+      var name: UnsafePointer<CChar>?
+      var (length, isLast) = (0, Int32(0))
+      let status = partitionPointer(lifetime.context, &name, &length, &isLast, lifetime.error)
+      guard status == 0 else { throw lifetime.failure() }
+      guard let name else { return nil }
+      let text = UnsafeRawBufferPointer(start: name, count: max(0, length))
+      return SourcePartition(String(decoding: text, as: UTF8.self), isLast: isLast != 0)
+    }
   }
 
   func restore(_ offset: SourceOffset) throws {

@@ -21,6 +21,8 @@ package final class RocksDBStore: KeyValueStore {
     var openCursors = 0
     /// Batches that became files of their own, which are named after it.
     var bulkCount = 0
+    /// Whether tables are merged in the background; not while the disk has no room for it.
+    var isMerging = true
   }
 
   /// The log is copied as it is up to this size; a longer one is first made into a file that copies can share.
@@ -41,6 +43,8 @@ package final class RocksDBStore: KeyValueStore {
       throw EngineError(.invalidArgument, "cannot write the store at '\(path)': it was opened for reading only")
     }
     if batch.familyBound > families.count { throw unknownFamily(batch.familyBound - 1) }
+    // A table of its own, or the log and later a table.
+    try requireRoom("write", for: Int64(batch.size) * (isLogged ? 2 : 1), database)
     try remembering { () throws(EngineError) in
       try FaultPoint.storeBeforeWrite.reach()
       if !isLogged, let bulk = RocksDBBulk(batch, database) {
@@ -95,6 +99,7 @@ package final class RocksDBStore: KeyValueStore {
       throw EngineError(
         .invalidArgument, "cannot copy a store to '\(path)': there is something already; choose a new name")
     }
+    try requireRoom(toCopyTo: path, database)
     try remembering { () throws(EngineError) in
       try FaultPoint.storeBeforeCopy.reach()
       let operation = "copy to '\(path)'"
@@ -112,19 +117,13 @@ package final class RocksDBStore: KeyValueStore {
 
   package func usage() throws(EngineError) -> StoreUsage {
     let database = try usable("look at")
-    func sum(_ property: String) -> Int64 {
-      var total: UInt64 = 0
-      for family in database.families {
-        var value: UInt64 = 0
-        if let family, rocksdb_property_int_cf(database.database, family, property, &value) == 0 { total &+= value }
-      }
-      return Int64(clamping: total)
-    }
     let cached = Int64(rocksdb_cache_get_usage(database.settings.cache))
     return StoreUsage(
-      diskBytes: sum("rocksdb.total-sst-files-size") + sum("rocksdb.cur-size-all-mem-tables"),
-      memoryBytes: sum("rocksdb.cur-size-all-mem-tables") + sum("rocksdb.estimate-table-readers-mem") + cached,
-      entries: sum("rocksdb.estimate-num-keys"))
+      diskBytes: sum("rocksdb.total-sst-files-size", database) + sum("rocksdb.cur-size-all-mem-tables", database),
+      memoryBytes: sum("rocksdb.cur-size-all-mem-tables", database)
+        + sum("rocksdb.estimate-table-readers-mem", database)
+        + cached,
+      entries: sum("rocksdb.estimate-num-keys", database))
   }
 
   /// What RocksDB itself tells under a name such as `rocksdb.stats`; nil if it does not know the name.
@@ -177,6 +176,14 @@ package final class RocksDBStore: KeyValueStore {
 
   func fail(_ error: EngineError) {
     state.withLock { if $0.failure == nil { $0.failure = error.message } }
+  }
+
+  /// Whether merging is not already as wanted; then it counts as switched.
+  func changesMerging(to isOn: Bool) -> Bool {
+    state.withLock { state in
+      defer { state.isMerging = isOn }
+      return state.isMerging != isOn
+    }
   }
 
   func cursorOpened() { state.withLock { $0.openCursors += 1 } }

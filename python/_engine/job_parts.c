@@ -18,17 +18,17 @@ static int stream_options(PyObject *name, PyObject *timestamp, long long bound, 
 
 PyObject *job_add_source(job_object *self, PyObject *args) {
   engine_state *st = state_of((PyObject *)self);
-  PyObject *name, *timestamp, *items, *declared, *places = Py_None;
+  PyObject *name, *timestamp, *items, *declared, *places = Py_None, *reading = Py_None;
   long long bound, idle_ms;
   int all_rows, is_live;
   martlet_stream_options options;
   martlet_error error;
   if (job_check_usable(self) < 0 ||
-      !PyArg_ParseTuple(args, "UOLLpOpO|O", &name, &timestamp, &bound, &idle_ms, &is_live, &items, &all_rows, &declared,
-                        &places) ||
+      !PyArg_ParseTuple(args, "UOLLpOpO|OO", &name, &timestamp, &bound, &idle_ms, &is_live, &items, &all_rows, &declared,
+                        &places, &reading) ||
       stream_options(name, timestamp, bound, idle_ms, is_live, &options) < 0)
     return NULL;
-  source_object *source = source_new(st, self, name, items, all_rows, declared, places);
+  source_object *source = source_new(st, self, name, items, all_rows, declared, places, reading);
   if (!source) return NULL;
   int result = PyList_Append(self->parts, (PyObject *)source);
   Py_DECREF(source);

@@ -5,6 +5,7 @@
 #include "errors.h"
 #include "inference.h"
 #include "job.h"
+#include "partitions.h"
 #include "places.h"
 #include "schema.h"
 
@@ -27,6 +28,7 @@ struct source_object {
   struct ArrowArrayStream stream;
   struct ArrowSchema stream_schema;
   source_places places;
+  source_partitions partition;
 };
 
 static int engine_failed(source_object *self, int32_t status, const martlet_error *error) {
@@ -207,9 +209,12 @@ static int next_of_stream(source_object *self, struct ArrowArray *array, struct 
       return arrow_stream_error(self->st, &self->stream, code, "reading");
     }
     if (!array->release) {
+      int more = 0;
+      if (!self->places.rows && !self->places.skip && (more = partition_note(&self->partition)) > 0)
+        more = partition_give_empty(self->st, &self->stream_schema, array, schema);
       close_stream(self);
       places_end_item(&self->places);
-      return self->places.skip ? fewer_rows(self) : 0;
+      return self->places.skip ? fewer_rows(self) : more;
     }
     if (!self->places.skip || array->length > self->places.skip) break;
     self->places.skip -= array->length;
@@ -283,7 +288,7 @@ static void add_note(source_object *self) {
 static int give_next(source_object *self, struct ArrowArray *array, struct ArrowSchema *schema) {
   if ((self->all_rows ? next_rows(self, array, schema) : next_item(self, array, schema)) < 0) return -1;
   if (self->all_rows) self->places.items = self->count;
-  if (places_note(&self->places, self->stream.release) == 0) return 0;
+  if (partition_note(&self->partition) >= 0 && places_note(&self->places, self->stream.release) == 0) return 0;
   arrow_array_release(array);
   arrow_schema_release(schema);
   return -1;
@@ -324,6 +329,13 @@ static int32_t source_next_background(void *context, struct ArrowArray *array, s
   PyThreadState_Clear(thread);
   PyThreadState_DeleteCurrent();
   return status;
+}
+
+/* Needs no GIL, as source_offset. */
+static int32_t source_partition(void *context, const char **name, size_t *length, int32_t *is_last, martlet_error *error) {
+  (void)error;
+  partition_tell(&((source_object *)context)->partition, name, length, is_last);
+  return MARTLET_OK;
 }
 
 /* ---- places ------------------------------------------------------------------------------------------ */
@@ -408,13 +420,14 @@ martlet_source source_callbacks(source_object *self) {
     .abandon = source_abandon,
     .offset = source_offset,
     .seek = source_seek,
+    .partition = self->partition.reading ? source_partition : NULL,
   };
 }
 
 /* ---- the object --------------------------------------------------------------------------------------- */
 
 source_object *source_new(engine_state *st, job_object *job, PyObject *name, PyObject *items, bool all_rows,
-                          PyObject *declared, PyObject *places) {
+                          PyObject *declared, PyObject *places, PyObject *reading) {
   source_object *self = (source_object *)st->source_type->tp_alloc(st->source_type, 0);
   if (!self) return NULL;
   self->st = st;
@@ -422,6 +435,7 @@ source_object *source_new(engine_state *st, job_object *job, PyObject *name, PyO
   self->interpreter = PyInterpreterState_Get();
   self->name = Py_NewRef(name);
   self->all_rows = all_rows;
+  self->partition.reading = reading == Py_None ? NULL : reading;
   self->items = all_rows ? Py_NewRef(items) : PyObject_GetIter(items);
   if (!self->items || places_open(&self->places, places) < 0) goto failed;
   if (declared != Py_None) {
@@ -448,6 +462,7 @@ static void source_dealloc(source_object *self) {
   arrow_schema_release(&self->schema);
   martlet_builder_free(self->builder);
   places_close(&self->places);
+  Py_XDECREF(self->partition.last);
   Py_XDECREF(self->names);
   Py_XDECREF(self->index);
   Py_XDECREF(self->items);

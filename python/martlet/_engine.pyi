@@ -339,6 +339,7 @@ class Job:
         all_rows: bool,
         schema: Any,
         places: Any = None,
+        reading: Any = None,
         /,
     ) -> None: ...
     def add_arrow_stream(

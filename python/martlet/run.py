@@ -83,7 +83,7 @@ def add_source(job: Job, source: SourceNode, is_durable: bool = False) -> Readin
     reading = Reading(source.source, source.name) if source.kind == "source" else None
     items = reading or ([source.source] if source.kind == "array" else source.source)
     places = (reading or True) if tells else None
-    job.add_source(source.name, *time, items, source.kind == "rows", source.schema, places)
+    job.add_source(source.name, *time, items, source.kind == "rows", source.schema, places, reading)
     return reading
 
 

@@ -43,7 +43,9 @@ def stream(
       merged as they arrive, and it is read by a thread of its own, so that neither input waits for the other. None:
       iterators that can be read only once, such as generators, are live, everything else is bounded.
     - `idle_timeout`: a duration as for `watermark`: a live source that gives nothing for so long no longer holds back
-      the watermark of functions of two inputs, until its next record. Without it, it always does.
+      the watermark of functions of two inputs, until its next record; nor does a partition of a source that has
+      partitions, such as Kafka's, hold back that of its stream. Without it, they always do. Of time in which the run
+      did not ask for records only a part counts, since they may lie ready.
 
     Raises ConfigError for arguments that do not fit.
     """

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,7 +52,45 @@ def test_a_full_disk(lives: Lives, expected: Outcome, tmp_path: Path, backend: s
     if death.status != -signal.SIGABRT or backend != "rocksdb":
         assert (death.status, death.error in ("StorageError", "OSError")) == (1, True), death
         assert str(tmp_path) in death.words and "File too large" in death.words, death.words
-    # RocksDB as Debian builds it has assertions, of which one ends the process when a file cannot grow. Even so:
+    # RocksDB as Debian builds it has assertions, of which one ends the process when a file cannot grow. Only a limit of
+    # the process still brings that about: the room on the disk is looked at before (test_a_disk_without_room). Even so:
+    ends_well(lives, life, expected)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)], capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        pytest.skip(f"a disk of its own needs the right to mount one: {made.stderr.strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="a disk of its own needs mount")
+@pytest.mark.parametrize("parallelism", [1, 2])
+@pytest.mark.parametrize(("backend", "left"), [("memory", 30), *(("rocksdb", left) for left in (30, 3000, 4200, 5000))])
+def test_a_disk_without_room(
+    lives: Lives, expected: Outcome, small_disk: Path, backend: str, left: int, parallelism: int
+) -> None:
+    """So many KiB are free when the job starts, which never dies of it without a word."""
+    life = prepared(small_disk, backend=backend, every=EVERY, side="jsonl", parallelism=parallelism)
+    ballast = small_disk / "ballast"
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(small_disk).free - left * 1024)
+    death = lives.live(life)
+    assert death.is_end or (death.status, death.error in ("StorageError", "OSError")) == (1, True), death
+    if left <= 3000:
+        assert str(small_disk) in death.words and "No space left on device" in death.words, death.words
+    if backend == "rocksdb" and left == 3000:
+        assert "bytes free" in death.words and "are needed; make room on that disk" in death.words, death.words
+    ballast.unlink()
     ends_well(lives, life, expected)
 
 

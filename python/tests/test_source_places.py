@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow.dataset
 import pytest
 
 import martlet as mt
+from martlet.sources.offset_text import OffsetText
 from martlet.sources.reading import Reading
 
 ROWS = [{"k": i % 3, "v": i} for i in range(40)]
@@ -193,3 +195,19 @@ def test_jobs_without_checkpoints_ask_for_no_offsets() -> None:
             yield TABLE, object()
 
     assert len(mt.stream(Silent()).to_pylist()) == 40
+
+
+def test_the_text_of_offsets() -> None:
+    """That of long lists is kept, and is what JSON makes of it."""
+
+    def plain(offset: Any) -> str:
+        return json.dumps(offset, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+    text = OffsetText()
+    long = [["ä", number] for number in range(100)]
+    offsets = [None, 7, "x", [1, 2], {}, {"b": long, "a": {"z": 1}}, {"b": long, "a": 2}, {"b": long[:80]}, {"b": long}]
+    for offset in [*offsets, {"b": list(range(100)), "a": long}, {"a": long, 'q"': [1]}, long]:
+        assert text(offset) == plain(offset)
+    for wrong in ({"a": {1, 2}}, {"a": [float("nan")] * 70}):
+        with pytest.raises((TypeError, ValueError)):
+            text(wrong)

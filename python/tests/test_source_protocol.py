@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -150,3 +151,89 @@ def test_a_live_source_that_waits_ends_with_its_run(tmp_path: Any) -> None:
 class Both(mt.CoProcessFunction):
     def on_event(self, key: Any, batch: mt.Record, row: int, ctx: mt.Context) -> None:
         ctx.emit(key=key)
+
+
+class Parts:
+    """A source with two partitions, one far ahead of the other; an offset is the number of the next item."""
+
+    name = "parts"
+    schema = mt.Schema({"k": int, "t": int})
+    items: tuple[tuple[Any, list[int], bool], ...] = (
+        (0, [], False),
+        ("b", [], False),
+        ("b", [100, 110], False),
+        (0, [10, 20], False),
+        ("b", [120], True),
+        (0, [21], False),
+    )
+
+    def read(self, offset: Any) -> Iterator[Any]:
+        for number in range(offset or 0, len(self.items)):
+            partition, times, is_last = self.items[number]
+            yield mt.SourceBatch(self.table(times), number + 1, partition, is_last)
+
+    def table(self, times: list[int]) -> Any:
+        """In batches of one row."""
+        fields = pa.schema([("k", pa.int64()), ("t", pa.int64())])
+        one = [pa.record_batch([[0], [time]], schema=fields) for time in times]
+        return pa.Table.from_batches(one or [pa.record_batch([[], []], schema=fields)])
+
+
+def test_a_watermark_for_each_partition() -> None:
+    def tell(key: Any, batch: mt.Record, row: int, ctx: mt.Context) -> None:
+        ctx.emit(t=ctx.timestamp, watermark=ctx.watermark, late=ctx.is_late)
+
+    rows = mt.stream(Parts(), timestamp="t").key_by("k").process(tell).to_pylist()
+    assert not any(row["late"] for row in rows)
+    least = -(2**63)
+    assert [(row["t"], row["watermark"]) for row in rows] == [
+        (100, least),
+        (110, least),
+        (10, least),
+        (20, 9),
+        (120, 19),
+        (21, 19),
+    ]
+
+    class Ends(Parts):
+        items = ((0, [10], False), ("b", [100], False), (0, [20], True), ("b", [90], False))
+
+    rows = mt.stream(Ends(), timestamp="t").key_by("k").process(tell).to_pylist()
+    assert [(row["t"], row["watermark"], row["late"]) for row in rows][2:] == [(20, 9, False), (90, 99, True)]
+
+    class Wrong(Parts):
+        items = ((1.5, [10], False),)
+
+    with pytest.raises(mt.SourceError, match=r"item 0 of Wrong.read has partition=1.5; a partition is a str or an int"):
+        mt.stream(Wrong(), timestamp="t").to_pylist()
+
+
+def test_a_partition_that_is_silent() -> None:
+    class Live(Parts):
+        bounded = False
+
+        def read(self, offset: Any) -> Iterator[Any]:
+            yield mt.SourceBatch(self.table([10]), 1, "a")
+            yield mt.SourceBatch(self.table([100]), 2, "b")
+            for _ in range(200):
+                time.sleep(0.005)
+                yield mt.SourceBatch(self.table([]), 2)
+                if told.is_set():
+                    break
+            yield mt.SourceBatch(self.table([101]), 3, "b")
+
+    class Fires(mt.ProcessFunction):
+        def on_event(self, key: Any, batch: mt.Record, row: int, ctx: mt.Context) -> None:
+            ctx.register_event_time_timer(ctx.timestamp + 40)
+            ctx.emit(t=ctx.timestamp, watermark=ctx.watermark)
+
+        def on_timer(self, key: Any, fire_time_ms: int, ctx: mt.Context) -> None:
+            told.set()
+
+        def __deepcopy__(self, memo: Any) -> Fires:
+            return self
+
+    told = threading.Event()
+    rows = mt.stream(Live(), timestamp="t", idle_timeout="50ms").key_by("k").process(Fires()).to_pylist()
+    assert told.is_set()
+    assert [row["watermark"] for row in rows][1:] == [9, 99]

@@ -211,6 +211,7 @@ CONTRACT = (
     "martlet.h",
     "martlet_state.h",
     "martlet_harness.h",
+    "martlet_source.h",
     "martlet_workers.h",
     "martlet_checkpoint.h",
     "martlet_state_files.h",

@@ -3,17 +3,17 @@
 struct CheckedBytes {
   /// 8 bytes.
   let magic: [UInt8]
-  /// The newest version that is read, and the one that is written.
+  /// The newest version that is read, and the one that is written unless `write` is told an older one.
   let version: UInt32
 
   private static let headSize = 24
   private static let checksumSize = 8
 
   /// The file with what `body` writes as its content.
-  func write(_ body: (inout ByteWriter) -> Void) -> [UInt8] {
+  func write(version older: UInt32? = nil, _ body: (inout ByteWriter) -> Void) -> [UInt8] {
     var writer = ByteWriter()
     writer.bytes += magic
-    writer.integer(version)
+    writer.integer(older ?? version)
     writer.integer(UInt32(0))
     writer.integer(UInt64(0))
     body(&writer)

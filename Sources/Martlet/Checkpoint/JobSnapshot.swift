@@ -12,6 +12,8 @@ struct JobSnapshot {
     var watermark: Int64
     var hasEnded: Bool
     var isIdle: Bool
+    /// Empty if the source has none. Since version 3.
+    var partitions: [PartitionWatermarks.Partition] = []
   }
 
   struct Lane {
@@ -48,10 +50,12 @@ struct JobSnapshot {
 }
 
 extension JobSnapshot {
-  static let file = CheckedBytes(magic: Array("MRTLTJOB".utf8), version: 2)
+  static let file = CheckedBytes(magic: Array("MRTLTJOB".utf8), version: 3)
 
   func encoded() -> [UInt8] {
-    JobSnapshot.file.write { writer in
+    // A job without partitions is written as before, so that an older Martlet can read it too.
+    let hasPartitions = sources.contains { !$0.partitions.isEmpty }
+    return JobSnapshot.file.write(version: hasPartitions ? 3 : 2) { writer in
       writer.integer(maxParallelism)
       writer.integer(parallelism)
       writer.integer(processingTime)
@@ -72,6 +76,8 @@ extension JobSnapshot {
       writer.long(sink)
       writer.flag(layout != nil)
       if let layout { writer.layout(layout) }
+      guard hasPartitions else { return }
+      for source in sources { writer.partitions(source.partitions) }
     }
   }
 
@@ -98,12 +104,26 @@ extension JobSnapshot {
         guard layout.operators.count == job.operators.count else { throw ByteReader.Malformed() }
         job.layout = layout
       }
+      if version >= 3 {
+        for number in job.sources.indices { job.sources[number].partitions = try reader.partitions() }
+      }
       return job
     }
   }
 }
 
 extension ByteWriter {
+  fileprivate mutating func partitions(_ partitions: [PartitionWatermarks.Partition]) {
+    integer(UInt32(partitions.count))
+    for partition in partitions {
+      flag(partition.name != nil)
+      text(partition.name ?? "")
+      integer(partition.watermark)
+      flag(partition.isIdle)
+      flag(partition.isEnding)
+    }
+  }
+
   fileprivate mutating func state(of one: JobSnapshot.Operator) {
     text(one.name)
     flag(one.isOpen)
@@ -121,6 +141,18 @@ extension ByteWriter {
 }
 
 extension ByteReader {
+  fileprivate mutating func partitions() throws(Malformed) -> [PartitionWatermarks.Partition] {
+    var all: [PartitionWatermarks.Partition] = []
+    for _ in 0..<(try integer(UInt32.self)) {
+      let hasName = try flag()
+      let name = try text()
+      all.append(
+        PartitionWatermarks.Partition(
+          name: hasName ? name : nil, watermark: try integer(Int64.self), isIdle: try flag(), isEnding: try flag()))
+    }
+    return all
+  }
+
   fileprivate mutating func jobOperator() throws(Malformed) -> JobSnapshot.Operator {
     var one = JobSnapshot.Operator(
       name: try text(), isOpen: try flag(), hasEnded: try flag(), firstRecords: [], lanes: [], merge: [])

@@ -3,9 +3,6 @@ import CMartlet
 // The record loop of the plain case: no event time, no policies, one instance, all rows of a range. It is a loop of its own for every
 // kind of key, told apart by types and not by flags: the optimiser left flags as tests in the loop, though all of them were constants. Records of
 // 1000 keys went from 7.0 to 6.6 ns (two fields), 5.1 to 4.5 (the record emitted) and, of string keys, 11.3 to 10.1.
-//
-// Look at the assembly after a change of this or of what a function calls in it: with one more generic step, or with a slow path of
-// `ValueState` that is generic no more, the optimiser calls `onEvent` through its witness table, and records take 1.5 ns longer.
 
 /// Where the key of a row is, and how the context shows it.
 @usableFromInline

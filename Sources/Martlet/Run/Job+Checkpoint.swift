@@ -68,7 +68,8 @@ extension Job {
     let position = source.position
     return JobSnapshot.Source(
       name: source.name, offset: position.offset?.bytes, rows: position.rows, firstRecord: position.firstRecord,
-      watermark: source.watermark, hasEnded: source.hasEnded, isIdle: live?.idle[number] ?? false)
+      watermark: source.watermark, hasEnded: source.hasEnded, isIdle: live?.idle[number] ?? false,
+      partitions: source.partitions?.all ?? [])
   }
 
   private func operatorSnapshot(_ index: Int) throws -> JobSnapshot.Operator {

@@ -107,7 +107,7 @@ extension Job {
     for (source, saved) in zip(sources, job.sources) {
       let position = SourcePosition(
         offset: saved.offset.map { SourceOffset($0) }, rows: saved.rows, firstRecord: saved.firstRecord)
-      try source.restore(position, watermark: saved.watermark, hasEnded: saved.hasEnded)
+      try source.restore(position, watermark: saved.watermark, hasEnded: saved.hasEnded, saved.partitions)
     }
     live?.turn = max(0, min(Int(job.turn), sources.count - 1))
     if live != nil { for (number, saved) in job.sources.enumerated() { live?.idle[number] = saved.isIdle } }

@@ -187,6 +187,13 @@ extension Job {
     withExtendedLifetime(timestamps) {}
   }
 
+  /// A source's watermark that advanced without a record.
+  func pushWatermark(_ watermark: Int64, _ source: Int) throws {
+    try [WatermarkMark(position: 0, watermark: watermark)].withUnsafeBufferPointer { marks in
+      for feed in feeds[source] { try pushMarks(marks, into: feed) }
+    }
+  }
+
   /// Watermarks without records.
   func pushMarks(_ marks: UnsafeBufferPointer<WatermarkMark>, into feed: Feed) throws {
     guard !failedOperators.contains(feed.process) else { return }

@@ -27,7 +27,7 @@ public struct SourceOptions: Sendable {
   /// Whether functions of two inputs take its records as they arrive, and not in an order that is the same in every run.
   public var isLive = false
   /// Of a live source: after so many milliseconds without a record, by the job's clock, it does not hold back the watermark of
-  /// functions of two inputs until its next one. 0: it always does.
+  /// functions of two inputs until its next one; nor does a partition of it that of the source (`Source.partition`). 0: they always do.
   public var idleTimeout: Int64 = 0
 
   public init(timestamp: String? = nil, maxOutOfOrderness: Int64 = 0) {

@@ -93,6 +93,7 @@ extension Job {
       for one in operators { one.sweepExpired() }
       if try !collectSome() { try poll() }
     case .chunk(let chunk): try pushFromSource(chunk, number)
+    case .watermark(let watermark): try pushWatermark(watermark, number)
     case .end:
       // The clock may have passed some while the source was asked.
       try tick()
@@ -100,14 +101,14 @@ extension Job {
     }
   }
 
-  /// A job that checkpoints are taken of (`pause`) does not wait inside of a live source.
+  /// A job that checkpoints are taken of (`pause`) does not wait inside of a live source, nor one that looks for silent partitions.
   private func longestWait(_ source: SourceStage) -> Int64? {
-    staysOpenAtEnd && source.isLive ? SourceStage.longestWait : nil
+    (staysOpenAtEnd && source.isLive) || source.watchesPartitions ? SourceStage.longestWait : nil
   }
 
   /// While parallel instances are at work the source is only asked for what is there.
   func nextChunk(_ source: SourceStage, within wait: Int64?) throws -> SourceStage.Arrival {
-    do { return try source.nextChunk(within: hasWorkUnderWay ? 0 : wait) } catch {
+    do { return try source.nextChunk(within: hasWorkUnderWay ? 0 : wait, clock) } catch {
       try collectAll()
       throw error
     }

@@ -30,6 +30,7 @@ extension Job {
       guard wanted.contains(number) else { continue }
       switch try nextChunk(sources[number], within: 0) {
       case .notYet: waiting.append(number)
+      case .watermark(let watermark): return try pushWatermark(watermark, number)
       case .chunk(let chunk):
         live.turn = (number + 1) % sources.count
         live.lastArrivals[number] = clock.now()

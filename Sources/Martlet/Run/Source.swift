@@ -21,6 +21,12 @@ public protocol Source: AnyObject {
   var offset: SourceOffset? { get throws }
   /// Goes to a place that `offset` told, here or in another life of the program. Before the first `next`.
   func restore(_ offset: SourceOffset) throws
+
+  /// What the batch that the last `next` gave belongs to, if the source has parts that are each in order by themselves, such as the
+  /// partitions of a topic. Each then has a watermark of its own, and the source's is the least of those that have neither ended nor
+  /// been silent for the source's idle timeout. A partition counts from its first batch on, which may be one without rows: name those there
+  /// are before the first row. Nil, unless you say otherwise.
+  var partition: SourcePartition? { get throws }
 }
 
 extension Source {

@@ -11,6 +11,7 @@ public struct SourceOffset: Hashable, Sendable {
 
 extension Source {
   public var offset: SourceOffset? { nil }
+  public var partition: SourcePartition? { nil }
 
   public func restore(_ offset: SourceOffset) throws {
     throw EngineError(
@@ -25,13 +26,15 @@ struct SourceRead {
   let batch: RecordBatch
   /// After the batch.
   let offset: SourceOffset?
+  /// Of the batch.
+  let partition: SourcePartition?
 }
 
 extension Source {
   /// One batch, read on the engine's own thread or on the job's.
   func read(inBackground: Bool) throws -> SourceRead? {
     guard let batch = try inBackground ? nextInBackground() : next() else { return nil }
-    return SourceRead(batch: batch, offset: try offset)
+    return SourceRead(batch: batch, offset: try offset, partition: try partition)
   }
 }
 

@@ -20,7 +20,11 @@ final class SourceStage {
   var hasEnded = false
   private let timestampColumn: String?
   private let nullTimestamps: NullPolicy
-  private var tracker: WatermarkTracker
+  private(set) var tracker: WatermarkTracker
+  /// Once the source has named a partition; `tracker` then has no say.
+  var partitions: PartitionWatermarks?
+  /// When the source was last asked, while silent partitions are looked for; by the job's clock.
+  var lastLook: Int64?
   private var track = SourceTrack()
   private var eventTime: EventTimeColumn?
   private var schema: Schema?
@@ -32,7 +36,7 @@ final class SourceStage {
   // What is not used of them is not resident.
   private var times = UnsafeMutablePointer<Int64>.blocks(SourceStage.longestChunk)
   private var rows = UnsafeMutablePointer<Int32>.blocks(SourceStage.longestChunk)
-  private let marks = UnsafeMutablePointer<WatermarkMark>.allocate(capacity: SourceStage.longestChunk)
+  private let marks = UnsafeMutablePointer<WatermarkMark>.allocate(capacity: SourceStage.longestChunk + 1)
   /// About a timestamp, to be raised once the rows before it are through.
   private var pendingError: EngineError?
 
@@ -46,7 +50,7 @@ final class SourceStage {
   var recordsGiven: Int64 { batch == nil ? recordsIn + track.rowsToSkip : firstRecord + Int64(nextRow) }
 
   /// After the last record read.
-  var watermark: Int64 { tracker.watermark }
+  var watermark: Int64 { partitions?.watermark ?? tracker.watermark }
 
   /// Whether records have timestamps.
   var isTimed: Bool { timestampColumn != nil }
@@ -84,6 +88,8 @@ final class SourceStage {
   enum Arrival {
     /// Valid until the next call.
     case chunk(Chunk)
+    /// It advanced without a record.
+    case watermark(Int64)
     case end
     case notYet
   }
@@ -148,6 +154,7 @@ final class SourceStage {
           + "schema of the first")
     }
     try settle(next.schema)
+    follow(read)
     batch = next
     nextRow = track.pass(read)
     firstRecord = recordsIn
@@ -163,8 +170,11 @@ final class SourceStage {
   }
 
   /// Goes to where another stage stood; before anything is read.
-  func restore(_ position: SourcePosition, watermark: Int64, hasEnded: Bool) throws {
+  func restore(
+    _ position: SourcePosition, watermark: Int64, hasEnded: Bool, _ known: [PartitionWatermarks.Partition] = []
+  ) throws {
     tracker = WatermarkTracker(bound: tracker.bound, watermark: watermark)
+    if !known.isEmpty { partitions = PartitionWatermarks(bound: tracker.bound, watermark: watermark, known) }
     recordsBefore = position.firstRecord + position.rows
     recordsIn = position.offset == nil ? recordsBefore : position.firstRecord
     self.hasEnded = hasEnded
@@ -203,6 +213,9 @@ final class SourceStage {
 
   /// The watermark after each record that moved it, as the position of the record that follows.
   private func markWatermarks(_ count: Int) -> UnsafeBufferPointer<WatermarkMark> {
+    if let markCount = partitions?.mark(times, count, into: marks) {
+      return UnsafeBufferPointer(start: marks, count: markCount)
+    }
     var tracker = tracker
     var markCount = 0
     for row in 0..<count {

@@ -60,7 +60,7 @@ public struct Stream {
   ///   - maxOutOfOrderness: how much later than the greatest timestamp a record may come, in milliseconds.
   ///   - isLive: whether functions of two inputs take its records as they arrive; otherwise by timestamp, the same way in every run.
   ///   - idleTimeout: of a live stream: after so many milliseconds without a record it does not hold back the watermark of functions of
-  ///     two inputs until its next one. 0: it always does.
+  ///     two inputs until its next one, nor a partition of it that of the stream. 0: they always do.
   public init(
     _ source: @autoclosure @escaping () -> any Source, name: String = "stream", timestamp: String? = nil,
     maxOutOfOrderness: Int64 = 0, isLive: Bool = false, idleTimeout: Int64 = 0, config: Config = .default

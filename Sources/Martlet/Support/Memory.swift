@@ -50,7 +50,7 @@ func freeBytes(_ bytes: UnsafeMutableRawPointer) { free(bytes) }
 func compareBytes(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ count: Int) -> Int32 { memcmp(a, b, count) }
 
 /// Whether the bytes are the same, eight at a time, the last eight overlapping: a call of `memcmp` takes longer than comparing a short
-/// key. A counter's record with 12-byte keys, 1000 of them: 10.1 → 9.4 ns.
+/// key. A counter's record with 12-byte keys, 1000 of them: 10.1 → 9.4 ns, together with no pass to fetch from a table in the cache.
 @inline(__always)
 func equalBytes(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ count: Int) -> Bool {
   func word(_ offset: Int) -> UInt64 {

@@ -79,6 +79,37 @@ import Testing
     numbers.flatMap { number in (0..<2).map { [Value.text("\($0): \(number) \(number)")] } }
   }
 
+  /// The live store goes into a folder of the user's choice: what no store left there is not removed.
+  @Test(arguments: [DurableKind.memoryStore, .rocksdb])
+  func whatIsNoStoreStays(kind: DurableKind) throws {
+    let directory = try TemporaryDirectory()
+    let (path, files) = (directory("state"), PosixFileSystem())
+    func refused(_ place: String, _ what: String) throws {
+      let error = try #require(throws: EngineError.self) { try live(path, kind, job(counting())) }
+      #expect(error.kind == .storageFailed && error.message.contains("'\(place)'"), "\(error)")
+      #expect(error.message.contains(what) && error.message.contains("choose another path"), "\(error)")
+    }
+    let place = directory("state/store/0")
+    try files.makeDirectories(FilePath.join(place, "photos"))
+    try refused(place, "'photos' in it")
+    try files.removeTree(place)
+    try files.write([1], to: place)
+    try refused(place, "a file of that name")
+    try files.remove(place)
+    // A database of somebody else's.
+    try files.makeDirectories(place)
+    try files.write([1], to: FilePath.join(place, "CURRENT"))
+    try refused(place, "no lock")
+    #expect(try files.contents(FilePath.join(place, "CURRENT")) == [1])
+    try files.removeTree(place)
+    try live(path, kind, job(counting()))
+    try files.makeDirectories(place)
+    try files.write([1], to: FilePath.join(place, "notes.txt"))
+    try refused(place, "'notes.txt' in it")
+    try files.remove(FilePath.join(place, "notes.txt"))
+    #expect(try live(path, kind, job(counting())).rows == texts(2))
+  }
+
   /// Every file of the newest checkpoint changed, cut, made longer or gone: found, named, and the one before is used.
   @Test(arguments: DurableKind.allCases)
   func damageIsFound(kind: DurableKind) throws {

@@ -2,7 +2,7 @@ import BenchSupport
 import Martlet
 
 // Usage: MartletBenchmarks [memory] [counters] [connect] [maps] [timers] [timer-cycles] [pending-timers]
-// [allocations] [parallel]; all of them without arguments. Or: profile <contender> <keys> <seconds>.
+// [allocations] [parallel] [durable]; all of them without arguments. Or: profile <contender> <keys> <seconds>.
 let wanted = CommandLine.arguments.dropFirst()
 func isWanted(_ name: String) -> Bool { wanted.isEmpty || wanted.contains(name) }
 
@@ -20,5 +20,6 @@ if arguments.count == 5, arguments[1] == "profile", let keys = Int(arguments[3])
   if isWanted("timer-cycles") { try reportTimerCycles(records: records) }
   if isWanted("pending-timers") { try reportPendingTimers(10 * records) }
   if isWanted("parallel") { try reportParallel(records: records) }
+  if isWanted("durable") { try reportDurable(records: records) }
   if isWanted("allocations") { try reportAllocations(records: records) }
 }

@@ -43,9 +43,10 @@ class KafkaSource:
     - `config`: further settings of librdkafka, such as `{"security.protocol": "SASL_SSL"}`.
 
     Offsets of each partition, and which records come next, are in the source's offset. Each partition is a partition of
-    the stream, with a watermark of its own. Records of transactions are read when these have been committed. A topic
-    that is missing, and records that the broker no longer has, are a SourceError. In compacted topics a restart may
-    find fewer records than before.
+    the stream, with a watermark of its own: one without records holds back the stream's, unless `mt.stream` has an
+    `idle_timeout`; with `end`, one that was read to its end does not. Records of transactions are read when these have
+    been committed. A topic that is missing, and records that the broker no longer has, are a SourceError. In compacted
+    topics a restart may find fewer records than before.
     """
 
     replayable = True
@@ -140,20 +141,34 @@ class KafkaSource:
                 at.begin(topics, self._start, is_bounded=self.bounded)
             elif not self.bounded:
                 at.add_new(topics)
-            for place, end in planned:
-                yield self._again(topics, at, place, end, planned)
+            for number, (place, end) in enumerate(planned):
+                # As it came before.
+                messages = topics.range(place, at.next[place], end, self._is_closed)
+                yield self._batch(at, planned[number:], messages)
             yield from self._follow(topics, at)
         finally:
             topics.close()
 
-    def _again(
-        self, topics: Topics, at: Positions, place: Place, end: int, planned: list[tuple[Place, int]]
-    ) -> SourceBatch:
-        """The records that the offset says come next, as they came before."""
-        batch = self._messages.batch(topics.range(place, at.next[place], end, self._is_closed))
+    def _name_partitions(self, at: Positions, plan: list[tuple[Place, int]]) -> Iterator[SourceBatch]:
+        """Tells the stream of partitions before their first record, so that each counts for the watermark from the
+        beginning; and of those that turned out to have ended."""
+        if self.schema is None:
+            return
+        coming = {place for place, _ in plan}
+        for place in at.next:
+            is_over = at.is_finished(place) and place not in coming
+            if is_over is (place in at.named):
+                yield SourceBatch(batch_of([], self.schema), self._offset(at, plan), _name(place), is_last=is_over)
+                at.name(place, is_over=is_over)
+
+    def _batch(self, at: Positions, plan: list[tuple[Place, int]], messages: list[Any]) -> SourceBatch:
+        """The first of what is planned."""
+        (place, end), left = plan[0], plan[1:]
+        batch = self._messages.batch(messages)
         at.next[place] = end
-        left = planned[planned.index((place, end)) + 1 :]
-        return SourceBatch(batch, self._offset(at, left), _name(place))
+        is_over = at.is_finished(place)
+        at.name(place, is_over=is_over)
+        return SourceBatch(batch, self._offset(at, left), _name(place), is_last=is_over)
 
     def _follow(self, topics: Topics, at: Positions) -> Iterator[SourceBatch]:
         """Poll after poll. What a poll gave is pinned by an empty batch before its first record."""
@@ -165,12 +180,11 @@ class KafkaSource:
             found = topics.poll(self._batch_rows, self._poll_s, at)
             self._messages.learn(message for messages in found.values() for message in messages)
             plan = [(place, messages[-1].offset() + 1) for place, messages in sorted(found.items())]
+            yield from self._name_partitions(at, plan)
             if self.schema is not None:
                 yield SourceBatch(batch_of([], self.schema), self._offset(at, plan))
-            for number, (place, end) in enumerate(plan):
-                batch = self._messages.batch(found[place])
-                at.next[place] = end
-                yield SourceBatch(batch, self._offset(at, plan[number + 1 :]), _name(place))
+            for number, (place, _) in enumerate(plan):
+                yield self._batch(at, plan[number:], found[place])
             now = time.monotonic()
             if self._group is not None and now - committed >= _COMMIT_EVERY_S:
                 topics.commit(at)
@@ -194,6 +208,8 @@ class KafkaSource:
             return Positions(), []
         try:
             at = Positions.from_json(offset)
+            # The stream that goes on from here was told of them.
+            at.named = set(at.next)
             planned = [((str(topic), int(number)), int(end)) for topic, number, end in offset["planned"]]
             if offset["schema"] is not None:
                 self._messages.inferred = schema_from_json(offset["schema"])

@@ -19,13 +19,15 @@ _ANSWER_S = 30.0
 class Positions:
     """The offset of the next record of each partition, and where to end."""
 
-    __slots__ = ("at_end", "end", "next")
+    __slots__ = ("at_end", "end", "named", "next")
 
     def __init__(self) -> None:
         self.next: dict[Place, int] = {}
         self.end: dict[Place, int] | None = None
         # Partitions whose end the broker has told of, though no record stands right before it.
         self.at_end: set[Place] = set()
+        # Those that this read has told the stream of, and not of their end.
+        self.named: set[Place] = set()
 
     def begin(self, topics: Topics, start: str, *, is_bounded: bool) -> None:
         ranges = {place: topics.offsets(place) for place in topics.partitions()}
@@ -40,6 +42,13 @@ class Positions:
 
     def is_finished(self, place: Place) -> bool:
         return self.end is not None and (place in self.at_end or self.next[place] >= self.end[place])
+
+    def name(self, place: Place, *, is_over: bool) -> None:
+        """The stream was told of a partition, or that it has ended."""
+        if is_over:
+            self.named.discard(place)
+        else:
+            self.named.add(place)
 
     def is_at_end(self) -> bool:
         return self.end is not None and all(map(self.is_finished, self.next))

@@ -20,12 +20,18 @@ class SourceBatch:
       no rows.
     - `next_offset`: where to go on after it.
     - `partition`: what it belongs to, when the source has parts that are each in order by themselves (Kafka). Each has
-      a watermark of its own; that of the stream is the least of them.
+      a watermark of its own, and that of the stream is the least of those that count: so a part that is read far ahead
+      does not make the records of another late. A partition counts from its first batch on, which may be one without
+      rows: name those there are before the first row. One of a live source that gives nothing for `idle_timeout` of
+      `mt.stream` does not count until its next record. An int is the same as its text.
+    - `is_last`: nothing more comes of the partition behind this batch, and those of it that follow at once. When
+      another batch comes, it no longer counts.
     """
 
     batch: Any
     next_offset: Offset
     partition: str | int | None = None
+    is_last: bool = False
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.batch, self.next_offset))

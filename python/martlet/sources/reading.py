@@ -8,12 +8,11 @@ from typing import Any
 
 from .._engine import Schema
 from ..errors import SourceError
+from .offset_text import OffsetText
 from .protocol import Offset, SourceBatch
 from .rows import batch_of
 
 __all__ = ["Reading"]
-
-_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class Reading:
@@ -23,7 +22,7 @@ class Reading:
     A source that has nothing to read gives one batch without rows if its schema is known.
     """
 
-    __slots__ = ("_after", "_before", "_is_checked", "_items", "_name", "_number", "_source")
+    __slots__ = ("_after", "_before", "_is_checked", "_items", "_name", "_number", "_source", "_text", "partition")
 
     def __init__(self, source: Any, name: str) -> None:
         self._source = source
@@ -34,6 +33,9 @@ class Reading:
         self._before: Offset = None
         self._after: Offset = None
         self._is_checked = False
+        self._text = OffsetText()
+        # Of the item that came last: the partition's name as UTF-8, and whether nothing more comes of it.
+        self.partition: tuple[bytes, bool] | None = None
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -58,13 +60,25 @@ class Reading:
         self._number += 1
         self._before = self._after
         batch, self._after = item
+        self.partition = self._partition(item) if isinstance(item, SourceBatch) else None
         return batch
+
+    def _partition(self, item: SourceBatch) -> tuple[bytes, bool] | None:
+        name = item.partition
+        if name is None:
+            return None
+        if not isinstance(name, (str, int)):
+            raise SourceError(
+                f"stream {self._name!r}: item {self._number - 1} of {type(self._source).__name__}.read has "
+                f"partition={name!r}; a partition is a str or an int"
+            )
+        return str(name).encode("utf-8", "backslashreplace"), bool(item.is_last)
 
     def place(self, rows: int | None) -> bytes:
         """So many rows into the item that came last; None: after it. SourceError for an offset that JSON cannot say."""
         offset = self._after if rows is None else self._before
         try:
-            text = _encode([offset, rows or 0])
+            text = f"[{self._text(offset)},{rows or 0}]"
             if not self._is_checked and offset is not None:
                 self._is_checked = True
                 if json.loads(text)[0] != _as_lists(offset):

@@ -8,7 +8,7 @@
 final class ProcessStore: Sendable {
   /// How a process gets its store.
   struct Opening: Equatable, Sendable {
-    /// Where the live store is to be; whatever is there is removed.
+    /// Where the live store is to be; what an earlier one left there is removed.
     var path: String
     /// What caches and write buffers may take.
     var memoryLimit: Int
@@ -49,13 +49,15 @@ final class ProcessStore: Sendable {
   private static let lockMilliseconds: Int64 = 3000
 
   /// Makes the store of the process that has these key groups. Where one source has the very same groups it is cloned by hard links; otherwise
-  /// their rows are copied. Errors: `.storageInUse` if a process of another job has it; `.storageFailed`; `.storageCorrupt`.
+  /// their rows are copied. Errors: `.storageInUse` if a process of another job has it; `.storageFailed`, also if there is a folder that
+  /// is no store's; `.storageCorrupt`.
   init(_ opening: Opening, _ groups: KeyGroupRange, _ backend: any StoreBackend, _ files: any FileSystem)
     throws(EngineError)
   {
     self.groups = groups
     self.files = files
     try files.makeDirectories(FilePath.parent(opening.path))
+    try ProcessStore.checkLeftByStore(opening.path, files)
     lock = try ProcessStore.lock(opening.path, files)
     try files.removeTree(opening.path)
     store = try ProcessStore.make(opening, groups, backend)
@@ -81,7 +83,7 @@ final class ProcessStore: Sendable {
     }
   }
 
-  private static let lockSuffix = ".lock"
+  static let lockSuffix = ".lock"
 
   private static func make(_ opening: Opening, _ groups: KeyGroupRange, _ backend: any StoreBackend)
     throws(EngineError) -> any KeyValueStore

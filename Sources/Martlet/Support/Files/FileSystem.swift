@@ -57,11 +57,14 @@ package struct FileInfo: Equatable, Sendable {
   package var size: Int64
   /// The number by which the disk knows it: names of one file have the same. 0 where there are none.
   package var inode: UInt64
+  /// The number of the disk.
+  package var device: UInt64
 
-  package init(isDirectory: Bool, size: Int64, inode: UInt64 = 0) {
+  package init(isDirectory: Bool, size: Int64, inode: UInt64 = 0, device: UInt64 = 0) {
     self.isDirectory = isDirectory
     self.size = size
     self.inode = inode
+    self.device = device
   }
 }
 

@@ -28,7 +28,8 @@ package struct PosixFileSystem: FileSystem {
       throw SystemError.last("look at", path)
     }
     return FileInfo(
-      isDirectory: status.st_mode & S_IFMT == S_IFDIR, size: Int64(status.st_size), inode: UInt64(status.st_ino))
+      isDirectory: status.st_mode & S_IFMT == S_IFDIR, size: Int64(status.st_size), inode: UInt64(status.st_ino),
+      device: UInt64(truncatingIfNeeded: status.st_dev))
   }
 
   package func list(_ path: String) throws(EngineError) -> [String] {

@@ -1,0 +1,80 @@
+import CRocksDB
+import Martlet
+
+// A disk that fills up while RocksDB writes ends the process: Debian's build has assertions, of which one (in writable_file_writer.h) fails after
+// a write that failed. So the free space is looked at before anything is written. RocksDB's own reserve, SstFileManager, is not in the C interface,
+// and looks at the disk only once a write has failed.
+
+extension RocksDBStore {
+  /// Left free for what RocksDB writes besides: its manifest, its log of messages, the ends of tables.
+  static let spareBytes: Int64 = 4 << 20
+
+  /// Makes sure that there is room for `bytes` more and what is in buffers. Merges of tables are switched off while there is none for the largest,
+  /// of all tables: RocksDB would begin it at a time of its own. Throws `.storageFailed`, saying how much is free and how much is needed; the
+  /// store is as it was.
+  func requireRoom(_ operation: String, for bytes: Int64, _ database: RocksDBDatabase) throws(EngineError) {
+    let needed = bytes + buffered(database) + RocksDBStore.spareBytes
+    let free = try requireRoom(operation, at: path, for: needed)
+    setMerging(free - needed >= sum("rocksdb.total-sst-files-size", database), database)
+  }
+
+  /// A copy first makes tables of what is in buffers. It has other names of the tables there are, or, on another disk, copies.
+  func requireRoom(toCopyTo target: String, _ database: RocksDBDatabase) throws(EngineError) {
+    let operation = "copy to '\(target)'"
+    let tables = sum("rocksdb.total-sst-files-size", database)
+    try requireRoom(operation, for: 0, database)
+    let folder = FilePath.parent(target)
+    guard let there = try fileSystem.info(folder), let here = try fileSystem.info(path), there.device != here.device
+    else { return }
+    _ = try requireRoom(operation, at: folder, for: tables + buffered(database) + RocksDBStore.spareBytes)
+  }
+
+  static func requireRoomToOpen(_ path: String, _ fileSystem: any FileSystem) throws(EngineError) {
+    _ = try requireRoom("open", path, at: path, for: spareBytes, fileSystem)
+  }
+
+  private func requireRoom(_ operation: String, at place: String, for needed: Int64) throws(EngineError) -> Int64 {
+    try RocksDBStore.requireRoom(operation, path, at: place, for: needed, fileSystem)
+  }
+
+  private static func requireRoom(
+    _ operation: String, _ path: String, at place: String, for needed: Int64, _ fileSystem: any FileSystem
+  ) throws(EngineError) -> Int64 {
+    let free = try fileSystem.freeBytes(place)
+    guard free >= needed else {
+      throw EngineError(
+        .storageFailed,
+        "cannot \(operation) the store at '\(path)': No space left on device: the disk of '\(place)' has \(free) bytes free, and "
+          + "\(needed) are needed; make room on that disk, then start again")
+    }
+    return free
+  }
+
+  private func buffered(_ database: RocksDBDatabase) -> Int64 { sum("rocksdb.cur-size-all-mem-tables", database) }
+
+  func sum(_ property: String, _ database: RocksDBDatabase) -> Int64 {
+    var total: UInt64 = 0
+    for family in database.families {
+      var value: UInt64 = 0
+      if let family, rocksdb_property_int_cf(database.database, family, property, &value) == 0 { total &+= value }
+    }
+    return Int64(clamping: total)
+  }
+
+  /// With merges off, tables pile up and lookups take longer, until there is room again. Writes do not wait for merges then.
+  private func setMerging(_ isOn: Bool, _ database: RocksDBDatabase) {
+    guard changesMerging(to: isOn) else { return }
+    "disable_auto_compactions".withCString { name in
+      (isOn ? "false" : "true").withCString { value in
+        var (name, value): (UnsafePointer<CChar>?, UnsafePointer<CChar>?) = (name, value)
+        for family in database.families {
+          guard let family else { continue }
+          var message: UnsafeMutablePointer<CChar>?
+          rocksdb_set_options_cf(database.database, family, 1, &name, &value, &message)
+          // What cannot be switched goes on as it was.
+          if let message { rocksdb_free(message) }
+        }
+      }
+    }
+  }
+}
