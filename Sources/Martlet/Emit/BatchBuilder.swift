@@ -13,9 +13,11 @@ public final class BatchBuilder {
   let hasNested: Bool
   /// `columns` again, to be walked for every row without counting references.
   let cells: UnsafeMutableBufferPointer<Unmanaged<ColumnBuilder>>
-  /// Where each column counts its cells.
-  @usableFromInline let counts: UnsafeMutablePointer<UnsafeMutablePointer<CellCursor>>
+  /// Where each column counts its cells. The columns keep it.
+  @usableFromInline let cursors: UnsafeMutablePointer<CellCursor>
   @usableFromInline let columnCount: Int
+  /// The second one, of one column the first again.
+  @usableFromInline let secondCursor: UnsafeMutablePointer<CellCursor>
 
   public init(_ schema: Schema) throws(EngineError) {
     self.schema = schema
@@ -25,28 +27,28 @@ public final class BatchBuilder {
     cells = .allocate(capacity: columns.count)
     _ = cells.initialize(from: columns.map { Unmanaged.passUnretained($0) })
     columnCount = columns.count
-    counts = .allocate(capacity: columns.count)
-    for (position, column) in columns.enumerated() { (counts + position).initialize(to: column.cursor) }
+    let cursors = CellCursors(count: max(columns.count, 1))
+    for (position, column) in columns.enumerated() { column.place(in: cursors, at: position) }
+    self.cursors = cursors.start
+    secondCursor = cursors.start + (columns.count > 1 ? 1 : 0)
     hasNested = schema.fields.contains { !$0.type.valueType.children.isEmpty }
   }
 
-  deinit {
-    cells.deallocate()
-    counts.deallocate()
-  }
+  deinit { cells.deallocate() }
 
   /// Completes the row if it has one cell per column; else false, and `endRow` decides. Not for nested columns, which may have open
-  /// items.
+  /// items, and not without any column.
   @inlinable @inline(__always)
   func endCompleteRow() -> Bool {
     let complete = storedRows &+ 1
-    var position = 0
-    var differences = 0
-    while position &+ 1 < columnCount {
-      differences |= (counts[position].pointee.count ^ complete) | (counts[position &+ 1].pointee.count ^ complete)
-      position &+= 2
+    // The first two out of the loop, and without a test of their number. A counter's record with two fields, 1000 keys: with this, and
+    // the cursors side by side instead of behind an address each, 6.6 → 5.9 ns.
+    var differences = (cursors.pointee.count ^ complete) | (secondCursor.pointee.count ^ complete)
+    var position = 2
+    while position < columnCount {
+      differences |= cursors[position].count ^ complete
+      position &+= 1
     }
-    if position < columnCount { differences |= counts[position].pointee.count ^ complete }
     if _slowPath(differences != 0) { return false }
     storedRows = complete
     return true

@@ -22,3 +22,15 @@ struct CellCursor: BitwiseCopyable {
 
   init() { values = UnsafeMutableRawPointer(bitPattern: GrowableBytes.alignment).unsafelyUnwrapped }
 }
+
+/// The cursors of some columns side by side. Lives as long as one of the columns.
+final class CellCursors {
+  let start: UnsafeMutablePointer<CellCursor>
+
+  init(count: Int) {
+    start = .allocate(capacity: count)
+    start.initialize(repeating: CellCursor(), count: count)
+  }
+
+  deinit { start.deallocate() }
+}

@@ -7,7 +7,8 @@ import CMartlet
 /// `truncate(to:)`. Not thread-safe.
 public class ColumnBuilder {
   public final let field: Field
-  @usableFromInline final let cursor: UnsafeMutablePointer<CellCursor>
+  @exclusivity(unchecked) @usableFromInline private(set) final var cursor: UnsafeMutablePointer<CellCursor>
+  private final var cursors: CellCursors
   @usableFromInline final var storedCount: Int {
     @inlinable @inline(__always) get { cursor.pointee.count }
     @inlinable @inline(__always) set { cursor.pointee.count = newValue }
@@ -22,13 +23,17 @@ public class ColumnBuilder {
   init(_ field: Field) {
     self.field = field
     layout = ColumnLayout([field])
-    cursor = .allocate(capacity: 1)
-    cursor.initialize(to: CellCursor())
+    cursors = CellCursors(count: 1)
+    cursor = cursors.start
   }
 
-  deinit {
-    validity?.deallocate()
-    cursor.deallocate()
+  deinit { validity?.deallocate() }
+
+  /// Has its cursor beside those of other columns from now on.
+  final func place(in cursors: CellCursors, at index: Int) {
+    cursors.start[index] = cursor.pointee
+    cursor = cursors.start + index
+    self.cursors = cursors
   }
 
   /// The cells so far.

@@ -48,7 +48,7 @@ public final class OutputBuilder {
 
   var gathered: BatchBuilder?
   var built: BatchBuilder?
-  /// `built` while a row of it can take the short way: in a run of built rows without nested columns.
+  /// `built` while a row of it can take the short way: in a run of built rows without nested columns, nothing noted beside them.
   @exclusivity(unchecked) @usableFromInline var fastBuilder: Unmanaged<BatchBuilder>?
   /// `built` in any run of built rows.
   @exclusivity(unchecked) private var openBuilder: Unmanaged<BatchBuilder>?
@@ -230,10 +230,7 @@ public final class OutputBuilder {
   /// Completes the row whose cells were appended to `builder`. Errors: as `BatchBuilder.endRow`.
   @inlinable @inline(__always)
   public func endBuiltRow(timestamp: @autoclosure () -> Int64) throws(EngineError) {
-    if let fastBuilder, _fastPath(fastBuilder._withUnsafeGuaranteedRef({ $0.endCompleteRow() })) {
-      if notesRows { noteRow(timestamp()) }
-      return
-    }
+    if let fastBuilder, _fastPath(fastBuilder._withUnsafeGuaranteedRef({ $0.endCompleteRow() })) { return }
     try endAnyRow(timestamp())
   }
 
@@ -257,7 +254,7 @@ public final class OutputBuilder {
       try builder.endRow()
       runs.append(Run(kind: .built, start: start))
       openBuilder = .passUnretained(builder)
-      fastBuilder = builder.hasNested ? nil : openBuilder
+      fastBuilder = builder.hasNested || notesRows ? nil : openBuilder
       fastSource = nil
     }
     if notesRows { note(timestamp, 1) }
@@ -266,9 +263,6 @@ public final class OutputBuilder {
   public func cancelBuiltRow() { built?.cancelRow() }
 
   // MARK: timestamps
-
-  @usableFromInline @inline(never)
-  func noteRow(_ timestamp: Int64) { note(timestamp, 1) }
 
   @inline(__always)
   func note(_ timestamp: Int64, _ count: Int) {

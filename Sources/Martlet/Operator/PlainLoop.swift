@@ -10,22 +10,28 @@ protocol PlainKeys {
   func show(_ index: Int, _ part: UnsafeMutablePointer<martlet_key_part>)
 }
 
-/// Integers that are shown as they are: a column, or the first words of `KeyRef`s.
+/// A column of integers that are shown as they are.
+@usableFromInline
+struct PlainColumnKeys: PlainKeys {
+  @usableFromInline let column: UnsafePointer<Int64>
+
+  @inlinable @inline(__always)
+  init(_ column: UnsafePointer<Int64>) { self.column = column }
+
+  @inlinable @inline(__always)
+  func show(_ index: Int, _ part: UnsafeMutablePointer<martlet_key_part>) { part.pointee.integer = column[index] }
+}
+
+/// Other integers.
 @usableFromInline
 struct PlainIntegerKeys: PlainKeys {
-  @usableFromInline let start: UnsafeRawPointer
-  @usableFromInline let stride: Int
+  @usableFromInline let refs: UnsafePointer<KeyRef>
 
   @inlinable @inline(__always)
-  init(_ column: UnsafePointer<Int64>?, _ refs: UnsafePointer<KeyRef>) {
-    start = column.map { UnsafeRawPointer($0) } ?? UnsafeRawPointer(refs)
-    stride = column == nil ? MemoryLayout<KeyRef>.stride : 8
-  }
+  init(_ refs: UnsafePointer<KeyRef>) { self.refs = refs }
 
   @inlinable @inline(__always)
-  func show(_ index: Int, _ part: UnsafeMutablePointer<martlet_key_part>) {
-    part.pointee.integer = start.load(fromByteOffset: index &* stride, as: Int64.self)
-  }
+  func show(_ index: Int, _ part: UnsafeMutablePointer<martlet_key_part>) { part.pointee.integer = refs[index].integer }
 }
 
 @usableFromInline
@@ -77,26 +83,24 @@ extension RecordLoop {
   func runPlain<Function: ProcessFunction>(_ function: UnsafeMutablePointer<Function>) throws -> Int {
     // The mark is the bound of this loop, so that a processing-time timer that a record registers ends it.
     nextMark.pointee = selection.count
-    let next: Int
-    if keys.showsDirectly == .integer {
-      let keys = PlainIntegerKeys(integers, keyRefs)
-      next =
-        if let prefetch {
-          try plainRows(function, keys, prefetch)
-        } else {
-          try plainRows(function, keys, FetchNothing())
-        }
-    } else {
-      let keys = PlainBytesKeys(keyRefs)
-      next =
-        if let prefetch {
-          try plainRows(function, keys, prefetch)
-        } else {
-          try plainRows(function, keys, FetchNothing())
-        }
-    }
+    let next =
+      if let integers {
+        try plainRows(function, PlainColumnKeys(integers))
+      } else if keys.showsDirectly == .integer {
+        try plainRows(function, PlainIntegerKeys(keyRefs))
+      } else {
+        try plainRows(function, PlainBytesKeys(keyRefs))
+      }
     if nextMark.pointee == selection.count { nextMark.pointee = Int.max }
     return next
+  }
+
+  @inlinable @inline(__always)
+  func plainRows<Function: ProcessFunction, Keys: PlainKeys>(
+    _ function: UnsafeMutablePointer<Function>, _ keys: Keys
+  ) throws -> Int {
+    if let prefetch { return try plainRows(function, keys, prefetch) }
+    return try plainRows(function, keys, FetchNothing())
   }
 
   @inlinable
