@@ -38,8 +38,8 @@ final class ProcessStore: Sendable {
     var copied = 0
     /// How many have ended: nothing more than their thread is under way.
     var ended = 0
-    /// How many batches are being written by threads of their own.
-    var spills = 0
+    /// How many batches threads of their own write, by how many checkpoints had begun.
+    var spills: [Int: Int] = [:]
     var failure: EngineError?
     var work: BackgroundWork?
     var files: [Manifest.File] = []
@@ -128,26 +128,35 @@ final class ProcessStore: Sendable {
   /// The same on a thread of its own. What is put down for a checkpoint after this call is written after it.
   func spillBehind(_ batch: WriteBatch) throws(EngineError) -> BackgroundWork {
     let begun = state.withLock { state in
-      state.spills += 1
+      state.spills[state.begun, default: 0] += 1
       return state.begun
     }
     do throws(EngineError) {
       return try BackgroundWork("writing state") { [self] () throws(EngineError) in
-        defer { endSpill() }
+        defer { endSpill(begun) }
         try waitUntilCopied(begun)
         try store.write(batch, .process)
         batch.free()
       }
     } catch {
-      endSpill()
+      endSpill(begun)
       throw error
     }
   }
 
-  private func endSpill() { gate.change { state.withLock { $0.spills -= 1 } } }
+  private func endSpill(_ begun: Int) {
+    gate.change {
+      state.withLock { state in
+        state.spills[begun, default: 0] -= 1
+        if state.spills[begun] == 0 { state.spills[begun] = nil }
+      }
+    }
+  }
 
-  private func waitForSpills() {
-    while state.withLock({ $0.spills }) > 0 { gate.wait(within: 1000) { state.withLock { $0.spills } == 0 } }
+  /// Waits for what was spilled before checkpoint `number` began. What came since waits for that checkpoint.
+  private func waitForSpills(before number: Int = .max) {
+    func areWritten() -> Bool { state.withLock { $0.spills.keys.allSatisfy { $0 >= number } } }
+    while !areWritten() { gate.wait(within: 1000, until: areWritten) }
   }
 
   // MARK: - A checkpoint
@@ -178,7 +187,7 @@ final class ProcessStore: Sendable {
           state.withLock { $0.ended = number }
           done()
         }
-        do throws(EngineError) { try write(batches, folder) } catch {
+        do throws(EngineError) { try write(batches, for: number, folder) } catch {
           end(number, error)
           throw error
         }
@@ -194,9 +203,9 @@ final class ProcessStore: Sendable {
     }
   }
 
-  private func write(_ batches: [WriteBatch], _ folder: String) throws(EngineError) {
+  private func write(_ batches: [WriteBatch], for number: Int, _ folder: String) throws(EngineError) {
     // One that failed has made the store refuse what comes after it.
-    waitForSpills()
+    waitForSpills(before: number)
     for batch in batches {
       try store.write(batch, .process)
       batch.free()
