@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
-from concurrent.futures import Future
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from .guarantees import warn_of
 from .sinks.transactions import Transactions
 from .stopping import StopOnSignals
+from .threaded_run import ThreadedRun
 
 if TYPE_CHECKING:
     from .durable import DurableRun
@@ -47,33 +45,18 @@ def _drive(run: DurableRun, outputs: list[Output], sinks: list[Any], labels: lis
     return run.current_report()
 
 
-class RunningJob:
+class RunningJob(ThreadedRun):
     """A durable job that runs in a thread of its own; made by `Stream.start`. Its methods may be called by any thread,
     but not from inside of the job's functions, sources and sinks, which they would wait for.
 
     As a context manager it stops the job at the end of the block.
     """
 
-    __slots__ = ("_done", "_run", "name")
+    __slots__ = ("_run",)
 
     def __init__(self, run: DurableRun, outputs: list[Output], sinks: list[Any], labels: list[str]) -> None:
         self._run = run
-        self.name: str = run.name
-        self._done: Future[RunReport] = Future()
-
-        def work() -> None:
-            try:
-                report = _drive(run, outputs, sinks, labels)
-            except BaseException as error:
-                self._done.set_exception(error)
-            else:
-                self._done.set_result(report)
-
-        threading.Thread(target=work, name=f"martlet {self.name}", daemon=True).start()
-
-    @property
-    def is_running(self) -> bool:
-        return not self._done.done()
+        super().__init__(run.name, lambda: _drive(run, outputs, sinks, labels))
 
     def checkpoint(self, timeout_s: float | None = None) -> int:
         """Takes a checkpoint now, and returns its number once it is durable and the sinks have committed. Raises why
@@ -92,20 +75,3 @@ class RunningJob:
         """Ends the run with a last checkpoint, from which the next start goes on. Stopping twice is fine."""
         self._run.requests.stop()
         return self.wait(timeout_s)
-
-    def wait(self, timeout_s: float | None = None) -> RunReport:
-        """The report, when the input has ended or the job was stopped. Raises what the run failed with;
-        TimeoutError."""
-        return self._done.result(timeout_s)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None or self.is_running:
-            self.stop()
-
-    def __repr__(self) -> str:
-        return f"<RunningJob {self.name!r}, {'running' if self.is_running else 'ended'}>"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
-from concurrent.futures import Future
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ClosedError
 from ..sinks.running import run_sinks
+from ..threaded_run import ThreadedRun
 
 if TYPE_CHECKING:
     from ..report import RunReport
@@ -22,34 +20,19 @@ __all__ = ["FlinkJob"]
 _BULK_ROWS = 65_536
 
 
-class FlinkJob:
+class FlinkJob(ThreadedRun):
     """Made by `Stream.start` in the profile `"distributed-durable"`. A thread takes what comes back and gives it to
     those sinks that Flink's tasks do not write themselves.
 
     As a context manager it stops the job at the end of the block.
     """
 
-    __slots__ = ("_done", "_run", "_saved", "name")
+    __slots__ = ("_run", "_saved")
 
     def __init__(self, run: Any, outputs: list[Output], sinks: list[Any], labels: list[str]) -> None:
         self._run = run
         self._saved: str | None = None
-        self.name: str = run.name
-        self._done: Future[RunReport] = Future()
-
-        def work() -> None:
-            try:
-                report = run_sinks(run, outputs, sinks, labels, _BULK_ROWS)
-            except BaseException as error:
-                self._done.set_exception(error)
-            else:
-                self._done.set_result(report)
-
-        threading.Thread(target=work, name=f"martlet {self.name}", daemon=True).start()
-
-    @property
-    def is_running(self) -> bool:
-        return not self._done.done()
+        super().__init__(run.name, lambda: run_sinks(run, outputs, sinks, labels, _BULK_ROWS))
 
     @property
     def job_id(self) -> str:
@@ -81,11 +64,6 @@ class FlinkJob:
         self._run.cancel()
         self._done.exception(timeout_s)
 
-    def wait(self, timeout_s: float | None = None) -> RunReport:
-        """The report, when the input has ended or the job was stopped. Raises what the run failed with;
-        TimeoutError."""
-        return self._done.result(timeout_s)
-
     def _save(self, path: str | os.PathLike[str] | None, timeout_s: float | None, *, stops: bool) -> str:
         submission = self._submission()
         try:
@@ -107,15 +85,3 @@ class FlinkJob:
                 self._done.result()
                 raise ClosedError(f"job {self.name!r} has ended")
         return self._run.submission
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None or self.is_running:
-            self.stop()
-
-    def __repr__(self) -> str:
-        return f"<FlinkJob {self.name!r}, {'running' if self.is_running else 'ended'}>"
