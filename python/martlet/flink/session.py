@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ __all__ = ["check_installed", "check_java", "flink_settings", "flink_uri", "new_
 JAVA = 17
 JAR = Path(__file__).parent.joinpath("java", "martlet-flink.jar").absolute()
 FLINK = (2, 3)
+# What PyFlink adds to the class path of its Java.
+_CLASS_PATH = "HADOOP_CLASSPATH"
+_STARTING = threading.Lock()
 
 
 def check_installed() -> None:
@@ -68,6 +72,8 @@ def new_environment(config: Config) -> Any:
     from pyflink.common import Configuration
     from pyflink.datastream import RuntimeExecutionMode, StreamExecutionEnvironment
 
+    jars = (JAR, *given_jars(config))
+    _start_java(jars)
     settings = Configuration()
     for name, value in flink_settings(config).items():
         settings.set_string(name, value)
@@ -75,11 +81,28 @@ def new_environment(config: Config) -> Any:
         environment = StreamExecutionEnvironment.get_execution_environment(settings)
     else:
         environment = _remote(config.cluster, settings)
-    environment.add_jars(*(path.as_uri() for path in (JAR, *given_jars(config))))
+    environment.add_jars(*(path.as_uri() for path in jars))
     environment.set_runtime_mode(RuntimeExecutionMode.STREAMING)
     environment.set_parallelism(config.parallelism)
     environment.set_max_parallelism(config.max_parallelism)
     return environment
+
+
+def _start_java(jars: tuple[Path, ...]) -> None:
+    """Starts PyFlink's Java, if it does not run yet, with these jars on its class path. `add_jars` gives them to the
+    class loader of one connection only, and the next call may go over another one."""
+    from pyflink.java_gateway import get_gateway
+
+    with _STARTING:
+        before = os.environ.get(_CLASS_PATH)
+        os.environ[_CLASS_PATH] = os.pathsep.join((*filter(None, [before]), *map(str, jars)))
+        try:
+            get_gateway()
+        finally:
+            if before is None:
+                del os.environ[_CLASS_PATH]
+            else:
+                os.environ[_CLASS_PATH] = before
 
 
 def _remote(cluster: str, settings: Any) -> Any:

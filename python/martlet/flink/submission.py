@@ -30,14 +30,17 @@ class Submission:
         from .session import JAR
 
         self._jvm = get_gateway().jvm
-        # Each thread of Java that serves one of Python's has a class loader of its own.
+        # For a Java that somebody else has started, where the thread that built the job is another one than this.
         add_jars_to_context_class_loader([JAR.as_uri()])
         self._iterator: Any = None
         if collected:
             stream = collected[0].union(*collected[1:]) if len(collected) > 1 else collected[0]
             self._iterator = self._jvm.martlet.flink.Collecting.of(stream._j_data_stream, "results")
         self._client = environment.execute_async(name)._j_job_client
-        self._results = None if self._iterator is None else self._jvm.martlet.flink.Results(self._iterator)
+        self._results: Any = None
+        self._reading: Any = None
+        if self._iterator is not None:
+            self._results, self._reading = self._jvm.martlet.flink.Results.of(self._iterator)
         self._end = self._client.getJobExecutionResult()
 
     def elements(self) -> Iterator[Element]:
@@ -45,13 +48,25 @@ class Submission:
         from pyflink.common import Types
 
         kind = Types.LIST(Types.PICKLED_BYTE_ARRAY()).get_java_type_info()
-        while self._results is not None:
-            found = self._results.next(CHUNK, _WAIT_MS)
-            if found is None:
-                break
-            if len(found):
-                for item in pickle.loads(self._jvm.PythonBridgeUtils.getPickledBytesFromJavaObject(found, kind)):
-                    yield pickle.loads(pickle.loads(item))
+        milliseconds = self._jvm.java.util.concurrent.TimeUnit.MILLISECONDS
+        is_more = self._results is not None
+        while is_more:
+            first = self._results.poll(_WAIT_MS, milliseconds)
+            if first is None:
+                is_more = not self._reading.isDone()  # otherwise it was closed meanwhile
+                continue
+            items = [first]
+            found = self._jvm.java.util.ArrayList()
+            if self._results.drainTo(found, CHUNK):
+                pickled = self._jvm.PythonBridgeUtils.getPickledBytesFromJavaObject(found, kind)
+                items += map(pickle.loads, pickle.loads(pickled))
+            for item in items:
+                if item:
+                    yield pickle.loads(item)
+                else:  # what comes after the last one
+                    is_more = False
+        if self._reading is not None and not self._reading.isCancelled():
+            self._reading.get()
         while not self._end.isDone():
             time.sleep(_POLL_S)
         self._end.get()
@@ -88,8 +103,8 @@ class Submission:
         """Cancels the job if it has not ended, and waits for it."""
         if not self.is_done:
             self._client.cancel()
-        if self._results is not None:
-            self._results.close()
+        if self._reading is not None:
+            self._reading.cancel(True)
         if self._iterator is not None:
             self._iterator.close()
         end = time.monotonic() + _END_S

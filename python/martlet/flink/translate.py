@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import tempfile
+import threading
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -40,6 +41,7 @@ from .tasks import (
 __all__ = ["Translation"]
 
 CHUNK = 256
+_REPLACING = threading.Lock()
 
 
 def _in_memory(environment: Any, items: list[Any]) -> Any:
@@ -58,12 +60,13 @@ def _in_memory(environment: Any, items: list[Any]) -> Any:
 def _durable_timers() -> Iterator[None]:
     """Within, PyFlink makes the keyed operators of `java/` in place of its own, whose timers can be lost."""
     jvm = get_gateway().jvm
-    jvm.ExternalPythonKeyedProcessOperator = jvm.martlet.flink.KeyedProcess
-    jvm.ExternalPythonKeyedCoProcessOperator = jvm.martlet.flink.KeyedCoProcess
-    try:
-        yield
-    finally:
-        del jvm.ExternalPythonKeyedProcessOperator, jvm.ExternalPythonKeyedCoProcessOperator
+    with _REPLACING:
+        jvm.ExternalPythonKeyedProcessOperator = jvm.martlet.flink.KeyedProcess
+        jvm.ExternalPythonKeyedCoProcessOperator = jvm.martlet.flink.KeyedCoProcess
+        try:
+            yield
+        finally:
+            del jvm.ExternalPythonKeyedProcessOperator, jvm.ExternalPythonKeyedCoProcessOperator
 
 
 class _Unpack(FlatMapFunction):  # type: ignore[misc]

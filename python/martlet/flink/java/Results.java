@@ -5,24 +5,36 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.CompletableFuture;
 
-/** What a job gives back, several at a time but without waiting for more than there are. A thread takes them from Flink, up to 4096 ahead. */
+/**
+ * What a job gives back, taken from Flink by a thread, up to 4096 elements ahead.
+ *
+ * <p>Python gets objects of Java's own classes only. Each of its threads may have another class loader here, and py4j remembers a method by
+ * the names of its class and parameters: it would call the method of the same class from another loader.
+ */
 public final class Results {
-  private static final Object END = new Object();
+  /** Comes after the last element; elements have bytes. */
+  private static final byte[] END = {};
 
-  private final BlockingQueue<Object> waiting = new ArrayBlockingQueue<>(4096);
-  private final Thread reader;
-  private volatile Throwable failure;
-  private boolean isEnded;
+  private Results() {}
 
-  public Results(Iterator<byte[]> items) {
-    reader = new Thread(() -> read(items), "martlet results");
+  /** The queue of elements and the end of the thread, which fails with what Flink threw, and which ends the thread when it is cancelled. */
+  public static List<Object> of(Iterator<byte[]> items) {
+    BlockingQueue<byte[]> waiting = new ArrayBlockingQueue<>(4096);
+    CompletableFuture<Void> end = new CompletableFuture<>();
+    Thread reader = new Thread(() -> read(items, waiting, end), "martlet results");
     reader.setDaemon(true);
+    end.whenComplete((nothing, failure) -> reader.interrupt());
     reader.start();
+    List<Object> both = new ArrayList<>();
+    both.add(waiting);
+    both.add(end);
+    return both;
   }
 
-  private void read(Iterator<byte[]> items) {
+  private static void read(Iterator<byte[]> items, BlockingQueue<byte[]> waiting, CompletableFuture<Void> end) {
+    Throwable failure = null;
     try {
       while (items.hasNext()) {
         waiting.put(items.next());
@@ -35,34 +47,12 @@ public final class Results {
     try {
       waiting.put(END);
     } catch (InterruptedException error) {
-      Thread.currentThread().interrupt();
+      return;
     }
-  }
-
-  /** Some, up to `most`; none if there were none for `waitMs`; null after the last. */
-  public List<Object> next(int most, long waitMs) throws Exception {
-    if (isEnded) {
-      return null;
+    if (failure == null) {
+      end.complete(null);
+    } else {
+      end.completeExceptionally(failure);
     }
-    List<Object> found = new ArrayList<>();
-    Object first = waiting.poll(waitMs, TimeUnit.MILLISECONDS);
-    if (first == null) {
-      return found;
-    }
-    found.add(first);
-    waiting.drainTo(found, most - 1);
-    if (found.get(found.size() - 1) == END) {
-      found.remove(found.size() - 1);
-      isEnded = true;
-      if (failure != null) {
-        throw new Exception("the job has failed", failure);
-      }
-    }
-    return found;
-  }
-
-  /** Ends the thread. */
-  public void close() {
-    reader.interrupt();
   }
 }
