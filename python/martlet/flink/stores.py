@@ -9,12 +9,12 @@ adding to a list reads nothing.
 
 from __future__ import annotations
 
-import ast
 import base64
 import pickle
 from typing import Any, Protocol
 
 from .._engine import Schema
+from .wire import literal
 
 __all__ = [
     "APPENDED",
@@ -213,7 +213,7 @@ class MapStore:
     def _key(self, place: Any) -> Any:
         if self._codec == "plain":
             return place
-        return ast.literal_eval(place) if self._codec == "literal" else pickle.loads(base64.b64decode(place))
+        return literal(place) if self._codec == "literal" else pickle.loads(base64.b64decode(place))
 
 
 def _key_codec(dtype: Any) -> str:
