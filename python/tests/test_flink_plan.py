@@ -185,6 +185,9 @@ def test_explain() -> None:
     assert "-> ValueState of Types.PICKLED_BYTE_ARRAY, with the event time when it was last written or read" in told
     assert "leaves out what is 90 ms old, and event-time timers of the key, 1000 ms apart, clear it" in told
     assert "TTLs in event time after" not in told
+    assert "makes nothing newer" not in told
+    skipping = stream.key_by("k").process(nothing, states[3], config=mt.Config(on_error="skip"))
+    assert "makes nothing newer" in skipping.explain(profile="distributed-durable")
     again = stream.key_by("k").process(nothing, states[3]).explain(profile="distributed-durable")
     assert "TTLs in event time after other operators" in again
     assert "what is different from the embedded engine:\n  - order: " in told

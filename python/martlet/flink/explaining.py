@@ -12,6 +12,7 @@ from ..graph import Operator, Plan, PlannedOperator
 from ..sources.files import FileSource
 from ..sources.kafka import KafkaSource
 from ..states import all_states
+from ..ttl import TTL
 from .aging import period_ms
 from .keeper import event_ttl
 from .refusals import check
@@ -173,6 +174,8 @@ def _differences(plan: Plan, config: Config) -> list[str]:
             "TTLs in event time after other operators or Kafka, or beside a broadcast: what has expired is seen until "
             "a watermark of Flink says so"
         )
+    if config.on_error != "raise" and any(map(_is_read_newer, plan.operators)):
+        found.append("TTLs in event time: what a call read and then failed makes nothing newer")
     if any(one.operator.kind == "broadcast" for one in plan.operators):
         found.append(
             "broadcast: its records come to each instance in their order, but anywhere among those of the main stream; "
@@ -187,17 +190,20 @@ def _differences(plan: Plan, config: Config) -> list[str]:
     return found
 
 
-def _expires_late(plan: Plan, planned: PlannedOperator) -> bool:
-    operator = planned.operator
+def _event_ttls(operator: Operator) -> list[TTL]:
+    is_keyed = bool(operator.keys[0])
     states = all_states(
-        operator.fn,
-        operator.states,
-        operator.name,
-        operator.kind,
-        operator.broadcast,
-        is_keyed=bool(operator.keys[0]),
+        operator.fn, operator.states, operator.name, operator.kind, operator.broadcast, is_keyed=is_keyed
     )
-    is_coarse = operator.kind == "broadcast" or any(
+    return [ttl for ttl in map(event_ttl, states) if ttl is not None]
+
+
+def _expires_late(plan: Plan, planned: PlannedOperator) -> bool:
+    is_coarse = planned.operator.kind == "broadcast" or any(
         ref.process or isinstance(plan.sources[ref.source].source, KafkaSource) for ref in planned.inputs
     )
-    return is_coarse and any(map(event_ttl, states))
+    return is_coarse and bool(_event_ttls(planned.operator))
+
+
+def _is_read_newer(planned: PlannedOperator) -> bool:
+    return any(ttl.update == "read_write" for ttl in _event_ttls(planned.operator))
