@@ -89,8 +89,9 @@ test-c: $(STAMPS)/system ## The C programs, under AddressSanitizer
 test-python: build-python ## The Python tests
 	$(PY) -m pytest -q
 
+# Tracebacks as Python prints them: pytest's parse source, which in CPython 3.11 goes wrong while a thread of Flink's worker does.
 test-flink: build-python $(VENV_FLINK)/.installed ## The tests on Apache Flink, which need Java
-	$(FLINK_PY) -m pytest -q --override-ini addopts= -p no:warnings python/tests_flink
+	$(FLINK_PY) -m pytest -q --tb=native --override-ini addopts= -p no:warnings python/tests_flink
 
 test-examples: build-python ## The examples in Python and Swift (those in C belong to test-c)
 	@for example in $(wildcard examples/python/*.py examples/python/recipes/[a-z]*.py examples/python/nexmark/q*.py); do echo "--- $$example"; $(PY) "$$example"; done

@@ -152,6 +152,13 @@ public func martletHarnessFireDue(_ harness: OpaquePointer, _ error: UnsafeMutab
   running(error: error) { try handle(harness).harness.fireDue() }
 }
 
+@_cdecl("martlet_harness_fire_due_seeing")
+public func martletHarnessFireDueSeeing(
+  _ harness: OpaquePointer, _ watermark: Int64, _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  running(error: error) { try handle(harness).harness.fireDue(seeing: watermark) }
+}
+
 @_cdecl("martlet_harness_end")
 public func martletHarnessEnd(_ harness: OpaquePointer, _ error: UnsafeMutablePointer<martlet_error>?) -> Int32 {
   running(error: error) { try handle(harness).harness.end() }

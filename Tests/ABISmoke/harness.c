@@ -177,6 +177,8 @@ int main(void) {
   OK(martlet_harness_advance_watermark(harness, 100, &error));
   CHECK_INT(martlet_harness_watermark(harness), 100);
   OK(martlet_harness_fire_due(harness, &error)); /* they have fired: nothing is due twice */
+  OK(martlet_harness_fire_due_seeing(harness, 90, &error));
+  CHECK_INT(martlet_harness_watermark(harness), 100);
   CHECK_INT(count_of(harness, &first, 1), -1);
   first.fail = 1;
   FAILS(martlet_harness_push(harness, batch, 0, MARTLET_TIME_OF_COLUMN, 0, &error), MARTLET_CALLBACK_FAILED, "");

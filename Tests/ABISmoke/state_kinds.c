@@ -110,6 +110,34 @@ static void check_maps(probe *self) {
   FAILS(martlet_map_visit(self->encoded, NULL, NULL, NULL, NULL, &error), MARTLET_INVALID_ARGUMENT, "visit");
 }
 
+static int32_t see_stored(void *context, const martlet_value *key, const martlet_value *value, int64_t stamp) {
+  seen *self = context;
+  self->keys[self->n] = stamp;
+  if (key) memcpy(self->texts[self->n], key->bytes, key->length);
+  else memcpy(self->texts[self->n], value->bytes, value->length);
+  return ++self->n == self->stop_at;
+}
+
+static void check_stored(probe *self) {
+  martlet_error error = {0};
+  martlet_value word = text("stored"), a = text("a"), value = text("\xFF");
+  const int64_t late = INT64_C(1) << 60; /* does not expire while this runs */
+  seen texts = {0}, entries = {0}, first = {.stop_at = 1};
+  OK(martlet_list_add(self->texts, &word, &error));
+  OK(martlet_stored_put(self->texts, NULL, &word, late, &error));
+  OK(martlet_stored_visit(self->texts, see_stored, &texts, &error));
+  CHECK(texts.n == 2 && texts.keys[1] == late && strcmp(texts.texts[1], "stored") == 0);
+  FAILS(martlet_stored_visit(self->texts, see_stored, &first, &error), MARTLET_CALLBACK_FAILED, "visitor");
+  OK(martlet_list_set(self->texts, NULL, 0, &error));
+  OK(martlet_stored_put(self->encoded, &a, &value, late, &error));
+  OK(martlet_stored_visit(self->encoded, see_stored, &entries, &error));
+  CHECK(entries.n == 2 && entries.keys[0] == late && entries.keys[1] != late && entries.texts[0][0] == 'a');
+  FAILS(martlet_stored_put(self->encoded, NULL, &value, late, &error), MARTLET_SCHEMA_MISMATCH, "'encoded'");
+  FAILS(martlet_stored_put(self->sum, NULL, &value, late, &error), MARTLET_INVALID_ARGUMENT, "no TTL");
+  FAILS(martlet_stored_visit(self->list, see_stored, &texts, &error), MARTLET_INVALID_ARGUMENT, "no TTL");
+  FAILS(martlet_stored_visit(self->texts, NULL, NULL, &error), MARTLET_INVALID_ARGUMENT, "visit");
+}
+
 static int32_t probe_event(void *context, martlet_context *call, martlet_error *unused) {
   (void)call, (void)unused;
   probe *self = context;
@@ -119,6 +147,7 @@ static int32_t probe_event(void *context, martlet_context *call, martlet_error *
   self->events++;
   check_lists(self);
   check_maps(self);
+  check_stored(self);
   martlet_value hundred = integer(100), more = integer(28);
   OK(martlet_reduce_add(self->sum, &hundred, &error));
   FAILS(martlet_reduce_add(self->sum, &more, &error), MARTLET_VALUE_RANGE, "sum of 100 and 28");

@@ -143,9 +143,13 @@ static PyObject *harness_end(harness_object *self, PyObject *args) {
   return finished(self, martlet_harness_end_input(self->harness, side, &error), &error);
 }
 
-static PyObject *harness_fire_due(harness_object *self, PyObject *unused) {
-  (void)unused;
-  return act(self, martlet_harness_fire_due);
+/* fire_due(watermark): what event-time timers see as the watermark, if it is behind the present one. */
+static PyObject *harness_fire_due(harness_object *self, PyObject *watermark) {
+  martlet_error error;
+  long long time_ms = PyLong_AsLongLong(watermark);
+  if ((time_ms == -1 && PyErr_Occurred()) || check_usable(self) < 0) return NULL;
+  self->job->running = 1;
+  return finished(self, martlet_harness_fire_due_seeing(self->harness, time_ms, &error), &error);
 }
 
 static PyObject *harness_close(harness_object *self, PyObject *unused) {
@@ -348,7 +352,7 @@ static PyMethodDef harness_methods[] = {
   {"advance_watermark", (PyCFunction)harness_advance_watermark, METH_VARARGS, "advance_watermark(ms, side=0)"},
   {"set_idle", (PyCFunction)harness_set_idle, METH_VARARGS, "set_idle(side, idle)"},
   {"advance_processing_time", (PyCFunction)harness_advance_processing_time, METH_O, "advance_processing_time(ms)"},
-  {"fire_due", (PyCFunction)harness_fire_due, METH_NOARGS, "Fires the timers that are due now, also those registered late."},
+  {"fire_due", (PyCFunction)harness_fire_due, METH_O, "Fires the timers that are due now, also those registered late."},
   {"end", (PyCFunction)harness_end, METH_VARARGS, "end(side=0): the end of the input."},
   {"close", (PyCFunction)harness_close, METH_NOARGS, "Calls close() of the function."},
   {"take", (PyCFunction)harness_take, METH_VARARGS,

@@ -61,6 +61,9 @@ int state_failed(state_object *self, state_binding *binding, int32_t status, con
 int state_locate(state_binding *binding);
 PyObject *state_clear(state_object *self, PyObject *unused);
 PyObject *state_exists(state_object *self, PyObject *unused);
+/* For keepers: state_stored.c. */
+PyObject *state_stamped(state_object *self, PyObject *unused);
+PyObject *state_put_stamped(state_object *self, PyObject *args);
 /* MapState and BroadcastState, which have keys of a type. */
 static inline bool state_is_map(const state_object *self) {
   return self->kind == MARTLET_STATE_MAP || self->kind == MARTLET_STATE_BROADCAST;

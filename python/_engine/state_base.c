@@ -238,6 +238,8 @@ static PyMethodDef state_methods[] = {
   {"_rebuild", (PyCFunction)state_rebuild, METH_VARARGS | METH_CLASS, NULL},
   {"_stored", (PyCFunction)state_stored, METH_NOARGS, NULL},
   {"_store", (PyCFunction)state_store, METH_O, NULL},
+  {"_stamped", (PyCFunction)state_stamped, METH_NOARGS, NULL},
+  {"_put_stamped", (PyCFunction)state_put_stamped, METH_VARARGS, NULL},
   {"_private_copy", (PyCFunction)state_private_copy, METH_NOARGS, NULL},
   {NULL, NULL, 0, NULL}};
 

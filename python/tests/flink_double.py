@@ -8,7 +8,7 @@ from typing import Any
 
 import martlet as mt
 from martlet.flink.evaluator import Evaluator
-from martlet.flink.reading import read_sources
+from martlet.flink.reading import read_sources, watermarks_behind
 from martlet.flink.timer_book import MAX_TIME, MIN_TIME, TimerBook
 from martlet.flink.wire import OneRow
 from martlet.graph import Plan
@@ -78,13 +78,20 @@ class FlinkDouble:
         self.evaluator = Evaluator(
             planned, config or mt.Config(), (source.timestamp,), tags, self.keep, self.book, (0, 1)
         )
+        self.evaluator.aging.service = self
+        # How often each kind of timer was registered.
+        self.registered: Counter[str] = Counter()
         self.out: list[tuple[str | None, dict[str, Any]]] = []
 
     def keep(self, state: mt.State) -> Keyed:
         found = self.states[state.name] = Keyed(self, EMPTY.get(type(state), lambda: None))
         return found
 
+    def current_watermark(self) -> int:
+        return self.watermark
+
     def register_event_time_timer(self, time_ms: int) -> None:
+        self.registered["event"] += 1
         self.timers["event", time_ms, self.key] = None
 
     def register_processing_time_timer(self, time_ms: int) -> None:
@@ -99,20 +106,23 @@ class FlinkDouble:
     def take(self, outputs: Any) -> None:
         self.out += [(one.tag, dict(zip(one.schema.names, one.values, strict=True))) for one in outputs]
 
-    def run(self) -> list[tuple[str | None, dict[str, Any]]]:
+    def run(self, ends: bool = True) -> list[tuple[str | None, dict[str, Any]]]:
+        """Not `ends`: up to the watermark behind the last record."""
         elements, (schema,) = read_sources(self.plan.sources)
         self.evaluator.open([schema])
         assert schema is not None
         rows = OneRow(schema)
         for number, (_, _, _, watermark, values, _) in enumerate(elements):
             record = dict(zip(schema.names, values, strict=True))
-            self.key = tuple(record[column] for column in self.key_columns)
+            self.key = self.evaluator.aging.key = tuple(record[column] for column in self.key_columns)
             if None not in self.key:
                 self.take(self.evaluator.fire("event", watermark, self.key, watermark, 0))
             self.take(self.evaluator.push(0, rows.of(record), False, None, watermark, 0))
             if number % self.every == 0:
                 self.advance(watermark)
-        self.advance(MAX_TIME)
+        self.advance(watermarks_behind(elements, self.plan.sources)[-1])
+        if ends:
+            self.advance(MAX_TIME)
         self.evaluator.close()
         return self.out
 
@@ -123,8 +133,10 @@ class FlinkDouble:
             timer = min(due, key=lambda one: (one[1], repr(one[2])))
             del self.timers[timer]
             _, time_ms, self.key = timer
+            self.evaluator.aging.key = self.key
             if time_ms == MAX_TIME:
                 self.take(self.evaluator.end(self.key, True, 0))
             else:
                 self.take(self.evaluator.fire("event", watermark, self.key, watermark, 0))
                 self.book.arm_again(watermark)
+                self.evaluator.clean(time_ms, watermark)

@@ -160,3 +160,16 @@ def records(seed: int, count: int, disorder: int, keys: int = 5) -> list[dict[st
         }
         for at in range(count)
     ]
+
+
+def steady(seed: int, count: int, late: int, keys: int = 5) -> list[dict[str, Any]]:
+    """Records ten milliseconds apart, and up to `late` steps late ones between them: the watermark passes every
+    step, so that a timer sees the same one wherever it fires."""
+    chance = random.Random(seed)
+    step, found = 0, []
+    for _ in range(count):
+        is_late = chance.random() < 0.4
+        step += not is_late
+        at = max(0, step - chance.randint(1, late)) if is_late else step
+        found.append({"k": chance.randrange(keys), "t": 10 * at, "op": chance.choice(OPS), "n": chance.randint(0, 40)})
+    return found

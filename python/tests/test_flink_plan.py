@@ -145,8 +145,6 @@ def test_refusals() -> None:
     source = mt.stream(ROWS)
     visiting = source.key_by("k").connect(mt.stream(ROWS).broadcast(RULES)).process(Visiting())
     refused(visiting, r"'Visiting'.*apply_to_keyed_state.*broadcast state.*single-node-durable")
-    aging = mt.ValueState("aging", int, ttl=mt.TTL("1s", time="event"))
-    refused(source.key_by("k").process(nothing, aging), r"'aging'.*by event time.*TTL\(…, time='processing'\)")
     reserved = mt.ValueState("martlet.timers")
     refused(source.key_by("k").process(nothing, reserved), r"does not begin with 'martlet.'")
     plain = source.key_by("k").process(nothing)
@@ -176,6 +174,7 @@ def test_explain() -> None:
         mt.ValueState("value", int),
         mt.ListState("items"),
         mt.MapState("table", str, ttl=mt.TTL(1000, update="read_write", visibility="until_cleaned")),
+        mt.ValueState("aged", int, ttl=mt.TTL(90, time="event", update="read_write")),
     ]
     stream = mt.stream(ROWS, timestamp="t", watermark=7).key_by("k").process(nothing, *states)
     told = stream.explain(profile="distributed-durable")
@@ -183,6 +182,14 @@ def test_explain() -> None:
     assert "ValueState of Types.LONG" in told and "ListState of Types.PICKLED_BYTE_ARRAY" in told
     assert "MapState, entry by entry, Types.STRING" in told
     assert "StateTtlConfig(1000 ms, OnReadAndWrite, ReturnExpiredIfNotCleanedUp)" in told
+    assert "-> ValueState of Types.PICKLED_BYTE_ARRAY, with the event time when it was last written or read" in told
+    assert "leaves out what is 90 ms old, and event-time timers of the key, 1000 ms apart, clear it" in told
+    assert "TTLs in event time after" not in told
+    assert "makes nothing newer" not in told
+    skipping = stream.key_by("k").process(nothing, states[3], config=mt.Config(on_error="skip"))
+    assert "makes nothing newer" in skipping.explain(profile="distributed-durable")
+    again = stream.key_by("k").process(nothing, states[3]).explain(profile="distributed-durable")
+    assert "TTLs in event time after other operators" in again
     assert "what is different from the embedded engine:\n  - order: " in told
     assert "same output, in the same order" not in told
     assert "on Apache Flink" not in stream.explain()

@@ -210,6 +210,21 @@ def test_on_end_for_keys_that_hold_something_in_key_order() -> None:
     assert got[4:] == ["end a 1", "end b 2", "end c 3", "timer a"]
 
 
+def test_no_on_end_for_keys_of_which_all_has_expired() -> None:
+    class Aged(Ends):
+        kept = mt.ValueState("kept", int, ttl=mt.TTL(5, time="event", visibility="until_cleaned"))
+        lasting = mt.ValueState("lasting", int)
+
+        def on_event(self, key: Any, batch: mt.Record, row: int, ctx: mt.Context) -> None:
+            self.kept.set(1)
+            if key % 400 == 0:
+                self.lasting.set(2)
+
+    # More keys than are looked at in one sweep.
+    got = run([{"k": key, "v": 1} for key in range(1000)], Aged(), output={"out": str})
+    assert [row["out"] for row in got] == ["end 0 None", "end 400 None", "end 800 None"]
+
+
 def test_an_error_in_on_end_names_the_key() -> None:
     class Fails(Ends):
         def on_end(self, key: Any, ctx: mt.Context) -> None:

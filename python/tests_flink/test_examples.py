@@ -1,7 +1,7 @@
 """The recipes and the queries of Nexmark, on Flink and embedded: the same results as sets.
 
 Two recipes over a broadcast are not here: each record of theirs must see the rules of its own time, and on Flink those
-come anywhere among the records. Nor are the two whose state expires by event time, which is refused.
+come anywhere among the records.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ sys.path += [str(EXAMPLES / "recipes"), str(EXAMPLES / "nexmark")]
 
 import bad_weather
 import debounce
+import dedup
 import inactivity
 import last_value_join
 import q3
@@ -25,6 +26,7 @@ import q9
 import q11
 import q18
 import q19
+import rate_limit
 import sessions
 import top_k
 from _flights import departures, weather
@@ -48,11 +50,13 @@ def streams() -> dict[str, mt.Stream]:
             timed(reports, "time"), timed(flights, "departure"), bad_weather.BadWeather(), key="origin"
         ),
         "debounce": timed(bids, "ts").key_by("auction").process(debounce.Debounce()),
+        "dedup": timed(bids, "ts").key_by("bidder").process(dedup.Deduplicate()),
         "inactivity": timed(flights, "departure").key_by("carrier", "origin", "dest").process(inactivity.Inactivity()),
         "last_value_join": timed(reports, "time")
         .key_by("origin")
         .connect(timed(flights, "departure").key_by("origin"))
         .process(last_value_join.LastWeather(), output=last_value_join.OUTPUT),
+        "rate_limit": timed(bids, "ts").key_by("bidder").process(rate_limit.RateLimit()),
         "sessions": timed(disordered, "ts", sessions.DISORDER_MS).key_by("bidder").process(sessions.Sessions()),
         "top_k": timed(by_time, "departure", "1d").key_by("origin").process(top_k.TopDelays()),
         "q3": q3.run(house),

@@ -38,6 +38,8 @@ int32_t martlet_harness_advance_watermark(martlet_harness *harness, int64_t time
 int32_t martlet_harness_advance_processing_time(martlet_harness *harness, int64_t time_ms, martlet_error *error);
 /* Fires the timers that are due at the watermark and the clock as they are: one registered behind them waits for the next advance otherwise. */
 int32_t martlet_harness_fire_due(martlet_harness *harness, martlet_error *error);
+/* The same; event-time timers see `watermark` as the watermark, where it is behind the present one. */
+int32_t martlet_harness_fire_due_seeing(martlet_harness *harness, int64_t watermark, martlet_error *error);
 int32_t martlet_harness_end(martlet_harness *harness, martlet_error *error);   /* the end of the input */
 int32_t martlet_harness_close(martlet_harness *harness, martlet_error *error); /* calls the function's close; twice is MARTLET_OK */
 int64_t martlet_harness_watermark(const martlet_harness *harness);

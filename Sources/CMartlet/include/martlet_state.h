@@ -83,6 +83,13 @@ int32_t martlet_map_len(martlet_state *state, int64_t *length, martlet_error *er
 typedef int32_t (*martlet_entry_visitor)(void *context, const martlet_value *key, const martlet_value *value);
 int32_t martlet_map_visit(martlet_state *state, const martlet_value *low, const martlet_value *high, martlet_entry_visitor visit, void *context, martlet_error *error);
 
+/* A state with a TTL, of any kind, as it is stored: for whoever keeps it elsewhere. `stored_visit` gives the value, the elements or the
+ * entries with the time each counts from (`key` is NULL but for maps), expired or not, and makes nothing newer; otherwise as for a list.
+ * `stored_put` sets the value, appends an element or puts an entry that counts from `stamp`. MARTLET_INVALID_ARGUMENT without a TTL. */
+typedef int32_t (*martlet_stored_visitor)(void *context, const martlet_value *key, const martlet_value *value, int64_t stamp);
+int32_t martlet_stored_visit(martlet_state *state, martlet_stored_visitor visit, void *context, martlet_error *error);
+int32_t martlet_stored_put(martlet_state *state, const martlet_value *key, const martlet_value *value, int64_t stamp, martlet_error *error);
+
 /* In on_right of a MARTLET_BROADCAST: calls `apply` for every key for which the state declared at `state` holds something, in the order
  * of key bytes, with the key current: its states can be read and written and output emitted; timers cannot be used. A key that
  * an earlier call of `apply` has emptied is left out. */

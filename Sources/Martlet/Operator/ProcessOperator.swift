@@ -394,6 +394,8 @@ final class ProcessOperator: Operator {
   func endKeys(_ parts: Parts, _ onEnd: (Key, Context) throws -> Void) throws {
     let key = Key(parts.keys.parts, parts.keys.partCount)
     try forEachKey(parts) { slot in
+      // What has expired by now is not there, however far sweeping has come.
+      guard parts.states.sweep(slot: slot) else { return }
       context.raw.pointee.slot = slot
       parts.keys.show(slot: slot)
       orders?.begin(callbackAt: 0, slot: slot)

@@ -119,7 +119,7 @@ extension MapStateColumn {
 }
 
 extension ValueStateColumn {
-  fileprivate final func storedCell(_ slot: UInt32) -> StateCell {
+  final func storedCell(_ slot: UInt32) -> StateCell {
     switch self {
     case let integers as FixedStateColumn<Int64>: StateCell(word: integers.values[Int(slot)])
     case let doubles as FixedStateColumn<Double>: StateCell(double: doubles.values[Int(slot)])
@@ -128,7 +128,7 @@ extension ValueStateColumn {
     }
   }
 
-  fileprivate final func restore(_ slot: UInt32, _ cell: StateCell, stamp: Int64?) {
+  final func restore(_ slot: UInt32, _ cell: StateCell, stamp: Int64?) {
     switch self {
     case let integers as FixedStateColumn<Int64>: integers.set(slot, cell.word)
     case let doubles as FixedStateColumn<Double>: doubles.set(slot, cell.double)

@@ -90,6 +90,13 @@ final class StateTable {
     for column in columns { column.sweep(budget: budget) }
   }
 
+  /// Forgets what has expired of one key, and says whether it has state or timers left.
+  func sweep(slot: UInt32) -> Bool {
+    guard hasTTL else { return true }
+    unrecorded { for column in columns where !column.descriptor.kind.isBroadcast { column.sweep(slot: slot) } }
+    return slots.live[Int(slot)] != 0
+  }
+
   /// How many values, list elements and map entries the states of all keys hold: what has expired counts until it is cleaned away.
   /// No walk over the elements: it is asked for while a job runs.
   var entryCount: Int { columns.reduce(0) { $0 + $1.entryCount } }

@@ -20,7 +20,9 @@ from ..graph import PlannedOperator, SourceNode
 from ..harness_inputs import one_row
 from ..instances import Instance
 from ..run import add_operators, add_source, new_job
-from .stores import BroadcastStore, Keeper, store_of
+from .aging import Aging
+from .keeper import Keeper, event_ttl, store_of
+from .stores import BroadcastStore
 from .timer_book import MAX_TIME, MIN_TIME, Pending, TimerBook
 from .wire import OneRow
 
@@ -69,8 +71,12 @@ class Evaluator:
         (self._instance,) = add_operators(self._job, [PlannedOperator(self._operator, numbered)], self._wrapped)
         self._engine = _engine.Harness(self._job, timestamps[0], -1, *timestamps[1:])
         self._engine.place(*place)
-        self._keeper = Keeper([store_of(state, keep(state)) for state in self._instance.states])
+        states = self._instance.states
+        self.aging = Aging(ttl.duration_ms for ttl in map(event_ttl, states) if ttl is not None)
+        self._keeper = Keeper([store_of(state, keep(state), self.aging) for state in states], self.aging)
         self._engine.keep(self._keeper)
+        if book is not None:
+            book.is_shared = self.aging.may_need
         self._keyed = [state for state in self._instance.states if not isinstance(state, BroadcastState)]
         self._schemas: list[Schema | None] = [None] * self._inputs
         self._keys: OneRow | None = None
@@ -103,14 +109,22 @@ class Evaluator:
         while book is not None and (timer := book.due(domain, time_ms)) is not None:
             book.take(timer)
             self._move(watermark, now if domain == "event" else max(now, timer.time_ms))
-            yield from self._call_timer(timer, key)
+            # Flink says so when it is further on, the engine at once: what has expired since then is there in both.
+            is_behind = domain == "event" and watermark < MAX_TIME
+            yield from self._call_timer(timer, key, max(timer.time_ms, timer.after + 1) if is_behind else MAX_TIME)
 
     def end(self, key: tuple[Any, ...], fires_processing: bool, now: int) -> Iterator[Output]:
         """The end of the input for the current key: its timers, on_end, and what that registered."""
+        self._move(MAX_TIME, now)
         yield from self._end_timers(key, fires_processing, now)
         if self._on_end[0] is not None:
             yield from self._primed(key, self._call_end)
             yield from self._end_timers(key, fires_processing, now)
+
+    def clean(self, time_ms: int, watermark: int) -> None:
+        """A timer of Flink at this time, after what it stands for of the function: takes away what has expired."""
+        if watermark < MAX_TIME:
+            self._keeper.clean(time_ms, watermark)
 
     @property
     def needs_end(self) -> bool:
@@ -173,15 +187,15 @@ class Evaluator:
                 timer.domain, MAX_TIME if timer.domain == "event" else timer.time_ms, key, MAX_TIME, now
             )
 
-    def _call_timer(self, timer: Pending, key: tuple[Any, ...]) -> Iterator[Output]:
-        """The engine fires it: it is registered for its key, and is due."""
+    def _call_timer(self, timer: Pending, key: tuple[Any, ...], watermark: int) -> Iterator[Output]:
+        """The engine fires it: it is registered for its key, and is due. `watermark`: what it sees as that."""
 
         def register(ctx: Any) -> None:
             _register(ctx, timer)
 
         self._prime = register
         self._push_key(key)
-        self._run(self._engine.fire_due)
+        self._run(lambda: self._engine.fire_due(watermark))
         yield from self._outputs()
 
     def _primed(self, key: tuple[Any, ...], call: Callable[[Any], None]) -> Iterator[Output]:
@@ -282,6 +296,7 @@ class Evaluator:
         return True
 
     def _call_end(self, ctx: Any) -> None:
+        self.aging.begin(ctx)
         if any(state.exists() for state in self._keyed) or (self._book is not None and self._book.pending()):
             user = _bound(self._on_end, self._instance.target)
             self._around(ctx, lambda: user(ctx.key, ctx))
@@ -291,6 +306,7 @@ class Evaluator:
 
     def _around(self, ctx: Any, call: Callable[[], Any], is_timer: bool = False) -> None:
         """A call of the function, between Flink's state before it and after it."""
+        self.aging.begin(ctx)
         book = self._book
         if book is None:
             call()
@@ -304,14 +320,14 @@ class Evaluator:
         self._keeper.flush()
         known = {one.place: one for one in before}
         # What a timer registers behind the watermark fires in the same pass, what a record does at the next advance.
-        behind = MIN_TIME if is_timer else ctx.watermark
+        behind = ctx.watermark - 1 if is_timer else ctx.watermark
         after = [
             known.get((one.domain, one.time_ms, one.name))
             or Pending(
                 one.domain,
                 one.time_ms,
                 one.name,
-                behind if one.domain == "event" and one.time_ms <= behind else MIN_TIME,
+                behind if one.domain == "event" and one.time_ms <= ctx.watermark else MIN_TIME,
             )
             for one in ctx.timers()
         ]

@@ -12,6 +12,9 @@ from ..graph import Operator, Plan, PlannedOperator
 from ..sources.files import FileSource
 from ..sources.kafka import KafkaSource
 from ..states import all_states
+from ..ttl import TTL
+from .aging import period_ms
+from .keeper import event_ttl
 from .refusals import check
 from .stores import key_form, value_form
 
@@ -123,9 +126,17 @@ def _state(state: State) -> str:
     elif isinstance(state, ListState):
         words = f"ListState of {_FORMS['PICKLED']}; adding reads nothing"
     else:
-        words = f"ValueState of {_FORMS[value_form(state.dtype)]}"
+        form = "PICKLED" if event_ttl(state) else value_form(state.dtype)
+        words = f"ValueState of {_FORMS[form]}"
     if state.ttl is None:
         return words
+    if event_ttl(state):
+        last = "last written or read" if state.ttl.update == "read_write" else "last written"
+        age = state.ttl.duration_ms
+        return (
+            f"{words}, with the event time when it was {last}; the engine leaves out what is {age} ms old, and "
+            f"event-time timers of the key, {period_ms(age)} ms apart, clear it"
+        )
     update = "OnReadAndWrite" if state.ttl.update == "read_write" else "OnCreateAndWrite"
     visible = "ReturnExpiredIfNotCleanedUp" if state.ttl.visibility == "until_cleaned" else "NeverReturnExpired"
     return f"{words}, StateTtlConfig({state.ttl.duration_ms} ms, {update}, {visible})"
@@ -142,9 +153,9 @@ def _checkpoints(config: Config) -> str:
 def _differences(plan: Plan, config: Config) -> list[str]:
     found = [
         "order: records of one key keep theirs; across keys there is none, so results are the same as a set",
-        "watermarks: right after a source a key's timers fire before its next record, as in the engine, and "
-        "ctx.watermark in on_timer may be a later one; after other operators they follow Flink's watermarks, which "
-        "come every 200 ms (pipeline.auto-watermark-interval) and between bundles of records",
+        "watermarks: right after a source a key's timers fire before its next record, as in the engine; after other "
+        "operators they follow Flink's watermarks, which come between bundles of records; in on_timer ctx.watermark is "
+        "the time of the timer, or that of the end, and in the engine that of the record that made it due",
         "on_batch is called with one record at a time; record numbers in messages count in each instance",
         "processing time is the clock of Flink's machines; at the end of the input ctx.processing_time in a timer is "
         "the timer's time or later",
@@ -158,6 +169,13 @@ def _differences(plan: Plan, config: Config) -> list[str]:
             "Kafka: partitions that are there when the job is submitted are waited for, records or not, until "
             "idle_timeout=; watermarks begin anew after a restart; bad_values is a metric of Flink"
         )
+    if any(_expires_late(plan, one) for one in plan.operators):
+        found.append(
+            "TTLs in event time after other operators or Kafka, or beside a broadcast: what has expired is seen until "
+            "a watermark of Flink says so"
+        )
+    if config.on_error != "raise" and any(map(_is_read_newer, plan.operators)):
+        found.append("TTLs in event time: what a call read and then failed makes nothing newer")
     if any(one.operator.kind == "broadcast" for one in plan.operators):
         found.append(
             "broadcast: its records come to each instance in their order, but anywhere among those of the main stream; "
@@ -170,3 +188,22 @@ def _differences(plan: Plan, config: Config) -> list[str]:
     ):
         found.append("connect after other operators or Kafka: both sides are merged as they arrive, not by time")
     return found
+
+
+def _event_ttls(operator: Operator) -> list[TTL]:
+    is_keyed = bool(operator.keys[0])
+    states = all_states(
+        operator.fn, operator.states, operator.name, operator.kind, operator.broadcast, is_keyed=is_keyed
+    )
+    return [ttl for ttl in map(event_ttl, states) if ttl is not None]
+
+
+def _expires_late(plan: Plan, planned: PlannedOperator) -> bool:
+    is_coarse = planned.operator.kind == "broadcast" or any(
+        ref.process or isinstance(plan.sources[ref.source].source, KafkaSource) for ref in planned.inputs
+    )
+    return is_coarse and bool(_event_ttls(planned.operator))
+
+
+def _is_read_newer(planned: PlannedOperator) -> bool:
+    return any(ttl.update == "read_write" for ttl in _event_ttls(planned.operator))

@@ -13,6 +13,7 @@ from ..sources.files import FileSource
 from ..sources.listing import FileId
 from ..sources.protocol import SourceBatch
 from .reading import read_sources
+from .timer_book import MIN_TIME
 from .wire import Element
 
 __all__ = ["FileReader", "files_of"]
@@ -37,20 +38,21 @@ class FileReader:
         self._timestamp = node.timestamp
         self._bound_ms = node.bound_ms
         self._schema = schema
-        self._watermark: int | None = None
+        # That behind the last element.
+        self.watermark = MIN_TIME
 
     def elements(self, file: FileId) -> Iterator[Element]:
         """Those of a file. Watermarks go on from file to file, as far as this reader knows of those before."""
         one = _OneFile(self._source(), file, self._schema)
         node = SourceNode(one, self._name, self._timestamp, self._bound_ms, None, "source", False)
-        before = self._watermark
+        before = self.watermark
         found, _ = read_sources((node,))
         for element in found:
             number, tag, timestamp, watermark, values, schema = element
-            if before is not None and watermark is not None:
+            if watermark is not None:
                 watermark = max(watermark, before)
             if timestamp is not None:
-                self._watermark = max(self._watermark or -(2**63), timestamp - self._bound_ms - 1)
+                self.watermark = max(self.watermark, timestamp - self._bound_ms - 1)
             yield number, tag, timestamp, watermark, values, schema
 
     def _source(self) -> FileSource:

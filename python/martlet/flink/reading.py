@@ -15,9 +15,10 @@ from ..functions import BroadcastProcessFunction
 from ..graph import Edge, Plan, SourceNode
 from ..operators import operator_node
 from ..run import Run
-from .wire import Element
+from .timer_book import MIN_TIME
+from .wire import Element, side_of
 
-__all__ = ["Tap", "read_sources"]
+__all__ = ["Tap", "read_sources", "watermarks_behind"]
 
 
 class Tap(BroadcastProcessFunction):
@@ -59,3 +60,15 @@ def read_sources(sources: tuple[SourceNode, ...]) -> tuple[list[Element], tuple[
     for _ in output.batches(1):
         pass
     return tap.elements, tuple(tap.schemas.get(side) for side in range(len(sources)))
+
+
+def watermarks_behind(elements: list[Element], sources: tuple[SourceNode, ...]) -> list[int]:
+    """The watermark after each of these elements, which is the one that the next has before it. After the last it is
+    that of its own input, for the other one has ended."""
+    if not elements:
+        return []
+    before = [MIN_TIME if element[3] is None else element[3] for element in elements]
+    side = side_of(elements[-1])
+    times = [element[2] for element in elements if element[2] is not None and side_of(element) == side]
+    last = max(times) - sources[side].bound_ms - 1 if times else MIN_TIME
+    return [*before[1:], max(before[-1], last)]

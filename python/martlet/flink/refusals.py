@@ -70,11 +70,6 @@ def _check_operator(operator: Operator) -> None:
                 f"operator {operator.name!r}: {state!r} has a name of Martlet's own on Flink; give it one that "
                 "does not begin with 'martlet.'"
             )
-        if state.ttl is not None and state.ttl.time == "event":
-            raise ConfigError(
-                f"operator {operator.name!r}: {state!r} expires by event time, and states of Apache Flink expire by "
-                "the clock only; use TTL(…, time='processing'), or an event-time timer that clears the state"
-            )
 
 
 def _names(fn: Any) -> Iterator[tuple[str, ...]]:

@@ -19,7 +19,7 @@ from ..errors import ConfigError
 from .jars import JARS, given_jars
 from .kafka_settings import PREFIX
 
-__all__ = ["check_installed", "check_java", "flink_settings", "flink_uri", "new_environment"]
+__all__ = ["check_installed", "check_java", "flink_settings", "flink_uri", "new_environment", "share_classes"]
 
 JAVA = 17
 JAR = Path(__file__).parent.joinpath("java", "martlet-flink.jar").absolute()
@@ -67,6 +67,27 @@ def check_java() -> None:
         )
 
 
+# Of a gateway to Java: the class loader that has our classes.
+_loaders: dict[Any, Any] = {}
+
+
+def share_classes() -> None:
+    """Has the thread of Java that serves this one find our classes, which are the same for all of its threads.
+
+    PyFlink gives each of them a class loader of its own. But any of them may serve the next call, and Py4J remembers
+    methods by the names of classes: those of another loader's class do not take our object.
+    """
+    from pyflink.java_gateway import get_gateway
+    from pyflink.util.java_utils import create_url_class_loader
+
+    gateway = get_gateway()
+    thread = gateway.jvm.Thread.currentThread()
+    if gateway not in _loaders:
+        urls = [gateway.jvm.java.net.URL(JAR.as_uri())]
+        _loaders[gateway] = create_url_class_loader(urls, thread.getContextClassLoader())
+    thread.setContextClassLoader(_loaders[gateway])
+
+
 def new_environment(config: Config) -> Any:
     """PyFlink's environment for a job of this config."""
     from pyflink.common import Configuration
@@ -81,6 +102,7 @@ def new_environment(config: Config) -> Any:
         environment = StreamExecutionEnvironment.get_execution_environment(settings)
     else:
         environment = _remote(config.cluster, settings)
+    share_classes()
     environment.add_jars(*(path.as_uri() for path in jars))
     environment.set_runtime_mode(RuntimeExecutionMode.STREAMING)
     environment.set_parallelism(config.parallelism)

@@ -1,24 +1,34 @@
 """State that Flink keeps: read into the engine when a callback reads it, written back when the callback is done.
 
 The engine's handles are what a function uses, on Flink as anywhere: they convert, check and compute. Before one reads
-what the engine does not have yet, it asks the `Keeper`, which takes it from Flink's state and puts it in through a
-handle; after one wrote, the keeper is told, and at the end of the call it writes what changed to Flink and empties the
-engine. So nothing of a key stays in the engine between two calls, one entry of a map costs one entry, and adding to a
-list reads nothing.
+what the engine does not have yet, it asks the `Keeper` (keeper.py), which takes it from Flink's state and puts it in
+through a handle; after one wrote, the keeper is told, and at the end of the call it writes what changed to Flink and
+empties the engine. So nothing of a key stays in the engine between two calls, one entry of a map costs one entry, and
+adding to a list reads nothing.
 """
 
 from __future__ import annotations
 
-import ast
 import base64
-import contextlib
 import pickle
-from collections.abc import Iterator
 from typing import Any, Protocol
 
-from .._engine import BroadcastState, ListState, MapState, Schema, State
+from .._engine import Schema
+from .wire import literal
 
-__all__ = ["Keeper", "Store", "key_form", "store_of", "value_form"]
+__all__ = [
+    "APPENDED",
+    "CLEARED",
+    "ENTRY",
+    "WHOLE",
+    "BroadcastStore",
+    "ListStore",
+    "MapStore",
+    "Store",
+    "ValueStore",
+    "key_form",
+    "value_form",
+]
 
 # What the engine says of a use; see keeper.h.
 WHOLE, ENTRY, APPENDED, CLEARED = range(4)
@@ -151,13 +161,16 @@ class MapStore:
             if place not in self._known:
                 kept = self._flink.get(place)
                 if kept is not None:
-                    self._handle.put(key, kept[0])
+                    self._load(place, key, kept)
                 self._known.add(place)
             return
         for place, kept in list(self._flink.items()):
             if place not in self._known:
-                self._handle.put(self._key(place), kept[0])
+                self._load(place, self._key(place), kept)
         self._whole = True
+
+    def _load(self, place: Any, key: Any, kept: Any) -> None:
+        self._handle.put(key, kept[0])
 
     def after(self, scope: int, key: Any) -> None:
         if scope == ENTRY:
@@ -200,7 +213,7 @@ class MapStore:
     def _key(self, place: Any) -> Any:
         if self._codec == "plain":
             return place
-        return ast.literal_eval(place) if self._codec == "literal" else pickle.loads(base64.b64decode(place))
+        return literal(place) if self._codec == "literal" else pickle.loads(base64.b64decode(place))
 
 
 def _key_codec(dtype: Any) -> str:
@@ -232,51 +245,3 @@ class BroadcastStore(MapStore):
     def rebind(self, flink: Any) -> None:
         """The state as the context of the running call gives it."""
         self._flink = flink
-
-
-class Keeper:
-    """What the engine asks and tells about the states of the current key."""
-
-    __slots__ = ("_quiet", "stores")
-
-    def __init__(self, stores: list[Store]) -> None:
-        self.stores = stores
-        self._quiet = False
-
-    def before(self, index: int, scope: int, key: Any) -> None:
-        if not self._quiet:
-            self.stores[index].before(scope, key)
-
-    def after(self, index: int, scope: int, key: Any) -> None:
-        if not self._quiet:
-            self.stores[index].after(scope, key)
-
-    def flush(self) -> None:
-        """The call is done: all that changed goes to Flink."""
-        with self.quietly():
-            for store in self.stores:
-                store.flush()
-
-    @contextlib.contextmanager
-    def quietly(self) -> Iterator[None]:
-        """What is done to handles meanwhile is the keeper's own doing."""
-        self._quiet = True
-        try:
-            yield
-        finally:
-            self._quiet = False
-
-    def forget(self) -> None:
-        for store in self.stores:
-            store.forget()
-
-
-def store_of(handle: State, flink: Any) -> Store:
-    """What keeps a state of this kind in this state of Flink."""
-    if isinstance(handle, BroadcastState):
-        return BroadcastStore(handle, flink)
-    if isinstance(handle, MapState):
-        return MapStore(handle, flink)
-    if isinstance(handle, ListState):
-        return ListStore(handle, flink)
-    return ValueStore(handle, flink)

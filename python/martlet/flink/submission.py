@@ -25,13 +25,12 @@ class Submission:
 
     def __init__(self, environment: Any, collected: list[Any], name: str) -> None:
         from pyflink.java_gateway import get_gateway
-        from pyflink.util.java_utils import add_jars_to_context_class_loader
 
-        from .session import JAR
+        from .session import share_classes
 
         self._jvm = get_gateway().jvm
-        # For a Java that somebody else has started, where the thread that built the job is another one than this.
-        add_jars_to_context_class_loader([JAR.as_uri()])
+        # The thread that built the job may have been another one.
+        share_classes()
         self._iterator: Any = None
         if collected:
             stream = collected[0].union(*collected[1:]) if len(collected) > 1 else collected[0]

@@ -10,7 +10,6 @@ from typing import Any
 
 from pyflink.common import Types
 from pyflink.common.time import Time
-from pyflink.common.watermark_strategy import TimestampAssigner
 from pyflink.datastream import (
     BroadcastProcessFunction,
     KeyedBroadcastProcessFunction,
@@ -30,6 +29,7 @@ from pyflink.datastream.state import (
 from .._engine import BroadcastState, ListState, MapState, Schema, State
 from .evaluator import Evaluator
 from .failing import report_failures
+from .keeper import event_ttl
 from .stores import key_form, value_form
 from .timer_book import MAX_TIME, TimerBook
 from .wire import Element, Rows, key_text, key_values, side_of
@@ -37,7 +37,6 @@ from .wire import Element, Rows, key_text, key_values, side_of
 __all__ = [
     "BroadcastTask",
     "ConnectTask",
-    "EventTime",
     "Key",
     "KeyedBroadcastTask",
     "MergedTask",
@@ -78,13 +77,6 @@ def side_tag(number: int, tag: str) -> Any:
     return OutputTag(f"{number}:{tag}", Types.PICKLED_BYTE_ARRAY())
 
 
-class EventTime(TimestampAssigner):  # type: ignore[misc]
-    """The event time of an element; Flink's "none" where there is none."""
-
-    def extract_timestamp(self, value: Element, record_timestamp: int) -> int:
-        return -(2**63) if value[2] is None else value[2]
-
-
 class Key(KeySelector):  # type: ignore[misc]
     """The key of an element as Flink sees it. `schemas`, `columns`: of the one input, or of both where a source is the
     merge of two."""
@@ -120,10 +112,11 @@ def _flink_state(runtime: Any, state: State) -> Any:
         descriptor = MapStateDescriptor(state.name, _type(key_form(state.key_dtype)), Types.PICKLED_BYTE_ARRAY())
         get = runtime.get_map_state
     else:
-        descriptor = ValueStateDescriptor(state.name, _type(value_form(state.dtype)))
+        form = "PICKLED" if event_ttl(state) else value_form(state.dtype)
+        descriptor = ValueStateDescriptor(state.name, _type(form))
         get = runtime.get_state
     ttl = state.ttl
-    if ttl is not None:
+    if ttl is not None and event_ttl(state) is None:
         builder = StateTtlConfig.new_builder(Time.milliseconds(ttl.duration_ms))
         update, visible = StateTtlConfig.UpdateType, StateTtlConfig.StateVisibility
         builder.set_update_type(update.OnReadAndWrite if ttl.update == "read_write" else update.OnCreateAndWrite)
@@ -179,6 +172,13 @@ class _Core:
         self.pickled: dict[Schema, bytes] = {}
         self.evaluator.open(list(spec.schemas))
 
+    def serve(self, service: Any, key: str) -> None:
+        """The timer service and the key of the call that follows."""
+        self.evaluator.aging.service = service
+        self.evaluator.aging.key = key
+        if self.book is not None:
+            self.book.service = service
+
     def element(self, side: int, element: Element, watermark: int, now: int) -> Iterator[Any]:
         """A record of an input."""
         batch = self.rows[side].batch(element)
@@ -204,9 +204,13 @@ class _Core:
         yield from self._sent(self.evaluator.push(1, batch, has_time, element[2], watermark, now))
 
     def timer(self, time_ms: int, is_event: bool, key: str, watermark: int, now: int) -> Iterator[Any]:
-        """A timer of Flink, which stands for the ones of the function at this time, or for the end."""
-        book = self.book
-        assert book is not None
+        """A timer of Flink, which stands for the ones of the function at this time, for the end, or for a clean-up."""
+        if self.book is not None:
+            yield from self._due(self.book, time_ms, is_event, key, watermark, now)
+        if is_event:
+            self.evaluator.clean(time_ms, watermark)
+
+    def _due(self, book: TimerBook, time_ms: int, is_event: bool, key: str, watermark: int, now: int) -> Iterator[Any]:
         if not self.evaluator.is_loaded:
             pickled = book.schema()
             if pickled is None:
@@ -259,15 +263,14 @@ class _Task:
     def _keyed(self, side: int, value: Element, ctx: Any) -> Iterator[Any]:
         service = ctx.timer_service()
         core = self._core
-        if core.book is not None:
-            core.book.service = service
+        core.serve(service, ctx.get_current_key())
         with report_failures():
             yield from core.element(side, value, service.current_watermark(), service.current_processing_time())
 
     def _timer(self, timestamp: int, ctx: Any) -> Iterator[Any]:
         service = ctx.timer_service()
         core = self._core
-        core.book.service = service
+        core.serve(service, ctx.get_current_key())
         is_event = ctx.time_domain() == TimeDomain.EVENT_TIME
         with report_failures():
             yield from core.timer(

@@ -6,7 +6,7 @@ pending, in the order of registration: one value of Flink's keyed state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 __all__ = ["MAX_TIME", "MIN_TIME", "Pending", "TimerBook"]
@@ -32,9 +32,10 @@ class Pending(NamedTuple):
 
 
 class TimerBook:
-    """The timers of the current key. `kept`: the value state of Flink; `service`: its timer service."""
+    """The timers of the current key. `kept`: the value state of Flink; `service`: its timer service; `is_shared`: if a
+    timer of Flink at an event time may be there for something else, too."""
 
-    __slots__ = ("_kept", "_needs_end", "is_ending", "kept_schema", "service")
+    __slots__ = ("_kept", "_needs_end", "is_ending", "is_shared", "kept_schema", "service")
 
     def __init__(self, kept: Any, fires_processing_at_end: bool) -> None:
         self._kept = kept
@@ -43,6 +44,7 @@ class TimerBook:
         # To be kept with the timers; None: the plan knows it.
         self.kept_schema: bytes | None = None
         self.is_ending = False
+        self.is_shared: Callable[[int], bool] = lambda time_ms: False
 
     def pending(self) -> list[Pending]:
         """Those of the current key, each kind by time and then in the order of registration."""
@@ -79,7 +81,8 @@ class TimerBook:
         old, new = _times(before), _times(after)
         for domain, time_ms in old.keys() - new.keys():
             if domain == "event":
-                if time_ms != MAX_TIME:  # which may be the end of the input, too
+                # At the greatest time it may be for the end of the input as well.
+                if time_ms != MAX_TIME and not self.is_shared(time_ms):
                     self.service.delete_event_time_timer(time_ms)
             else:
                 self.service.delete_processing_time_timer(time_ms)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any, cast
 
-from pyflink.common import Duration, Types, WatermarkStrategy
+from pyflink.common import Types
 from pyflink.datastream import DataStream, FlatMapFunction
 from pyflink.java_gateway import get_gateway
 from pyflink.serializers import PickleSerializer
@@ -24,11 +24,10 @@ from ..sources.listing import FileId
 from .failing import report_failures
 from .file_reading import FileReader, files_of
 from .kafka_reading import kafka_stream
-from .reading import read_sources
+from .reading import read_sources, watermarks_behind
 from .tasks import (
     BroadcastTask,
     ConnectTask,
-    EventTime,
     Key,
     KeyedBroadcastTask,
     MergedTask,
@@ -70,21 +69,22 @@ def _durable_timers() -> Iterator[None]:
 
 
 class _Unpack(FlatMapFunction):  # type: ignore[misc]
-    """Elements travel to Flink in chunks: each costs it a step of its own."""
+    """Elements, with the watermark behind each, travel to Flink in chunks: each costs it a step of its own."""
 
     def flat_map(self, value: list[Any]) -> list[Any]:
         return value
 
 
 class _ReadFiles(FlatMapFunction):  # type: ignore[misc]
-    """The elements of a file."""
+    """The elements of a file, with the watermark behind each."""
 
     def __init__(self, reader: FileReader) -> None:
         self._reader = reader
 
     def flat_map(self, value: Any) -> Iterator[Any]:
         with report_failures():
-            yield from self._reader.elements(FileId(*value))
+            for element in self._reader.elements(FileId(*value)):
+                yield element, self._reader.watermark
 
 
 class Translation:
@@ -138,7 +138,8 @@ class Translation:
 
     def _collection(self, elements: list[Any], nodes: tuple[SourceNode, ...]) -> Any:
         self.records_in += len(elements)
-        chunks = [elements[at : at + CHUNK] for at in range(0, len(elements), CHUNK)]
+        pairs = list(zip(elements, watermarks_behind(elements, nodes), strict=True))
+        chunks = [pairs[at : at + CHUNK] for at in range(0, len(pairs), CHUNK)]
         return self._read(chunks or [[]], _Unpack(), nodes)
 
     def _read(self, items: list[Any], read: FlatMapFunction, nodes: tuple[SourceNode, ...]) -> Any:
@@ -147,12 +148,12 @@ class Translation:
         # Counted, as streams of one name may be read twice. Without it Flink would make one of what is chained to it.
         self._reads += 1
         stream = _in_memory(self._environment, items).uid(f"source {self._reads}:{name}")
-        stream = stream.name(name).flat_map(read, Types.PICKLED_BYTE_ARRAY()).name(f"read {name}")
-        if any(node.timestamp is not None for node in nodes):
-            bound = max(node.bound_ms for node in nodes)
-            strategy = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_millis(bound))
-            stream = stream.assign_timestamps_and_watermarks(strategy.with_timestamp_assigner(EventTime()))
-        return stream
+        element = Types.PICKLED_BYTE_ARRAY()
+        pairs = stream.name(name).flat_map(read, Types.TUPLE([element, Types.LONG()])).name(f"read {name}")
+        jvm = get_gateway().jvm
+        marked = pairs._j_data_stream.assignTimestampsAndWatermarks(jvm.martlet.flink.SourceWatermarks())
+        elements = jvm.org.apache.flink.streaming.api.functions.python.eventtime.RemoveTimestampMapFunction()
+        return DataStream(marked.map(elements, element.get_java_type_info()))
 
     def _is_merged(self, planned: PlannedOperator) -> bool:
         return planned.operator.kind == "connect" and all(map(self._is_in_one_task, planned.inputs))

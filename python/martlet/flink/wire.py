@@ -12,7 +12,6 @@ An element is a plain tuple, which PyFlink pickles: (operator, tag, timestamp, w
 
 from __future__ import annotations
 
-import ast
 import pickle
 from collections.abc import Iterator
 from typing import Any, TypeAlias
@@ -20,7 +19,7 @@ from typing import Any, TypeAlias
 from .._engine import RecordBatch, Schema
 from ..source import stream
 
-__all__ = ["Element", "OneRow", "Rows", "key_text", "key_values", "side_of"]
+__all__ = ["Element", "OneRow", "Rows", "key_text", "key_values", "literal", "side_of"]
 
 Element: TypeAlias = tuple[int, "str | None", "int | None", "int | None", tuple[Any, ...], "bytes | None"]
 
@@ -114,9 +113,18 @@ def key_text(values: tuple[Any, ...], names: tuple[str, ...], key: tuple[str, ..
 def key_values(text: str) -> tuple[Any, ...]:
     """The columns of a key, from its text."""
     if text[0] == "p":
-        return tuple(pickle.loads(part) for part in ast.literal_eval(text[1:]))
-    parts: tuple[Any, ...] = ast.literal_eval(text)
+        return tuple(pickle.loads(part) for part in literal(text[1:]))
+    parts: tuple[Any, ...] = literal(text)
     return parts
+
+
+def literal(text: str) -> Any:
+    """What `repr` made this text of: numbers, texts, bytes and tuples of them.
+
+    Not ast.literal_eval, which fails now and then in CPython 3.11 when two threads are in it and the garbage collector
+    has callbacks ("AST constructor recursion depth mismatch"). In a mini-cluster, instances are threads.
+    """
+    return eval(text, {"__builtins__": {}})
 
 
 def side_of(element: Element) -> int:
