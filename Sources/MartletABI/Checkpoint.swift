@@ -70,6 +70,17 @@ public func martletJobCheckpoint(
   }
 }
 
+@_cdecl("martlet_job_savepoint")
+public func martletJobSavepoint(
+  _ job: OpaquePointer, _ path: UnsafePointer<CChar>?, _ id: Int64, _ sink: UnsafePointer<UInt8>?, _ sinkLength: Int,
+  _ error: UnsafeMutablePointer<martlet_error>?
+) -> Int32 {
+  runningJob(job, error: error) { job in
+    let sink = Array(try array(sink, Int64(sinkLength), "sink"))
+    try job.savepoint(to: MartletABI.path(path), id: id, sink: sink)
+  }
+}
+
 @_cdecl("martlet_job_restore")
 public func martletJobRestore(
   _ job: OpaquePointer, _ handle: OpaquePointer?, _ options: UnsafePointer<martlet_resume_options>?,

@@ -389,7 +389,19 @@ static void misfits(const char *path) {
   OK(martlet_checkpoint_write(checkpoint, path, &error));
   FAILS(martlet_checkpoint_write(checkpoint, path, &error), MARTLET_INVALID_ARGUMENT, path);
   martlet_checkpoint_free(checkpoint);
+  /* The same in one call. */
+  char saved[120];
+  snprintf(saved, sizeof saved, "%s again", path);
+  FAILS(martlet_job_savepoint(one.job, NULL, 1, NULL, 0, &error), MARTLET_INVALID_ARGUMENT, "path");
+  FAILS(martlet_job_savepoint(one.job, saved, 0, NULL, 0, &error), MARTLET_INVALID_ARGUMENT, "begin at 1");
+  OK(martlet_job_savepoint(one.job, saved, 2, (const uint8_t *)"notes", 5, &error));
+  FAILS(martlet_job_savepoint(one.job, saved, 2, NULL, 0, &error), MARTLET_INVALID_ARGUMENT, saved);
   martlet_job_free(one.job);
+  OK(martlet_checkpoint_read(saved, &checkpoint, &error));
+  size_t length = 0;
+  CHECK(martlet_checkpoint_id(checkpoint) == 2);
+  CHECK(memcmp(martlet_checkpoint_sink(checkpoint, &length), "notes", 5) == 0 && length == 5);
+  martlet_checkpoint_free(checkpoint);
 
   FAILS(martlet_checkpoint_read("/nowhere", &checkpoint, &error), MARTLET_STORAGE_FAILED, "/nowhere");
   OK(martlet_checkpoint_read(path, &checkpoint, &error));

@@ -191,16 +191,10 @@ PyObject *job_save(job_object *self, PyObject *args) {
   const char *path, *sink;
   long long id;
   Py_ssize_t length;
-  martlet_checkpoint *checkpoint = NULL;
   martlet_error error;
   if (!PyArg_ParseTuple(args, "sLy#", &path, &id, &sink, &length) || job_check_usable(self) < 0) return NULL;
   job_release_gil(self);
-  int32_t status =
-    martlet_job_checkpoint(self->job, id, (const uint8_t *)sink, (size_t)length, &checkpoint, &error);
-  if (status == MARTLET_OK) {
-    status = martlet_checkpoint_write(checkpoint, path, &error);
-    martlet_checkpoint_free(checkpoint);
-  }
+  int32_t status = martlet_job_savepoint(self->job, path, id, (const uint8_t *)sink, (size_t)length, &error);
   job_take_gil(self);
   if (status != MARTLET_OK) job_raise(self, status, &error);
   Py_DECREF(self);

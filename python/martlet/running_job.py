@@ -69,7 +69,8 @@ class RunningJob(ThreadedRun):
         in a form that does not depend on state backend and parallelism. `Config(restore_from=path)` starts from it.
         Also raises ConfigError if something of that name is there, StorageError if it cannot be written; the job
         goes on."""
-        return self._run.requests.add(Path(path)).result(timeout_s)
+        # Worker processes write there too, wherever they run.
+        return self._run.requests.add(Path(path).absolute()).result(timeout_s)
 
     def stop(self, timeout_s: float | None = None) -> RunReport:
         """Ends the run with a last checkpoint, from which the next start goes on. Stopping twice is fine."""

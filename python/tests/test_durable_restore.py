@@ -357,6 +357,32 @@ def test_a_savepoint_starts_another_job(tmp_path: Path) -> None:
     assert report.records_in == 0
 
 
+@pytest.mark.parametrize("parallelism", [1, 2])
+@pytest.mark.parametrize("backend", list(BACKENDS))
+def test_a_savepoint_that_cannot_be_written_leaves_the_job_running(
+    tmp_path: Path, backend: str, parallelism: int
+) -> None:
+    """In whichever process: of this path the folder is short enough, and the files in it are not."""
+    parent = tmp_path
+    while len(str(parent)) < 4095 - 200:
+        parent = parent / ("d" * 100)
+    too_long = parent / ("e" * (4095 - len(str(parent)) - len("/.new/job.state")))
+    Waiting.gate = Gate()
+    out = mt.stream(Waiting(), name="s").key_by("k").process(Counter(), output=OUTPUT, name="counter")
+    config = settings(tmp_path, state_backend=BACKENDS[backend], parallelism=parallelism)
+    with out.start(mt.JsonlSink(tmp_path / "out"), config=config) as job:
+        Waiting.gate.wait_until_read()
+        with pytest.raises(mt.StorageError, match="cannot create"):
+            job.savepoint(too_long)
+        assert not list(parent.glob("e*"))
+        assert job.savepoint(tmp_path / "saved") == 2
+        Waiting.gate.open()
+        assert job.wait().records_in == 400
+    assert output(tmp_path) == EXPECTED
+    report = rest(tmp_path, state_dir=tmp_path / "other", restore_from=tmp_path / "saved")
+    assert (report.restored_from, report.records_in) == (2, 200)
+
+
 def test_restore_from_a_state_directory_and_from_nothing(tmp_path: Path) -> None:
     half(tmp_path)
     report = rest(tmp_path, state_dir=tmp_path / "other", restore_from=tmp_path / "state")

@@ -25,7 +25,7 @@ extern "C" {
  * After a crash before the end of 4 the job goes on from the checkpoint before: what the sink had prepared is to be dropped. After
  * it, from the new one: what its bytes name is to be committed, again if need be.
  *
- * A checkpoint can also be taken by itself (martlet_job_checkpoint) and written where one likes, as a savepoint. On disk it is a
+ * A checkpoint can also be taken by itself and written where one likes, as a savepoint (martlet_job_savepoint). On disk it is a
  * directory, which is there whole or not at all. A new job that is built alike, with whatever parallelism, goes on from it. */
 typedef struct martlet_checkpoint martlet_checkpoint;
 
@@ -48,10 +48,14 @@ void martlet_job_stay_open(martlet_job *job);
 /* What there is of an output when nothing is under way, without reading more. `*out` is new, NULL if there is nothing. */
 int32_t martlet_job_take(martlet_job *job, int64_t output, martlet_batch **out, martlet_error *error);
 
-/* Takes checkpoint number `id` (from 1). `sink` is copied. `*out` is new (martlet_checkpoint_free). MARTLET_INVALID_ARGUMENT while an
- * output has rows; MARTLET_CLOSED if the job has failed. */
+/* Takes checkpoint number `id` (from 1), whole in memory, also where state is on disk. `sink` is copied. `*out` is new
+ * (martlet_checkpoint_free). MARTLET_INVALID_ARGUMENT while an output has rows; MARTLET_CLOSED if the job has failed. */
 int32_t martlet_job_checkpoint(
   martlet_job *job, int64_t id, const uint8_t *sink, size_t sink_length, martlet_checkpoint **out, martlet_error *error);
+/* Takes one and writes it as martlet_checkpoint_write does, key by key, so that memory does not follow the size of the state. Errors as of
+ * both; the job goes on after them. Instances in worker processes write there too: the path has to mean the same to them. */
+int32_t martlet_job_savepoint(
+  martlet_job *job, const char *path, int64_t id, const uint8_t *sink, size_t sink_length, martlet_error *error);
 
 /* Something of a checkpoint that the job no longer has and that is not to be kept. */
 typedef struct martlet_forgotten {
@@ -76,7 +80,8 @@ int32_t martlet_job_restore(
 /* Writes it as the directory `path`, which does not exist. When this fails there is nothing under that name, unless the last step did:
  * making the name durable. */
 int32_t martlet_checkpoint_write(const martlet_checkpoint *checkpoint, const char *path, martlet_error *error);
-/* Reads and verifies such a directory. `*out` is new (martlet_checkpoint_free). MARTLET_STORAGE_CORRUPT names the file that is missing
+/* Reads and verifies such a directory, which has to stay until a job that goes on from it has begun: keys are read when they are needed.
+ * `*out` is new (martlet_checkpoint_free). MARTLET_STORAGE_CORRUPT names the file that is missing
  * or damaged; MARTLET_SNAPSHOT_INVALID: a newer version wrote it. */
 int32_t martlet_checkpoint_read(const char *path, martlet_checkpoint **out, martlet_error *error);
 int64_t martlet_checkpoint_id(const martlet_checkpoint *checkpoint);

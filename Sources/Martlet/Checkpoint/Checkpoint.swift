@@ -1,4 +1,5 @@
-/// A checkpoint in memory: everything a job needs to go on where it stood.
+/// A checkpoint: everything a job needs to go on where it stood. The keys of operators may be in files, or rows of stores, and are read
+/// from there one after the other.
 ///
 /// On disk it is a folder: `manifest`, `job.state`, and `operator-1.snapshot` … in the order of the job's operators, each with the keys
 /// of all parallel instances. Of a job that keeps its state in stores the keys are in `store-0` …, one for each process, and the
@@ -12,7 +13,7 @@ package struct Checkpoint {
   package let notReplayable: [String]
   let job: JobSnapshot
   /// Per operator, all of its keys; or none, if they are in stores.
-  let operators: [[UInt8]]
+  let operators: [SnapshotHandle]
   /// The stores that the operators' keys are in, if it was read from a folder that has them.
   let stores: [Manifest.Store]
   /// The folder that it was read from.
@@ -22,8 +23,8 @@ package struct Checkpoint {
   package var sink: [UInt8] { job.sink }
 
   init(
-    id: Int64, time: Int64, jobName: String, job: JobSnapshot, operators: [[UInt8]], stores: [Manifest.Store] = [],
-    folder: String? = nil
+    id: Int64, time: Int64, jobName: String, job: JobSnapshot, operators: [SnapshotHandle],
+    stores: [Manifest.Store] = [], folder: String? = nil
   ) {
     (self.id, self.time, self.jobName) = (id, time, jobName)
     (self.stores, self.folder) = (stores, folder)
@@ -45,6 +46,18 @@ package struct Checkpoint {
     try complete(path, Checkpoint.prepare(path, files), stores: [], files)
   }
 
+  /// Writes the folder at `path` as `write` does, with what `make` gives, which may have put snapshots into `path.new` by itself. What was
+  /// begun is removed where it fails.
+  static func write(
+    to path: String, _ files: any FileSystem, _ make: (_ fresh: String) throws -> Checkpoint
+  ) throws {
+    let fresh = try prepare(path, files)
+    do { try make(fresh).complete(path, fresh, stores: [], files) } catch {
+      try? files.removeTree(fresh)
+      throw error
+    }
+  }
+
   /// Makes `path.new`, for the first files, and gives its name.
   static func prepare(_ path: String, _ files: any FileSystem) throws(EngineError) -> String {
     guard try files.info(path) == nil else {
@@ -60,18 +73,22 @@ package struct Checkpoint {
     return fresh
   }
 
-  /// Writes what is missing in `fresh`, in which copies of stores may be already, and makes it `path`.
+  /// Writes what is missing in `fresh`, in which copies of stores and snapshots may be already, and makes it `path`.
   func complete(
     _ path: String, _ fresh: String, stores: [Manifest.Store], _ files: any FileSystem
   ) throws(EngineError) {
     var manifest = Manifest(
       id: id, time: time, jobName: jobName, notReplayable: notReplayable, files: [], stores: stores)
-    func put(_ name: String, _ bytes: [UInt8]) throws(EngineError) {
-      try files.write(bytes, to: FilePath.join(fresh, name))
-      manifest.files.append(Manifest.File(name, bytes))
+    let state = SnapshotHandle.bytes(job.encoded())
+    manifest.files.append(try state.write(to: FilePath.join(fresh, Manifest.jobFile), files))
+    for (index, handle) in operators.enumerated() {
+      let path = FilePath.join(fresh, Checkpoint.operatorFile(index))
+      if case .file(let file, let written) = handle, file.path == path {
+        manifest.files.append(written)
+      } else {
+        manifest.files.append(try handle.write(to: path, files))
+      }
     }
-    try put(Manifest.jobFile, job.encoded())
-    for (index, bytes) in operators.enumerated() { try put(Checkpoint.operatorFile(index), bytes) }
     try FaultPoint.checkpointBeforeManifest.reach()
     try files.write(manifest.encoded(), to: FilePath.join(fresh, Manifest.fileName))
     try files.syncDirectory(fresh)
@@ -81,60 +98,21 @@ package struct Checkpoint {
     try files.syncDirectory(FilePath.parent(path))
   }
 
-  /// Reads a folder and verifies every byte of it. Throws `.storageCorrupt`, naming the file, for one that is missing, torn or changed,
-  /// `.snapshotInvalid` for a newer format, `.storageFailed` where reading fails.
+  /// Reads a folder and verifies every byte of it; the operators' snapshots stay in their files, which stay open. Throws `.storageCorrupt`,
+  /// naming the file, for one that is missing, torn or changed, `.snapshotInvalid` for a newer format, `.storageFailed` where reading fails.
   package init(reading path: String, _ files: any FileSystem) throws(EngineError) {
-    let manifestPath = FilePath.join(path, Manifest.fileName)
     guard let info = try files.info(path), info.isDirectory else {
       throw EngineError(.storageFailed, "there is no checkpoint at '\(path)': no such directory")
     }
-    guard try files.info(manifestPath) != nil else {
-      throw CheckedBytes.damaged(
-        manifestPath, "it is missing, so '\(path)' is no checkpoint, or one that was not finished")
+    let verified = try VerifiedCheckpoint(path, files)
+    let (manifest, job) = (verified.manifest, verified.job)
+    var operators: [SnapshotHandle] = []
+    for index in job.operators.indices {
+      let (file, content) = try verified.file(Checkpoint.operatorFile(index))
+      operators.append(.file(try SnapshotFile(FilePath.join(path, file.name), content: content, files), file))
     }
-    let manifest = try Manifest(decoding: files.contents(manifestPath), manifestPath)
-    var contents: [String: [UInt8]] = [:]
-    for file in manifest.files {
-      let filePath = FilePath.join(path, file.name)
-      guard try files.info(filePath) != nil else { throw CheckedBytes.damaged(filePath, "it is missing") }
-      let bytes = try files.contents(filePath)
-      guard bytes.count == Int(clamping: file.byteCount) else {
-        throw CheckedBytes.damaged(filePath, "it is torn: it has \(bytes.count) bytes of \(file.byteCount)")
-      }
-      guard Manifest.File(file.name, bytes) == file else {
-        throw CheckedBytes.damaged(filePath, "its checksum does not match its content")
-      }
-      contents[file.name] = bytes
-    }
-    func content(_ name: String) throws(EngineError) -> [UInt8] {
-      guard let bytes = contents[name] else {
-        throw CheckedBytes.damaged(manifestPath, "it does not list '\(name)'")
-      }
-      return bytes
-    }
-    for store in manifest.stores { try Checkpoint.verify(store.files, FilePath.join(path, store.folder), files) }
-    let job = try JobSnapshot(decoding: content(Manifest.jobFile), FilePath.join(path, Manifest.jobFile))
-    guard (job.layout == nil) == manifest.stores.isEmpty else {
-      throw CheckedBytes.damaged(manifestPath, "it does not list the stores that '\(Manifest.jobFile)' speaks of")
-    }
-    var operators: [[UInt8]] = []
-    for index in job.operators.indices { operators.append(try content(Checkpoint.operatorFile(index))) }
     self.init(
       id: manifest.id, time: manifest.time, jobName: manifest.jobName, job: job, operators: operators,
       stores: manifest.stores, folder: path)
-  }
-
-  /// Looks at every byte of these files of a folder without keeping any.
-  static func verify(_ listed: [Manifest.File], _ folder: String, _ files: any FileSystem) throws(EngineError) {
-    for file in listed {
-      let path = FilePath.join(folder, file.name)
-      guard let info = try files.info(path) else { throw CheckedBytes.damaged(path, "it is missing") }
-      guard info.size == Int64(clamping: file.byteCount) else {
-        throw CheckedBytes.damaged(path, "it is torn: it has \(info.size) bytes of \(file.byteCount)")
-      }
-      guard try StoreFiles.hash(path, files) == file.checksum else {
-        throw CheckedBytes.damaged(path, "its checksum does not match its content")
-      }
-    }
   }
 }

@@ -1,19 +1,12 @@
 // Snapshots of an operator that keeps its state in a store.
 
 extension ProcessOperator {
-  /// Everything but the keys, which are in the store.
-  func headerSnapshot(records: Int64, _ kept: KeptStates, _ second: SecondSnapshot? = nil) -> [UInt8] {
-    var writer = SnapshotWriter(snapshotHeader(records: records, kept, second))
-    return writer.finish()
-  }
-
-  /// All state and timers, read from the store, which has everything (`InstanceStorage.settle`).
-  func storedSnapshot(records: Int64, _ kept: KeptStates, _ second: SecondSnapshot? = nil) throws(EngineError)
-    -> [UInt8]
-  {
-    let header = snapshotHeader(records: records, kept, second)
-    var writer = SnapshotWriter(header)
-    guard let binding = writeBack?.binding else { return writer.finish() }
+  /// Gives all state and timers as `forEachKey` does, read from the store, which has everything (`InstanceStorage.settle`). `header` is the
+  /// snapshot's.
+  func forEachStoredKey(
+    _ header: SnapshotHeader, _ kept: KeptStates, _ add: (SnapshotKey) throws(EngineError) -> Void
+  ) throws(EngineError) {
+    guard let binding = writeBack?.binding else { return }
     let part = StoredPart(store: binding.store, states: binding.states, timers: binding.timers, groups: binding.groups)
     var numbers = binding.stateNumbers
     for state in kept.descriptors {
@@ -25,59 +18,23 @@ extension ProcessOperator {
     }
     var reader = try StoredSnapshotReader(
       [part], header, operatorNumber: binding.operatorNumber, stateNumbers: numbers)
-    while let key = try reader.next() { writer.add(key) }
-    return writer.finish()
+    while let key = try reader.next() { try add(key) }
   }
 }
 
 extension Checkpoint {
-  /// The same with all keys in the operators' snapshots, for a job that keeps its state in memory, or in another kind of store. `backends` are
-  /// those that can be read. Errors: `.storageCorrupt`; `.invalidArgument` if the stores are of another backend.
+  /// The same with all keys in the operators' snapshots, for a job that keeps its state in memory, or in another kind of store. They are read
+  /// when they are asked for: the folder has to be there until then. `backends` are those that can be read. Errors: `.storageCorrupt`;
+  /// `.invalidArgument` if the stores are of another backend.
   package func portable(_ backends: [any StoreBackend]) throws(EngineError) -> Checkpoint {
     guard let layout = job.layout, let folder else { return self }
-    var parts: [StoredPart] = []
-    defer { for part in parts { try? part.store.close() } }
-    for store in stores {
-      guard let backend = backends.first(where: { $0.name == store.backend }) else {
-        throw EngineError(
-          .invalidArgument,
-          "the state of the checkpoint '\(folder)' is kept by '\(store.backend)', which is not there; go on from it with that backend, or "
-            + "from a savepoint")
-      }
-      let options = StoreOptions(
-        FilePath.join(folder, store.folder), families: StoredPart.families, access: .readOnly, memoryLimit: 8 << 20)
-      parts.append(
-        StoredPart(try backend.open(options), try KeyGroupRange(store.groups, of: job.maxParallelism)))
-    }
-    var snapshots: [[UInt8]] = []
-    for (snapshot, numbers) in zip(operators, layout.operators) {
-      snapshots.append(try Checkpoint.portable(snapshot, numbers, parts))
+    let open = try OpenStores(stores, in: folder, maxParallelism: job.maxParallelism, backends)
+    var handles: [SnapshotHandle] = []
+    for (handle, numbers) in zip(operators, layout.operators) {
+      handles.append(.rows(open, try handle.header, numbers))
     }
     var job = job
     job.layout = nil
-    return Checkpoint(id: id, time: time, jobName: jobName, job: job, operators: snapshots)
-  }
-
-  private static func portable(
-    _ snapshot: [UInt8], _ numbers: StoreLayout.Operator, _ parts: [StoredPart]
-  ) throws(EngineError) -> [UInt8] {
-    let block = SnapshotBytes(snapshot)
-    defer { withExtendedLifetime(block) {} }
-    let header = try SnapshotReader(block.bytes).header
-    var stateNumbers: [UInt16] = []
-    for state in header.states {
-      guard let number = numbers[state.name] else {
-        throw EngineError(
-          .storageCorrupt,
-          "the checkpoint has no number for state '\(state.name)' of operator '\(header.operatorName)'; restore from another one"
-        )
-      }
-      stateNumbers.append(number)
-    }
-    var reader = try StoredSnapshotReader(
-      parts, header, operatorNumber: numbers.number, stateNumbers: stateNumbers)
-    var writer = SnapshotWriter(header)
-    while let key = try reader.next() { writer.add(key) }
-    return writer.finish()
+    return Checkpoint(id: id, time: time, jobName: jobName, job: job, operators: handles)
   }
 }

@@ -9,28 +9,30 @@ struct RestoreOptions {
 }
 
 extension ProcessOperator {
-  /// What a snapshot says before its keys.
+  /// What a snapshot says before its keys. Of an operator that is not open yet there are none, since nothing is known of them.
   func snapshotHeader(records: Int64, _ kept: KeptStates, _ second: SecondSnapshot? = nil) -> SnapshotHeader {
     SnapshotHeader(
       operatorName: name, keyColumns: keyColumns, schema: parts?.schema, states: descriptors + kept.descriptors,
-      watermark: context.watermark, processingTime: context.clock.now(), records: records, second: second)
+      watermark: context.watermark, processingTime: context.clock.now(), records: parts == nil ? 0 : records,
+      second: second)
   }
 
-  /// All state and timers, between two records; of an operator without a store. `kept` is what `restore` gave.
-  func snapshot(records: Int64, _ kept: KeptStates, _ second: SecondSnapshot? = nil) -> [UInt8] {
-    guard let parts else { preconditionFailure("snapshot before open") }
-    var writer = SnapshotWriter(snapshotHeader(records: records, kept, second))
-    if let entry = broadcastEntry(parts, keptEntries(kept, [])) { writer.add(entry) }
+  /// Gives all state and timers, between two records, in the order of a snapshot; of an operator without a store. `kept` is what `restore` gave.
+  func forEachKey(
+    _ kept: KeptStates, _ add: (SnapshotKey) throws(EngineError) -> Void
+  ) throws(EngineError) {
+    guard let parts else { return }
+    if let entry = broadcastEntry(parts, keptEntries(kept, [])) { try add(entry) }
     var orphans = kept.keys.drop { $0.isEmpty }
-    func addOrphans(before key: [UInt8]?) {
+    func addOrphans(before key: [UInt8]?) throws(EngineError) {
       while let orphan = orphans.first, key.map({ orphan.lexicographicallyPrecedes($0) }) ?? true {
-        writer.add(SnapshotKey(key: orphan, entries: keptEntries(kept, orphan)))
+        try add(SnapshotKey(key: orphan, entries: keptEntries(kept, orphan)))
         orphans.removeFirst()
       }
     }
     for slot in parts.keys.liveSlotsInKeyOrder() {
       var key = SnapshotKey(key: parts.keys.canonicalBytes(of: slot))
-      addOrphans(before: key.key)
+      try addOrphans(before: key.key)
       if orphans.first == key.key { orphans.removeFirst() }
       for (number, column) in parts.states.columns.enumerated() where !column.descriptor.kind.isBroadcast {
         var bytes: [UInt8] = []
@@ -41,19 +43,9 @@ extension ProcessOperator {
       key.timers = parts.timers.pending(slot: slot).map {
         PendingTimer($0.domain, $0.timer.time, name: parts.timers.names.text($0.timer.name))
       }
-      writer.add(key)
+      try add(key)
     }
-    addOrphans(before: nil)
-    return writer.finish()
-  }
-
-  /// The snapshot of an operator that is not open yet: no keys, since nothing is known of them.
-  func emptySnapshot(watermark: Int64, _ kept: KeptStates, _ second: SecondSnapshot? = nil) -> [UInt8] {
-    var writer = SnapshotWriter(
-      SnapshotHeader(
-        operatorName: name, keyColumns: keyColumns, schema: nil, states: descriptors + kept.descriptors,
-        watermark: watermark, processingTime: context.clock.now(), records: 0, second: second))
-    return writer.finish()
+    try addOrphans(before: nil)
   }
 
   private func keptEntries(_ kept: KeptStates, _ key: [UInt8]) -> [(state: Int, bytes: [UInt8])] {
@@ -63,16 +55,17 @@ extension ProcessOperator {
   /// Fills the operator, just opened (or not, if the snapshot has no keys), from a snapshot. A state that the snapshot does not have stays empty; one that the function no
   /// longer has is kept, and returned. Throws `.snapshotMismatch` where the two do not fit, `.snapshotInvalid` for a
   /// broken snapshot; the operator is of no use then.
-  func restore(_ reader: SnapshotReader, _ options: RestoreOptions) throws(EngineError) -> KeptStates {
+  func restore(_ keys: any SnapshotKeySource, _ options: RestoreOptions) throws(EngineError) -> KeptStates {
+    let header = keys.header
     do throws(EngineError) {
       var kept = KeptStates()
-      try checkKind(reader.header)
-      let places = try self.places(reader.header.states, options, &kept)
+      try checkKind(header)
+      let places = try self.places(header.states, options, &kept)
       if let parts {
-        if parts.keys.partCount > 0 { try checkKey(reader.header, parts.keys.schema) }
-        try restoreKeys(reader, options.groups, places, &kept, parts)
+        if parts.keys.partCount > 0 { try checkKey(header, parts.keys.schema) }
+        try restoreKeys(keys, options.groups, places, &kept, parts)
       }
-      context.raw.pointee.watermark = reader.header.watermark
+      context.raw.pointee.watermark = header.watermark
       return kept
     } catch {
       throw context.located(error)
@@ -115,12 +108,13 @@ extension ProcessOperator {
   }
 
   private func restoreKeys(
-    _ source: SnapshotReader, _ groups: KeyGroupRange?, _ places: [Place], _ kept: inout KeptStates, _ parts: Parts
+    _ source: any SnapshotKeySource, _ groups: KeyGroupRange?, _ places: [Place], _ kept: inout KeptStates,
+    _ parts: Parts
   ) throws(EngineError) {
-    var reader = source
+    var source = source
     var moved = false
     var sinceRelief = (keys: 0, bytes: 0)
-    while let key = try reader.next() {
+    while let key = try source.next() {
       guard groups?.owns(key.key) ?? true || key.key.isEmpty else { continue }
       if key.key.isEmpty {
         for (state, bytes) in key.entries {

@@ -36,8 +36,9 @@ struct SnapshotKey {
 /// Keys come in the order of their canonical bytes, so that equal content has equal bytes.
 struct SnapshotWriter {
   private var writer = ByteWriter()
-  private let keyCountAt: Int
-  private var keyCount: UInt64 = 0
+  /// Where the number of keys is.
+  let keyCountAt: Int
+  private(set) var keyCount: UInt64 = 0
 
   init(_ header: SnapshotHeader) {
     writer.bytes.append(contentsOf: SnapshotFormat.magic)
@@ -59,8 +60,14 @@ struct SnapshotWriter {
     writer.integer(UInt64(0))
   }
 
-  /// So far.
+  /// So far, without what was taken.
   var byteCount: Int { writer.bytes.count }
+
+  /// Hands over what was written so far, for a snapshot that is not held as a whole.
+  mutating func take() -> [UInt8] {
+    defer { writer.bytes.removeAll(keepingCapacity: true) }
+    return writer.bytes
+  }
 
   mutating func add(_ key: SnapshotKey) {
     keyCount += 1

@@ -33,16 +33,24 @@ enum StoreFiles {
 
   /// XXH64 of a whole file.
   static func hash(_ path: String, _ files: any FileSystem) throws(EngineError) -> UInt64 {
-    let file = try files.open(path, .read)
+    try hash(files.open(path, .read), 0..<Int64.max).finish()
+  }
+
+  /// XXH64 of a part of a file, after what was hashed `before`, to be gone on with. It may end before the part does.
+  static func hash(
+    _ file: any OpenFile, _ part: Range<Int64>, after before: StableHashStream = StableHashStream()
+  ) throws(EngineError) -> StableHashStream {
     let block = UnsafeMutableRawBufferPointer.allocate(byteCount: blockSize, alignment: 16)
     defer { block.deallocate() }
-    var hash = StableHashStream()
-    var offset: Int64 = 0
-    while true {
-      let count = try file.read(at: offset, into: block)
-      if count == 0 { return hash.finish() }
+    var hash = before
+    var offset = part.lowerBound
+    while offset < part.upperBound {
+      let room = min(blockSize, Int(clamping: part.upperBound - offset))
+      let count = try file.read(at: offset, into: UnsafeMutableRawBufferPointer(rebasing: block[..<room]))
+      if count == 0 { break }
       hash.update(UnsafeRawBufferPointer(rebasing: block[..<count]))
       offset += Int64(count)
     }
+    return hash
   }
 }

@@ -53,8 +53,15 @@ extension Harness {
   /// the function. Throws `.closed` after an error, which leaves a record half done, and after `close`.
   public func snapshot() throws(EngineError) -> [UInt8] {
     switch phase {
-    case .open, .ended: return process.snapshot(records: input.records, kept, secondSnapshot)
-    case .waiting: return process.emptySnapshot(watermark: watermark, kept, secondSnapshot)
+    case .open, .ended:
+      var writer = SnapshotWriter(process.snapshotHeader(records: input.records, kept, secondSnapshot))
+      try process.forEachKey(kept) { key throws(EngineError) in writer.add(key) }
+      return writer.finish()
+    case .waiting:
+      var header = process.snapshotHeader(records: 0, kept, secondSnapshot)
+      header.watermark = watermark
+      var writer = SnapshotWriter(header)
+      return writer.finish()
     case .failed, .closed:
       try requireInput()
       return []

@@ -9,14 +9,33 @@ extension Job {
   /// still waits for its turn: what is left then is the checkpoint before; `.sourceFailed` and others from a source that is asked for its
   /// offset.
   package func checkpoint(id: Int64, sink: [UInt8] = []) throws -> Checkpoint {
-    try checkpoint(id: id, sink, puttingDown: false)
+    try checkpoint(id: id, sink, .memory)
   }
 
   /// The same of a job that keeps its state in stores: without the keys, of which what has changed is put down for the stores. They are
   /// to be written then (`ProcessStore.persist`).
-  func putDown(id: Int64, sink: [UInt8]) throws -> Checkpoint { try checkpoint(id: id, sink, puttingDown: true) }
+  func putDown(id: Int64, sink: [UInt8]) throws -> Checkpoint { try checkpoint(id: id, sink, .stores) }
 
-  private func checkpoint(id: Int64, _ sink: [UInt8], puttingDown: Bool) throws -> Checkpoint {
+  private func checkpoint(id: Int64, _ sink: [UInt8], _ target: KeysTarget) throws -> Checkpoint {
+    try atRest(for: id) { try take(id, sink, target) }
+  }
+
+  /// Writes a checkpoint as a folder that does not exist yet: whole, or, if this throws, not under that name; the job goes on in either case.
+  /// Keys are written as they are read, so that memory does not follow the size of the state. Another job starts from it with
+  /// `restore(savepoint:)`. Errors as of `checkpoint`, and `.storageFailed`.
+  public func savepoint(to path: String) throws { try savepoint(to: path, id: 1) }
+
+  /// The same with a number, and bytes of the caller's own. Worker processes write there too.
+  package func savepoint(
+    to path: String, id: Int64, sink: [UInt8] = [], _ files: any FileSystem = PosixFileSystem()
+  ) throws {
+    try atRest(for: id) {
+      try Checkpoint.write(to: path, files) { fresh in try take(id, sink, .folder(fresh, files)) }
+    }
+  }
+
+  /// Lets checkpoint number `id` be taken.
+  private func atRest<Result>(for id: Int64, _ body: () throws -> Result) throws -> Result {
     guard id > 0 else { throw EngineError(.invalidArgument, "checkpoint \(id): numbers begin at 1") }
     return try atRest {
       try requireSound()
@@ -26,21 +45,19 @@ extension Job {
           "output \(output) of job '\(name)' has rows that come before the checkpoint; take them with takeReady, for every output"
         )
       }
-      var snapshots: [[UInt8]] = []
-      for index in operators.indices { snapshots.append(try snapshot(of: index, puttingDown)) }
-      let job = JobSnapshot(
-        maxParallelism: Int32(parallelism.maxInstances), parallelism: Int32(parallelism.instances),
-        processingTime: clock.now(), turn: Int32(live?.turn ?? 0), sources: sources.indices.map(sourceSnapshot),
-        operators: try operators.indices.map(operatorSnapshot), sink: sink,
-        layout: puttingDown ? stores?.layout : nil)
-      return Checkpoint(id: id, time: clock.now(), jobName: name, job: job, operators: snapshots)
+      return try body()
     }
   }
 
-  /// Writes a checkpoint as a folder that does not exist yet: whole, or, if this throws, not under that name. Another job starts from it
-  /// with `restore(savepoint:)`. Errors as of `checkpoint`, and `.storageFailed`.
-  public func savepoint(to path: String) throws {
-    try checkpoint(id: 1).write(to: path, PosixFileSystem())
+  private func take(_ id: Int64, _ sink: [UInt8], _ target: KeysTarget) throws -> Checkpoint {
+    var snapshots: [SnapshotHandle] = []
+    for index in operators.indices { snapshots.append(try snapshot(of: index, target)) }
+    let job = JobSnapshot(
+      maxParallelism: Int32(parallelism.maxInstances), parallelism: Int32(parallelism.instances),
+      processingTime: clock.now(), turn: Int32(live?.turn ?? 0), sources: sources.indices.map(sourceSnapshot),
+      operators: try operators.indices.map(operatorSnapshot), sink: sink,
+      layout: target.isStores ? stores?.layout : nil)
+    return Checkpoint(id: id, time: clock.now(), jobName: name, job: job, operators: snapshots)
   }
 
   /// Whether a checkpoint can be taken: if not, a later `next` says what has failed.
@@ -90,33 +107,37 @@ extension Job {
     kind != .process || !policies.reservedTags.contains(lane.tag ?? "")
   }
 
-  private func snapshot(of index: Int, _ puttingDown: Bool) throws -> [UInt8] {
+  private func snapshot(of index: Int, _ target: KeysTarget) throws -> SnapshotHandle {
     let records = inputs[index].indices.map { recordsSoFar(of: index, $0) }
     let valve = merges[index]?.valve
     switch operators[index] {
     case let process as ProcessOperator:
       let kept = keptStates[index] ?? KeptStates()
       let second = valve.map { process.second(records[1], $0) }
-      guard process.parts != nil else {
-        return process.emptySnapshot(watermark: process.context.watermark, kept, second)
-      }
       let storage = stores?.storages[index]
-      guard puttingDown else { return try process.fullSnapshot(records: records[0], kept, second, storage) }
-      try storage?.flush()
-      return process.headerSnapshot(records: records[0], kept, second)
+      guard process.parts != nil else { return try process.headerSnapshot(records: 0, kept, second) }
+      if target.isStores {
+        try storage?.flush()
+        return try process.headerSnapshot(records: records[0], kept, second)
+      }
+      try storage?.settle()
+      return try process.snapshot(records: records[0], kept, second, to: target.place(ofOperator: index))
     case let parallel as ParallelOperator:
       let watermark = endedOperators[index] ? EventTime.max : parallel.mergedWatermark
-      let shares = try parallel.instanceSnapshots(puttingDown: puttingDown)
-      guard !shares.isEmpty else {
-        let front = parallel.front
-        return front.emptySnapshot(watermark: watermark, KeptStates(), valve.map { front.second(records[1], $0) })
+      let front = parallel.front
+      guard parallel.isOpen else {
+        var header = front.snapshotHeader(records: 0, KeptStates(), valve.map { front.second(records[1], $0) })
+        header.watermark = watermark
+        return try SnapshotTarget.memory.write(header)
       }
       let now = clock.now()
-      return try mergeSnapshots(shares) { header in
-        (header.watermark, header.records, header.processingTime) = (watermark, records[0], now)
-        if let valve, let second = header.second {
-          header.second = SecondSnapshot(
-            kind: second.kind, keyColumns: second.keyColumns, schema: second.schema, records: records[1], valve)
+      return try parallel.withInstanceSnapshots(target, ofOperator: index) { shares, place in
+        try mergeSnapshots(shares, to: place) { header in
+          (header.watermark, header.records, header.processingTime) = (watermark, records[0], now)
+          if let valve, let second = header.second {
+            header.second = SecondSnapshot(
+              kind: second.kind, keyColumns: second.keyColumns, schema: second.schema, records: records[1], valve)
+          }
         }
       }
     default:
@@ -143,11 +164,4 @@ extension ProcessOperator {
 
   /// The same of an instance, which does not know how its inputs stand: its coordinator fills that in.
   var unplacedSecond: SecondSnapshot? { kind == .process ? nil : second(0, WatermarkValve(channels: 2)) }
-
-  /// Fills the operator from a snapshot; see `restore(_:_:)`.
-  func restore(_ snapshot: [UInt8], forgetting: [String]) throws(EngineError) -> KeptStates {
-    let block = SnapshotBytes(snapshot)
-    defer { withExtendedLifetime(block) {} }
-    return try restore(SnapshotReader(block.bytes), RestoreOptions(forgetting: Set(forgetting)))
-  }
 }

@@ -48,7 +48,8 @@ extension Job {
       checkpoint: checkpoint, places: try places(checkpoint, forgetting), forgetting: forgetting)
   }
 
-  /// The same from a folder that `savepoint` wrote, or a checkpoint of a job with its state in memory. Also throws `.storageCorrupt` where it is damaged, `.snapshotInvalid` if a newer
+  /// The same from a folder that `savepoint` wrote, or a checkpoint of a job with its state in memory; keys are read from it when the job
+  /// begins. Also throws `.storageCorrupt` where it is damaged, `.snapshotInvalid` if a newer
   /// version wrote it, `.storageFailed` if it cannot be read; it names the file.
   public func restore(savepoint path: String, forgetting: Forgetting = Forgetting()) throws(EngineError) {
     try requireBuilding()
@@ -88,9 +89,7 @@ extension Job {
     }
     for (one, place) in zip(operators, places) {
       guard let place, let process = one as? ProcessOperator else { continue }
-      let block = SnapshotBytes(checkpoint.operators[place])
-      defer { withExtendedLifetime(block) {} }
-      do throws(EngineError) { try process.checkKind(SnapshotReader(block.bytes).header) } catch {
+      do throws(EngineError) { try process.checkKind(checkpoint.operators[place].header) } catch {
         throw process.context.located(error)
       }
     }
@@ -129,7 +128,7 @@ extension Job {
   }
 
   private func resume(
-    _ index: Int, _ saved: JobSnapshot.Operator, _ snapshot: [UInt8], forgetting: Set<String>, mayBeGone: Bool
+    _ index: Int, _ saved: JobSnapshot.Operator, _ snapshot: SnapshotHandle, forgetting: Set<String>, mayBeGone: Bool
   ) throws {
     let one = operators[index]
     for lane in saved.lanes {
@@ -138,9 +137,8 @@ extension Job {
     }
     if saved.firstRecords.count == firstRecords[index].count { firstRecords[index] = saved.firstRecords }
     if let merge = merges[index] { try fill(merge, saved) }
-    let block = SnapshotBytes(snapshot)
-    defer { withExtendedLifetime(block) {} }
-    let header = try SnapshotReader(block.bytes).header
+    let keys = try snapshot.keys()
+    let header = keys.header
     let forgetting = (mayBeGone ? forgetting.intersection(header.states.map(\.name)) : forgetting).sorted()
     if saved.isOpen {
       let left = try knownSchema(of: index, .left) ?? header.schema
@@ -150,11 +148,9 @@ extension Job {
       if merges[index] == nil { try one.open(inputSchema: left) } else { try one.open(left: left, right: right) }
     }
     switch one {
-    case let process as ProcessOperator: keptStates[index] = try process.restore(snapshot, forgetting: forgetting)
-    case let parallel as ParallelOperator:
-      let place = parallel.instancePlace
-      let shares = try splitSnapshot(snapshot, instances: place.parallelism, maxParallelism: place.maxParallelism)
-      try parallel.restore(shares, forgetting: forgetting, watermark: header.watermark)
+    case let process as ProcessOperator:
+      keptStates[index] = try process.restore(keys, RestoreOptions(forgetting: Set(forgetting)))
+    case let parallel as ParallelOperator: try parallel.restore(keys, forgetting: forgetting)
     default: throw EngineError(.internalError, "operator '\(one.name)' takes no state; please report this")
     }
     endedOperators[index] = saved.hasEnded

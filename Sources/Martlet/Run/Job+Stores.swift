@@ -63,12 +63,20 @@ extension Job {
 }
 
 extension ProcessOperator {
-  /// All keys, from memory or from the store.
-  func fullSnapshot(
-    records: Int64, _ kept: KeptStates, _ second: SecondSnapshot?, _ storage: InstanceStorage?
-  ) throws(EngineError) -> [UInt8] {
-    guard let storage, writeBack != nil else { return snapshot(records: records, kept, second) }
-    try storage.settle()
-    return try storedSnapshot(records: records, kept, second)
+  /// All keys, from memory or from the store, which is up to date (`InstanceStorage.settle`).
+  func snapshot(
+    records: Int64, _ kept: KeptStates, _ second: SecondSnapshot?, to target: SnapshotTarget
+  ) throws(EngineError) -> SnapshotHandle {
+    let header = snapshotHeader(records: records, kept, second)
+    return try target.write(header) { add throws(EngineError) in
+      if writeBack == nil { try forEachKey(kept, add) } else { try forEachStoredKey(header, kept, add) }
+    }
+  }
+
+  /// Everything but the keys, which are in a store or not there.
+  func headerSnapshot(records: Int64, _ kept: KeptStates, _ second: SecondSnapshot?) throws(EngineError)
+    -> SnapshotHandle
+  {
+    try SnapshotTarget.memory.write(snapshotHeader(records: records, kept, second))
   }
 }

@@ -1,8 +1,8 @@
 /// Writes a savepoint from tables, without running a job: state that a new job begins with.
 ///
 /// The job that will go on from it is the template: it says how operators are named and keyed, which states they have, and what feeds them.
-/// Tables look as `StateReader` gives them (`StateTableLayout`); rows may come in any order of keys. Everything is held in memory, about
-/// as the job itself would have it, until `finish` writes it.
+/// Tables look as `StateReader` gives them (`StateTableLayout`); rows may come in any order of keys, so everything is held in memory,
+/// about as the job itself would have it, until `finish` writes it from there.
 package final class StateBuilder {
   private let path: String
   private let files: any FileSystem
@@ -61,13 +61,19 @@ package final class StateBuilder {
     try checkUsable()
     isUsable = false
     var job = self.job
-    var operators: [[UInt8]] = []
-    for (index, fill) in fills.enumerated() {
-      job.operators[index].isOpen = fill.isFilled
-      operators.append(try fill.snapshot())
+    for (index, fill) in fills.enumerated() { job.operators[index].isOpen = fill.isFilled }
+    do {
+      try Checkpoint.write(to: path, files) { fresh in
+        let target = KeysTarget.folder(fresh, files)
+        var operators: [SnapshotHandle] = []
+        for (index, fill) in fills.enumerated() {
+          operators.append(try fill.snapshot(to: target.place(ofOperator: index)))
+        }
+        return Checkpoint(id: 1, time: job.processingTime, jobName: jobName, job: job, operators: operators)
+      }
+    } catch {
+      throw EngineError(any: error)
     }
-    try Checkpoint(id: 1, time: job.processingTime, jobName: jobName, job: job, operators: operators)
-      .write(to: path, files)
   }
 }
 

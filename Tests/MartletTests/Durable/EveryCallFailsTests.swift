@@ -73,7 +73,7 @@ import Testing
         #expect(try directory.finish(job, waiting: true))
         sink.commit(id)
       }
-      return try job.checkpoint(id: directory.nextID).operators
+      return try job.checkpoint(id: directory.nextID).snapshots()
     }
   }
 

@@ -46,7 +46,7 @@ import Testing
 
   private func state(at path: String) throws -> [[UInt8]] {
     let newest = try CheckpointFolder(path, retained: 9, PosixFileSystem()).newest().checkpoint
-    return try #require(newest).portable(EveryStateLivesTests.readers).operators
+    return try #require(newest).portable(EveryStateLivesTests.readers).snapshots()
   }
 
   @Test(arguments: UInt64(1)...8)

@@ -59,6 +59,12 @@ private final class FaultyFile: OpenFile {
       try base.write(bytes)
     }
   }
+  func overwrite(at offset: Int64, with bytes: UnsafeRawBufferPointer) throws(EngineError) {
+    let half = UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count / 2)])
+    try plan.run(
+      "overwrite", path, torn: { () throws(EngineError) in try base.overwrite(at: offset, with: half) }
+    ) { () throws(EngineError) in try base.overwrite(at: offset, with: bytes) }
+  }
   func read(at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws(EngineError) -> Int {
     try plan.run("read", path) { () throws(EngineError) in try base.read(at: offset, into: buffer) }
   }

@@ -51,6 +51,12 @@ enum FileSystemKind: CaseIterable, CustomTestStringConvertible {
     #expect(try files.contents(path + "2") == [9])
     #expect(try files.contents(path + "3") == [9, 8])
     #expect(try files.list(folder) == ["a", "a2", "a3"])
+    let file = try files.open(path + "4", .create)
+    try file.write([1, 2, 3, 4])
+    try file.overwrite(at: 1, with: [7, 8])
+    try file.write([5])
+    try file.close()
+    #expect(try files.contents(path + "4") == [1, 7, 8, 4, 5])
   }
 
   @Test(arguments: FileSystemKind.allCases)

@@ -194,6 +194,9 @@ final class MemoryFileSystem: FileSystem {
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(EngineError) { try use("write") { $0.bytes += bytes } }
+    func overwrite(at offset: Int64, with bytes: UnsafeRawBufferPointer) throws(EngineError) {
+      try use("write") { $0.bytes.replaceSubrange(Int(offset)..<(Int(offset) + bytes.count), with: bytes) }
+    }
     func sync() throws(EngineError) { try use("sync") { $0.syncedBytes = $0.bytes } }
     func close() throws(EngineError) {}
 

@@ -188,25 +188,28 @@ final class OperatorFill {
   /// Whether there is anything to write.
   var isFilled: Bool { keys != nil || !fills.isEmpty }
 
-  /// The snapshot of the operator before its first record.
-  func snapshot() throws(EngineError) -> [UInt8] {
+  /// Writes the snapshot of the operator before its first record.
+  func snapshot(to target: SnapshotTarget) throws(EngineError) -> SnapshotHandle {
     var second: SecondSnapshot?
     if template.kind != .process {
       second = SecondSnapshot(
         kind: template.kind, keyColumns: template.rightKeyColumns, schema: nil, records: 0, WatermarkValve(channels: 2))
     }
-    var writer = SnapshotWriter(
-      SnapshotHeader(
-        operatorName: template.name, keyColumns: template.keyColumns,
-        schema: keys == nil ? nil : Schema.keysOnly(keyFields), states: template.states, watermark: EventTime.min,
-        processingTime: now, records: 0, second: second))
+    let header = SnapshotHeader(
+      operatorName: template.name, keyColumns: template.keyColumns,
+      schema: keys == nil ? nil : Schema.keysOnly(keyFields), states: template.states, watermark: EventTime.min,
+      processingTime: now, records: 0, second: second)
+    return try target.write(header, forEachKey)
+  }
+
+  private func forEachKey(_ add: (SnapshotKey) throws(EngineError) -> Void) throws(EngineError) {
     let fills = self.fills.values.sorted { $0.number < $1.number }
     var broadcast = SnapshotKey(key: [])
     for fill in fills where fill.descriptor.kind.isBroadcast {
       append(fill, BroadcastSlot.slot, to: &broadcast)
     }
-    if !broadcast.entries.isEmpty { writer.add(broadcast) }
-    guard let keys, let timers else { return writer.finish() }
+    if !broadcast.entries.isEmpty { try add(broadcast) }
+    guard let keys, let timers else { return }
     // Keys that came with a later table than a state's.
     for fill in fills { _ = fill.table.reserve() }
     for slot in keys.liveSlotsInKeyOrder() {
@@ -215,9 +218,8 @@ final class OperatorFill {
       key.timers = timers.pending(slot: slot).map {
         PendingTimer($0.domain, $0.timer.time, name: timers.names.text($0.timer.name))
       }
-      writer.add(key)
+      try add(key)
     }
-    return writer.finish()
   }
 
   private func append(_ fill: StateFill, _ slot: UInt32, to key: inout SnapshotKey) {

@@ -81,7 +81,8 @@ package final class StateReader {
     }
     var operators: [Operator] = []
     for (index, saved) in job.operators.enumerated() {
-      let header = try SnapshotFile(FilePath.join(place, Checkpoint.operatorFile(index)), files).header
+      let (file, content) = try checkpoint.file(Checkpoint.operatorFile(index))
+      let header = try SnapshotFile(FilePath.join(place, file.name), content: content, files).header
       let (keys, keySchema) = try header.keyFields()
       operators.append(
         Operator(
@@ -95,7 +96,7 @@ package final class StateReader {
 
   func keys(of index: Int) throws(EngineError) -> any SnapshotKeySource {
     let file = try SnapshotFile(FilePath.join(path, Checkpoint.operatorFile(index)), files)
-    guard let stores, let layout else { return file }
+    guard let stores, let layout else { return try file.keys() }
     return try StoredKeySource(stores, file.header, layout.operators[index])
   }
 
@@ -198,70 +199,5 @@ package final class StateReader {
     space.intern(key, RowSelection(start: 0, count: 1), &ref, &slot)
     guard slot != Slot.none else { throw EngineError(.nullKey, "the key to look up is null") }
     return space.canonicalBytes(of: slot)
-  }
-}
-
-// MARK: - Opening
-
-/// A checkpoint's folder of which every byte was looked at.
-struct VerifiedCheckpoint {
-  let manifest: Manifest
-  let job: JobSnapshot
-
-  init(_ path: String, _ files: any FileSystem) throws(EngineError) {
-    let manifestPath = FilePath.join(path, Manifest.fileName)
-    guard try files.info(manifestPath) != nil else {
-      throw CheckedBytes.damaged(
-        manifestPath, "it is missing, so '\(path)' is no checkpoint, or one that was not finished")
-    }
-    manifest = try Manifest(decoding: files.contents(manifestPath), manifestPath)
-    try Checkpoint.verify(manifest.files, path, files)
-    for store in manifest.stores { try Checkpoint.verify(store.files, FilePath.join(path, store.folder), files) }
-    let jobPath = FilePath.join(path, Manifest.jobFile)
-    job = try JobSnapshot(decoding: files.contents(jobPath), jobPath)
-    for index in job.operators.indices
-    where !manifest.files.contains(where: { $0.name == Checkpoint.operatorFile(index) }) {
-      throw CheckedBytes.damaged(manifestPath, "it does not list '\(Checkpoint.operatorFile(index))'")
-    }
-    guard (job.layout == nil) == manifest.stores.isEmpty else {
-      throw CheckedBytes.damaged(manifestPath, "it does not list the stores that '\(Manifest.jobFile)' speaks of")
-    }
-  }
-
-  /// The checkpoint at the path, or the newest whole one of a state directory; where it is, and what is wrong with newer ones.
-  static func open(
-    _ path: String, _ files: any FileSystem
-  ) throws(EngineError) -> (checkpoint: VerifiedCheckpoint, place: String, damaged: [EngineError]) {
-    guard let info = try files.info(path), info.isDirectory else {
-      throw EngineError(.storageFailed, "there is no checkpoint at '\(path)': no such directory")
-    }
-    guard try files.info(FilePath.join(path, Manifest.fileName)) == nil else {
-      return (try VerifiedCheckpoint(path, files), path, [])
-    }
-    let inside = FilePath.join(path, "checkpoints")
-    let folder = try files.info(inside)?.isDirectory ?? false ? inside : path
-    let names = try files.list(folder).filter { $0.utf8.count == 20 && Int64($0) != nil }
-    var damaged: [EngineError] = []
-    for name in names.sorted().reversed() {
-      let place = FilePath.join(folder, name)
-      do throws(EngineError) {
-        return (try VerifiedCheckpoint(place, files), place, damaged)
-      } catch {
-        // One that a running job removed meanwhile is passed over as a damaged one is.
-        var isPassedOver = error.kind == .storageCorrupt
-        if error.kind == .storageFailed { isPassedOver = try files.info(place) == nil }
-        guard isPassedOver else { throw error }
-        damaged.append(error)
-      }
-    }
-    guard let first = damaged.first else {
-      throw EngineError(
-        .storageFailed,
-        "there is no checkpoint at '\(path)': it has neither a manifest, as a checkpoint and a savepoint have, nor checkpoints, as a "
-          + "state directory has")
-    }
-    throw EngineError(
-      .storageCorrupt,
-      "none of the \(damaged.count) checkpoints in '\(folder)' is whole. The newest: \(first.message)")
   }
 }

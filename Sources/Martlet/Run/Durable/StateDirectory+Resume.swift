@@ -109,9 +109,7 @@ extension StateDirectory {
     guard let start, start.job.layout == nil else { return layout }
     for (index, one) in operators.enumerated() {
       guard let place = one.place else { continue }
-      let block = SnapshotBytes(start.operators[place])
-      defer { withExtendedLifetime(block) {} }
-      let names = try SnapshotReader(block.bytes).header.states.map(\.name).filter { !one.forgetting.contains($0) }
+      let names = try start.operators[place].header.states.map(\.name).filter { !one.forgetting.contains($0) }
       try layout.keep(names, ofOperator: index, one.name)
     }
     return layout

@@ -128,12 +128,18 @@ final class InstanceRunner {
       process.context.leastProcessingTime = .min
       try process.close()
     case .restore(let bytes, let forgetting):
-      kept.merge(try process.restore(bytes, forgetting: forgetting))
-    case .snapshot:
-      result.snapshot = try process.fullSnapshot(records: 0, kept, process.unplacedSecond, storage)
+      let keys = try SnapshotBytesReader(bytes)
+      kept.merge(try process.restore(keys, RestoreOptions(forgetting: Set(forgetting))))
+    case .snapshot(let target):
+      try storage?.settle()
+      do throws(EngineError) {
+        result.snapshot = try process.snapshot(records: 0, kept, process.unplacedSecond, to: target).bytes
+      } catch {
+        result.snapshotFailure = error
+      }
     case .flush:
       try storage?.flush()
-      result.snapshot = process.headerSnapshot(records: 0, kept, process.unplacedSecond)
+      result.snapshot = try process.headerSnapshot(records: 0, kept, process.unplacedSecond).bytes
       return
     }
     process.orders?.endPhase()

@@ -48,8 +48,8 @@ enum InstanceWork {
   case close
   /// After `open`, before any record: keys of the instance, as a snapshot. Several times if they are many.
   case restore([UInt8], forgetting: [String])
-  /// Give all keys as a snapshot: `InstanceResult.snapshot`.
-  case snapshot
+  /// Write all keys as a snapshot: to a file, or into `InstanceResult.snapshot`.
+  case snapshot(SnapshotTarget)
   /// Put down what changed, for the store of the process (`InstanceStorage.flush`), and give what a snapshot has beside the keys.
   case flush
 }
@@ -129,8 +129,10 @@ struct InstanceResult {
   var timersLeft = false
   /// At the end of the input, the time of the last processing-time timer that fired before it was due; `Int64.min` if none did.
   var clockAtLeast = Int64.min
-  /// What `snapshot` or `flush` asked for.
+  /// What `snapshot` or `flush` asked for, if not in a file.
   var snapshot: [UInt8]?
+  /// Why the keys could not be written. The instance goes on all the same.
+  var snapshotFailure: EngineError?
   /// The work ended with an error; the lanes have what was emitted before it.
   var failure: InstanceFailure?
 }

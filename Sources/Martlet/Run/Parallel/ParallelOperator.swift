@@ -88,7 +88,7 @@ final class ParallelOperator: Operator {
   }
 
   private var inputSchemaAtOpen: Schema?
-  private var isOpen = false
+  private(set) var isOpen = false
 
   func close() throws {
     guard isOpen else { return }
@@ -211,29 +211,50 @@ final class ParallelOperator: Operator {
 
   // MARK: - Checkpoints
 
-  /// The keys of every instance, each as a snapshot; or, of instances that keep them in stores, all but the keys, which are put down there.
-  /// Nothing else is under way.
-  func instanceSnapshots(puttingDown: Bool) throws -> [[UInt8]] {
-    guard isOpen else { return [] }
-    try sendToAll(puttingDown ? .flush : .snapshot, as: .other)
+  /// Gives `merge` the snapshots of all instances, and where the one of the operator is written; of instances that keep their state in
+  /// stores, without keys, if these are put down there. Nothing else is under way.
+  func withInstanceSnapshots(
+    _ target: KeysTarget, ofOperator index: Int,
+    _ merge: ([any SnapshotKeySource], SnapshotTarget) throws -> SnapshotHandle
+  ) throws -> SnapshotHandle {
+    let places = links.indices.map { target.place(ofOperator: index, instance: $0) }
+    for (link, place) in zip(links, places) { try link.send(target.isStores ? .flush : .snapshot(place), now: now) }
+    pending.append(PendingWork(.other, links.count))
     try collectAll()
     defer { for instance in latest.indices { latest[instance].snapshot = nil } }
-    return latest.compactMap(\.snapshot)
+    for result in latest { if let failure = result.snapshotFailure { throw failure } }
+    var shares: [any SnapshotKeySource] = []
+    for (place, result) in zip(places, latest) {
+      switch place {
+      case .memory: if let bytes = result.snapshot { shares.append(try SnapshotBytesReader(bytes)) }
+      case .file(let path, let files): shares.append(try SnapshotFile(path, files).keys())
+      }
+    }
+    let merged = try merge(shares, target.place(ofOperator: index))
+    for case .file(let path, let files) in places { try files.remove(path) }
+    return merged
   }
 
-  /// Gives the instances their keys, per instance in one or more parts, and the watermark that they have.
-  func restore(_ shares: [[[UInt8]]], forgetting: [String], watermark: Int64) throws {
-    for (link, parts) in zip(links, shares) where isOpen {
-      for part in parts { try link.send(.restore(part, forgetting: forgetting), now: now) }
+  /// Gives the instances their keys in parts, and takes the watermark that they then have.
+  func restore(_ keys: any SnapshotKeySource, forgetting: [String]) throws {
+    if isOpen {
+      try splitSnapshot(
+        keys, instances: place.parallelism, maxParallelism: place.maxParallelism,
+        largest: max(ParallelOperator.partBytes / links.count, 1 << 16)
+      ) { instance, part in
+        try links[instance].send(.restore(part, forgetting: forgetting), now: now)
+        var work = PendingWork(.other, links.count)
+        for other in links.indices where other != instance { work.skip(other) }
+        pending.append(work)
+        while hasWorkUnderWay, pending.count > links.count { try collectOldest() }
+      }
+      try collectAll()
     }
-    for round in 0..<(isOpen ? shares.map(\.count).max() ?? 0 : 0) {
-      var work = PendingWork(.other, links.count)
-      for instance in links.indices where round >= shares[instance].count { work.skip(instance) }
-      pending.append(work)
-    }
-    try collectAll()
-    self.watermark = watermark
+    watermark = keys.header.watermark
   }
+
+  /// Of the keys that are being dealt out to all instances together; as much again is under way.
+  private static let partBytes = 8 << 20
 
   var instancePlace: InstancePlace { place }
 

@@ -21,6 +21,7 @@ struct ResultReader {
       result.timersLeft = try reader.bool()
       result.clockAtLeast = try reader.integer(Int64.self)
       if try reader.bool() { result.snapshot = Array(try reader.long()) }
+      if try reader.bool() { result.snapshotFailure = try reader.error() }
       for _ in 0..<(try reader.count()) {
         let tag = try reader.optionalText()
         result.schemas.append((tag, try inbox.schema(Int(try reader.integer(UInt32.self)))))

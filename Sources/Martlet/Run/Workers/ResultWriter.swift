@@ -51,6 +51,8 @@ final class ResultWriter {
     message.integer(result.clockAtLeast)
     message.flag(result.snapshot != nil)
     if let snapshot = result.snapshot { message.long(snapshot) }
+    message.flag(result.snapshotFailure != nil)
+    if let failure = result.snapshotFailure { message.error(failure) }
     message.count(result.schemas.count)
     for (tag, schema) in result.schemas {
       message.optional(tag)

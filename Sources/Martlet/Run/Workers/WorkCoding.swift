@@ -88,7 +88,11 @@ final class WorkWriter {
       message.count(forgetting.count)
       for name in forgetting { message.text(name) }
       message.long(bytes)
-    case .snapshot: message.integer(WorkKind.snapshot.rawValue)
+    case .snapshot(let target):
+      message.integer(WorkKind.snapshot.rawValue)
+      var path: String?
+      if case .file(let place, _) = target { path = place }
+      message.optional(path)
     case .flush: message.integer(WorkKind.flush.rawValue)
     }
     return (message.bytes, nil, nil)
@@ -186,7 +190,9 @@ struct WorkReader {
       var forgetting: [String] = []
       for _ in 0..<(try reader.count()) { forgetting.append(try reader.text()) }
       return .restore(Array(try reader.long()), forgetting: forgetting)
-    case .snapshot: return .snapshot
+    case .snapshot:
+      let path = try reader.optionalText()
+      return .snapshot(path.map { .file($0, PosixFileSystem()) } ?? .memory)
     case .flush: return .flush
     }
   }

@@ -68,10 +68,11 @@ final class WorkerStorage {
 
   /// Errors of the store say whose it is.
   func named(_ result: InstanceResult) -> InstanceResult {
+    var result = result
+    result.snapshotFailure = result.snapshotFailure?.of(place)
     guard let failure = result.failure, let error = failure.error as? EngineError, error.isOfStorage else {
       return result
     }
-    var result = result
     result.failure = InstanceFailure(
       order: failure.order, detail: failure.detail, key: failure.key, error: error.of(place))
     return result

@@ -95,9 +95,19 @@ extension FileSystem {
 
 extension OpenFile {
   package func write(_ bytes: [UInt8]) throws(EngineError) {
+    try with(bytes) { bytes throws(EngineError) in try write(bytes) }
+  }
+
+  package func overwrite(at offset: Int64, with bytes: [UInt8]) throws(EngineError) {
+    try with(bytes) { bytes throws(EngineError) in try overwrite(at: offset, with: bytes) }
+  }
+
+  private func with(
+    _ bytes: [UInt8], _ body: (UnsafeRawBufferPointer) throws(EngineError) -> Void
+  ) throws(EngineError) {
     var failure: EngineError?
     bytes.withUnsafeBytes { buffer in
-      do throws(EngineError) { try write(buffer) } catch { failure = error }
+      do throws(EngineError) { try body(buffer) } catch { failure = error }
     }
     if let failure { throw failure }
   }

@@ -76,6 +76,9 @@ package protocol OpenFile: AnyObject {
   /// kernel may have dropped what it could not write, and would say so only once.
   func write(_ bytes: UnsafeRawBufferPointer) throws(EngineError)
 
+  /// Puts the bytes in the place of some that were written; the file is one that was made by opening it. Fails as `write` does.
+  func overwrite(at offset: Int64, with bytes: UnsafeRawBufferPointer) throws(EngineError)
+
   /// Fills the buffer from `offset` on; returns how many bytes there were, fewer than asked for only at the end of the file.
   func read(at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws(EngineError) -> Int
 

@@ -134,6 +134,20 @@ private final class PosixFile: OpenFile {
     }
   }
 
+  func overwrite(at offset: Int64, with bytes: UnsafeRawBufferPointer) throws(EngineError) {
+    try check("write")
+    var done = 0
+    while let start = bytes.baseAddress, done < bytes.count {
+      let count = pwrite(descriptor, start + done, bytes.count - done, off_t(offset) + off_t(done))
+      if count < 0 {
+        if errno == EINTR { continue }
+        hasFailed = true
+        throw SystemError.last("write \(bytes.count) bytes to", path)
+      }
+      done += count
+    }
+  }
+
   func read(at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws(EngineError) -> Int {
     try check("read")
     guard let start = buffer.baseAddress else { return 0 }

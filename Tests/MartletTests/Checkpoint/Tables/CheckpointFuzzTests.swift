@@ -56,7 +56,7 @@ import Testing
     let every = try CheckpointTableTests.checkpoint("every", rig.plain.snapshot())
     try rig.close()
     let waiting = try CheckpointFileTests.checkpoint(id: 1)
-    return [every, waiting].map { Files(job: $0.job.encoded(), operators: $0.operators) }
+    return try [every, waiting].map { Files(job: $0.job.encoded(), operators: try $0.snapshots()) }
   }
 
   /// Everything that looks into a checkpoint, and a job that goes on from it. What is thrown is an `EngineError` that names something.

@@ -18,7 +18,7 @@ import Testing
     }
     let job = JobSnapshot(
       maxParallelism: 128, parallelism: 1, processingTime: 5, turn: 0, sources: sources, operators: [one], sink: [])
-    return Checkpoint(id: 7, time: 5, jobName: "tables", job: job, operators: [snapshot])
+    return Checkpoint(id: 7, time: 5, jobName: "tables", job: job, operators: [.bytes(snapshot)])
   }
 
   static func disk() throws -> MemoryFileSystem {
