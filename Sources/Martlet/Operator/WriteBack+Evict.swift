@@ -6,8 +6,12 @@ extension WriteBack {
     keys.slots.keyCount * bytesPerKey + heapBytes + timers.memoryBytes + flags.memoryBytes
   }
 
-  /// How many chunks one measurement of what is outside of the arrays lasts.
+  /// What a key takes with its values.
+  var meanKeyBytes: Int { max(bytesPerKey, memoryInUse / max(keys.slots.keyCount, 1), 1) }
+
+  /// How many chunks one measurement of what is outside of the arrays lasts, and how many more keys: a chunk may bring that many.
   private static let measureEvery = 16
+  private static let measureKeys = 65_536
 
   /// How many keys leave together: what is known of their places in the key table is fetched for all of them first.
   private static let evictedTogether = 64
@@ -95,11 +99,13 @@ extension WriteBack {
   }
 
   private func measure() {
-    if untilMeasured > 0 {
+    let count = keys.slots.keyCount
+    if untilMeasured > 0, count < measuredKeys + WriteBack.measureKeys {
       untilMeasured -= 1
+      measuredKeys = min(measuredKeys, count)
       return
     }
-    untilMeasured = WriteBack.measureEvery
+    (untilMeasured, measuredKeys) = (WriteBack.measureEvery, count)
     heapBytes = states.heapBytes
   }
 }

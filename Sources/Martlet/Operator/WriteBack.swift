@@ -39,6 +39,8 @@ final class WriteBack {
   /// What values take outside of the arrays, as last measured and adjusted since.
   @exclusivity(unchecked) var heapBytes = 0
   var untilMeasured = 0
+  /// The fewest keys since then.
+  var measuredKeys = 0
   let bytesPerKey: Int
   // MARK: Expiry
   /// Where the next sweep of the store goes on: a key group, and a row of it unless it is the first.

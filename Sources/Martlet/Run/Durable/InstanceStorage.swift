@@ -18,7 +18,7 @@ final class InstanceStorage {
   var isShort: Bool { process.writeBack?.isShort ?? false }
 
   /// So many new keys take an eighth of the memory.
-  var chunkRows: Int { process.writeBack.map { $0.binding.memoryLimit / 8 / $0.bytesPerKey } ?? .max }
+  var chunkRows: Int { process.writeBack.map { $0.binding.memoryLimit / 8 / $0.meanKeyBytes } ?? .max }
 
   /// Puts what changed since the last time down, for the checkpoint that comes next. What is being spilled then is in the store before it.
   func flush() throws(EngineError) {
