@@ -1,4 +1,4 @@
-"""The recipes and the queries of Nexmark, on Flink and embedded: the same results as sets.
+"""The examples, the recipes and the queries of Nexmark, on Flink and embedded: the same results as sets.
 
 Two recipes over a broadcast are not here: each record of theirs must see the rules of its own time, and on Flink those
 come anywhere among the records.
@@ -14,9 +14,10 @@ from flink_runs import difference, embedded, on_flink
 import martlet as mt
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "python"
-sys.path += [str(EXAMPLES / "recipes"), str(EXAMPLES / "nexmark")]
+sys.path += [str(EXAMPLES / "recipes"), str(EXAMPLES / "nexmark"), str(EXAMPLES)]
 
 import bad_weather
+import chain
 import debounce
 import dedup
 import inactivity
@@ -26,7 +27,9 @@ import q9
 import q11
 import q18
 import q19
+import quickstart
 import rate_limit
+import seed_style
 import sessions
 import top_k
 from _flights import departures, weather
@@ -44,11 +47,23 @@ def streams() -> dict[str, mt.Stream]:
     def timed(frame: object, timestamp: str, watermark: object = 0) -> mt.Stream:
         return mt.stream(frame, timestamp=timestamp, watermark=watermark)
 
+    readings = [
+        {"ts": n * 1000, "site": site, "sensor": site[0], "value": float(n * n * 7 % 31)}
+        for n in range(60)
+        for site in ("north", "south", "west")
+    ]
     by_time = flights.sort("scheduled", "position")
     return {
         "bad_weather": mt.connect_streams(
             timed(reports, "time"), timed(flights, "departure"), bad_weather.BadWeather(), key="origin"
         ),
+        "chain": timed(readings, "ts")
+        .key_by("sensor")
+        .process(chain.Steps())
+        .key_by("site")
+        .process(chain.LargeSteps()),
+        "quickstart": quickstart.out,
+        "seed_style": seed_style.out,
         "debounce": timed(bids, "ts").key_by("auction").process(debounce.Debounce()),
         "dedup": timed(bids, "ts").key_by("bidder").process(dedup.Deduplicate()),
         "inactivity": timed(flights, "departure").key_by("carrier", "origin", "dest").process(inactivity.Inactivity()),
