@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .guarantees import warn_of
 from .sinks.transactions import Transactions
 from .stopping import StopOnSignals
+from .stream import BULK_ROWS
 from .threaded_run import ThreadedRun
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from .run import Output
 
 __all__ = ["RunningJob", "run_here", "start_in_thread"]
-
-_BULK_ROWS = 65_536
 
 
 def run_here(run: Any, outputs: list[Output], sinks: list[Any], labels: list[str]) -> RunReport:
@@ -38,7 +37,7 @@ def _drive(run: DurableRun, outputs: list[Output], sinks: list[Any], labels: lis
     try:
         transactions = Transactions(sinks, labels)
         warn_of(run.name, transactions)
-        run.drive(transactions, [output.number for output in outputs], transactions.min_rows(_BULK_ROWS))
+        run.drive(transactions, [output.number for output in outputs], transactions.min_rows(BULK_ROWS))
     finally:
         for output in outputs:
             output.close()

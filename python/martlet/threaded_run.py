@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["ThreadedRun"]
 
 
-class ThreadedRun:
+class ThreadedRun(ABC):
     """Calls `work` in a thread. As a context manager it stops the run at the end of the block."""
 
     __slots__ = ("_done", "name")
@@ -37,8 +38,8 @@ class ThreadedRun:
     def is_running(self) -> bool:
         return not self._done.done()
 
-    def stop(self, timeout_s: float | None = None) -> RunReport:
-        raise NotImplementedError
+    @abstractmethod
+    def stop(self, timeout_s: float | None = None) -> RunReport: ...
 
     def wait(self, timeout_s: float | None = None) -> RunReport:
         """The report, when the input has ended or the job was stopped. Raises what the run failed with;

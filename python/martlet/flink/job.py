@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ClosedError
 from ..sinks.running import run_sinks
+from ..stream import BULK_ROWS
 from ..threaded_run import ThreadedRun
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from ..run import Output
 
 __all__ = ["FlinkJob"]
-
-_BULK_ROWS = 65_536
 
 
 class FlinkJob(ThreadedRun):
@@ -32,7 +31,7 @@ class FlinkJob(ThreadedRun):
     def __init__(self, run: Any, outputs: list[Output], sinks: list[Any], labels: list[str]) -> None:
         self._run = run
         self._saved: str | None = None
-        super().__init__(run.name, lambda: run_sinks(run, outputs, sinks, labels, _BULK_ROWS))
+        super().__init__(run.name, lambda: run_sinks(run, outputs, sinks, labels, BULK_ROWS))
 
     @property
     def job_id(self) -> str:

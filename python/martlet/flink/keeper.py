@@ -10,7 +10,7 @@ from .._engine import BroadcastState, ListState, MapState, State
 from ..ttl import TTL
 from .aging import Aging
 from .stores import BroadcastStore, ListStore, MapStore, Store, ValueStore
-from .timed_stores import TimedListStore, TimedMapStore, TimedValueStore
+from .timed_stores import TimedListStore, TimedMapStore, TimedStore, TimedValueStore
 
 __all__ = ["Keeper", "event_ttl", "store_of"]
 
@@ -23,7 +23,7 @@ class Keeper:
     def __init__(self, stores: list[Store], aging: Aging) -> None:
         self.stores = stores
         self.aging = aging
-        self._timed = [one for one in stores if isinstance(one, TimedValueStore | TimedListStore | TimedMapStore)]
+        self._timed = [one for one in stores if isinstance(one, TimedStore)]
         self._quiet = False
 
     def before(self, index: int, scope: int, key: Any) -> None:

@@ -27,6 +27,8 @@ FLINK = (2, 3)
 # What PyFlink adds to the class path of its Java.
 _CLASS_PATH = "HADOOP_CLASSPATH"
 _STARTING = threading.Lock()
+# Of a gateway to Java: the class loader that has our classes.
+_loaders: dict[Any, Any] = {}
 
 
 def check_installed() -> None:
@@ -67,12 +69,9 @@ def check_java() -> None:
         )
 
 
-# Of a gateway to Java: the class loader that has our classes.
-_loaders: dict[Any, Any] = {}
-
-
 def share_classes() -> None:
-    """Has the thread of Java that serves this one find our classes, which are the same for all of its threads.
+    """Has the thread of Java that serves this one find our classes, which are the same for all of its threads, also in
+    a Java that was started without them (`_start_java`).
 
     PyFlink gives each of them a class loader of its own. But any of them may serve the next call, and Py4J remembers
     methods by the names of classes: those of another loader's class do not take our object.

@@ -4,10 +4,11 @@ kept is (value, time it counts from), for each element and entry of its own; see
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from .aging import Aging
-from .stores import APPENDED, ENTRY, MapStore
+from .stores import ENTRY, ListStore, MapStore
 from .timer_book import MAX_TIME
 
 __all__ = ["TimedListStore", "TimedMapStore", "TimedStore", "TimedValueStore"]
@@ -42,7 +43,22 @@ class _Ages:
             self._aging.arm(max(one[-1] for one in stored), self.ttl_ms)
 
 
-class TimedValueStore:
+class TimedStore(ABC):
+    """One state of the current key, of which parts expire."""
+
+    __slots__ = ()
+    _ages: _Ages
+
+    @property
+    def ttl_ms(self) -> int:
+        return self._ages.ttl_ms
+
+    @abstractmethod
+    def clean(self) -> None:
+        """Takes away what has expired of the current key."""
+
+
+class TimedValueStore(TimedStore):
     """A value, or what a reducing or aggregating state has."""
 
     __slots__ = ("_ages", "_dirty", "_flink", "_handle", "_loaded", "_stamp")
@@ -54,10 +70,6 @@ class TimedValueStore:
         self._loaded = self._dirty = False
         # That of what was loaded.
         self._stamp: Kept = ()
-
-    @property
-    def ttl_ms(self) -> int:
-        return self._ages.ttl_ms
 
     def before(self, scope: int, key: Any) -> None:
         if self._loaded:
@@ -87,28 +99,21 @@ class TimedValueStore:
         self._stamp = ()
 
     def clean(self) -> None:
-        """Takes away what has expired of the current key."""
         kept = self._flink.value()
         if kept is not None and self._ages.has_expired(kept):
             self._flink.clear()
 
 
-class TimedListStore:
+class TimedListStore(TimedStore, ListStore):
     """A list. What was only added to is not read."""
 
-    __slots__ = ("_ages", "_appended", "_flink", "_handle", "_loaded", "_replaced", "_stamps")
+    __slots__ = ("_ages", "_stamps")
 
     def __init__(self, handle: Any, flink: Any, aging: Aging) -> None:
-        self._handle = handle
-        self._flink = flink
+        super().__init__(handle, flink)
         self._ages = _Ages(handle, aging)
-        self._loaded = self._appended = self._replaced = False
         # Those of the elements that were loaded.
         self._stamps: list[Kept] = []
-
-    @property
-    def ttl_ms(self) -> int:
-        return self._ages.ttl_ms
 
     def before(self, scope: int, key: Any) -> None:
         if self._loaded:
@@ -120,32 +125,26 @@ class TimedListStore:
             for kept in (*old, *added):
                 self._handle._put_stamped(kept[0], self._ages.stamp(kept))
         self._stamps = [kept[1:] for kept in old]
+        self._base = len(old)
         self._loaded = True
-
-    def after(self, scope: int, key: Any) -> None:
-        if scope == APPENDED:
-            self._appended = True
-        else:
-            self._loaded = self._replaced = True
 
     def flush(self) -> None:
         if self._loaded or self._appended:
             stored = self._handle._stamped()
-            base = len(self._stamps)
-            if self._replaced or [one[1:] for one in stored[:base]] != self._stamps:
+            if self._replaced or [one[1:] for one in stored[: self._base]] != self._stamps:
                 if stored:
                     self._flink.update(stored)
                 else:
                     self._flink.clear()
                 self._ages.written(stored)
-            elif added := stored[base:]:
+            elif added := stored[self._base :]:
                 self._flink.add_all(added)
                 self._ages.written(added)
             self._handle.clear()
         self.forget()
 
     def forget(self) -> None:
-        self._loaded = self._appended = self._replaced = False
+        super().forget()
         self._stamps = []
 
     def clean(self) -> None:
@@ -157,7 +156,7 @@ class TimedListStore:
             self._flink.update(left)
 
 
-class TimedMapStore(MapStore):
+class TimedMapStore(TimedStore, MapStore):
     """A map, entry by entry."""
 
     __slots__ = ("_ages", "_stamps")
@@ -167,10 +166,6 @@ class TimedMapStore(MapStore):
         self._ages = _Ages(handle, aging)
         # Those of the entries that were loaded, by their place.
         self._stamps: dict[Any, Kept] = {}
-
-    @property
-    def ttl_ms(self) -> int:
-        return self._ages.ttl_ms
 
     def _load(self, place: Any, key: Any, kept: Kept) -> None:
         if not self._ages.is_gone(kept):
@@ -206,6 +201,3 @@ class TimedMapStore(MapStore):
         for place, kept in list(self._flink.items()):
             if self._ages.has_expired(kept):
                 self._flink.remove(place)
-
-
-TimedStore = TimedValueStore | TimedListStore | TimedMapStore
