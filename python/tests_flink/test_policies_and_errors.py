@@ -91,3 +91,22 @@ def test_emissions_are_checked_as_everywhere() -> None:
     with pytest.raises(mt.SchemaError, match=r"'n'.*int64") as raised:
         out.to_pylist()
     assert raised.value.operator == "wrong"
+
+
+def every_form(key: str, batch: mt.Record, row: int, ctx: mt.Context) -> None:
+    import pyarrow as pa
+
+    ctx.emit(batch)
+    ctx.emit({"k": key, "n": -batch["n"]})
+    ctx.emit(k=key, n=None)
+    ctx.emit(pa.RecordBatch.from_pydict({"k": [key, f"{key}!"], "n": [100 + batch["n"], None]}))
+
+
+def test_records_dicts_fields_and_batches_are_emitted() -> None:
+    rows = [{"k": "a", "n": 1}, {"k": "b", "n": 2}, {"k": "a", "n": 3}]
+
+    def stream() -> mt.Stream:
+        return mt.stream(rows).key_by("k").process(every_form, output={"k": str, "n": int})
+
+    (found,), (expected,) = on_flink([stream()], 2), embedded([stream()])
+    assert len(expected) == 15 and not difference(found, expected)
