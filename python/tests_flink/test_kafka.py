@@ -204,8 +204,14 @@ def test_a_failure_takes_back_what_was_not_committed(broker: kafka_broker.Broker
     assert FAILED
     found = sorted((row["k"], row["n"]) for row in copies())
     assert found == sorted((f"{p}-{n % 3}", n) for p in range(2) for n in range(60))
-    counts = [(row["k"], row["n"]) for row in values(broker, target) if row["what"] == "record"]
     expected = sorted((f"{p}-{k}", n) for p in range(2) for k in range(3) for n in range(1, 21))
+    # Readers of what is committed see nothing behind a transaction that is still to be aborted.
+    end = time.monotonic() + 30
+    while True:
+        counts = [(row["k"], row["n"]) for row in values(broker, target) if row["what"] == "record"]
+        if len(set(counts)) == len(expected) or time.monotonic() > end:
+            break
+        time.sleep(0.1)
     assert sorted(set(counts)) == expected
     if (
         "MARTLET_TEST_KAFKA" in os.environ

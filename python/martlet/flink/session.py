@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,6 @@ __all__ = ["check_installed", "check_java", "flink_settings", "flink_uri", "new_
 JAVA = 17
 JAR = Path(__file__).parent.joinpath("java", "martlet-flink.jar").absolute()
 FLINK = (2, 3)
-# What PyFlink adds to the class path of its Java.
-_CLASS_PATH = "HADOOP_CLASSPATH"
-_STARTING = threading.Lock()
 # Of a gateway to Java: the class loader that has our classes.
 _loaders: dict[Any, Any] = {}
 
@@ -70,8 +66,7 @@ def check_java() -> None:
 
 
 def share_classes() -> None:
-    """Has the thread of Java that serves this one find our classes, which are the same for all of its threads, also in
-    a Java that was started without them (`_start_java`).
+    """Has the thread of Java that serves this one find our classes, which are the same for all of its threads.
 
     PyFlink gives each of them a class loader of its own. But any of them may serve the next call, and Py4J remembers
     methods by the names of classes: those of another loader's class do not take our object.
@@ -92,8 +87,6 @@ def new_environment(config: Config) -> Any:
     from pyflink.common import Configuration
     from pyflink.datastream import RuntimeExecutionMode, StreamExecutionEnvironment
 
-    jars = (JAR, *given_jars(config))
-    _start_java(jars)
     settings = Configuration()
     for name, value in flink_settings(config).items():
         settings.set_string(name, value)
@@ -102,28 +95,11 @@ def new_environment(config: Config) -> Any:
     else:
         environment = _remote(config.cluster, settings)
     share_classes()
-    environment.add_jars(*(path.as_uri() for path in jars))
+    environment.add_jars(*(path.as_uri() for path in (JAR, *given_jars(config))))
     environment.set_runtime_mode(RuntimeExecutionMode.STREAMING)
     environment.set_parallelism(config.parallelism)
     environment.set_max_parallelism(config.max_parallelism)
     return environment
-
-
-def _start_java(jars: tuple[Path, ...]) -> None:
-    """Starts PyFlink's Java, if it does not run yet, with these jars on its class path. `add_jars` gives them to the
-    class loader of one connection only, and the next call may go over another one."""
-    from pyflink.java_gateway import get_gateway
-
-    with _STARTING:
-        before = os.environ.get(_CLASS_PATH)
-        os.environ[_CLASS_PATH] = os.pathsep.join((*filter(None, [before]), *map(str, jars)))
-        try:
-            get_gateway()
-        finally:
-            if before is None:
-                del os.environ[_CLASS_PATH]
-            else:
-                os.environ[_CLASS_PATH] = before
 
 
 def _remote(cluster: str, settings: Any) -> Any:
