@@ -22,7 +22,7 @@ package struct RocksDBBackend: StoreBackend {
     try options.check()
     try RocksDBBackend.checkProcess(options.path)
     let exists = try checkFiles(options)
-    if case .readOnly = options.access {} else { try RocksDBStore.requireRoomToOpen(options.path, fileSystem) }
+    if case .readOnly = options.access {} else { try RocksDBStore.requireRoomToOpen(options, fileSystem) }
     var compressions = RocksDBSettings.Compression.allCases[...]
     while let compression = compressions.popFirst() {
       let settings = RocksDBSettings(options, compression)

@@ -51,6 +51,8 @@ final class RocksDBSettings {
     // A torn end of the log is what a crash leaves; whatever is behind damage is not trusted.
     rocksdb_options_set_wal_recovery_mode(options, Int32(rocksdb_point_in_time_recovery))
     rocksdb_options_set_paranoid_checks(options, 1)
+    // Its usual 4 MiB would be taken from the disk when a store is opened.
+    rocksdb_options_set_manifest_preallocation_size(options, 64 << 10)
     rocksdb_options_set_info_log_level(options, 2)
     rocksdb_options_set_keep_log_file_num(options, 2)
     rocksdb_options_set_max_log_file_size(options, 1 << 20)

@@ -3,7 +3,8 @@ import Martlet
 
 // A disk that fills up while RocksDB writes ends the process: Debian's build has assertions, of which one (in writable_file_writer.h) fails after
 // a write that failed. So the free space is looked at before anything is written. RocksDB's own reserve, SstFileManager, is not in the C interface,
-// and looks at the disk only once a write has failed.
+// and looks at the disk only once a write has failed. The stores of a job's processes look at the same disk before any of them writes: each
+// asks for as much as all of them need, if they need as much as it does.
 
 extension RocksDBStore {
   /// Left free for what RocksDB writes besides: its manifest, its log of messages, the ends of tables.
@@ -13,9 +14,10 @@ extension RocksDBStore {
   /// of all tables: RocksDB would begin it at a time of its own. Throws `.storageFailed`, saying how much is free and how much is needed; the
   /// store is as it was.
   func requireRoom(_ operation: String, for bytes: Int64, _ database: RocksDBDatabase) throws(EngineError) {
-    let needed = bytes + buffered(database) + RocksDBStore.spareBytes
+    let needed = bytes + buffered(database)
     let free = try requireRoom(operation, at: path, for: needed)
-    setMerging(free - needed >= sum("rocksdb.total-sst-files-size", database), database)
+    let merged = sum("rocksdb.total-sst-files-size", database)
+    setMerging(free >= RocksDBStore.forAll(needed + merged, writers), database)
   }
 
   /// A copy first makes tables of what is in buffers. It has other names of the tables there are, or, on another disk, copies.
@@ -26,16 +28,19 @@ extension RocksDBStore {
     let folder = FilePath.parent(target)
     guard let there = try fileSystem.info(folder), let here = try fileSystem.info(path), there.device != here.device
     else { return }
-    _ = try requireRoom(operation, at: folder, for: tables + buffered(database) + RocksDBStore.spareBytes)
+    _ = try requireRoom(operation, at: folder, for: tables + buffered(database))
   }
 
-  static func requireRoomToOpen(_ path: String, _ fileSystem: any FileSystem) throws(EngineError) {
-    _ = try requireRoom("open", path, at: path, for: spareBytes, fileSystem)
+  static func requireRoomToOpen(_ options: StoreOptions, _ fileSystem: any FileSystem) throws(EngineError) {
+    _ = try requireRoom("open", options.path, at: options.path, for: forAll(0, options.writers), fileSystem)
   }
 
-  private func requireRoom(_ operation: String, at place: String, for needed: Int64) throws(EngineError) -> Int64 {
-    try RocksDBStore.requireRoom(operation, path, at: place, for: needed, fileSystem)
+  private func requireRoom(_ operation: String, at place: String, for bytes: Int64) throws(EngineError) -> Int64 {
+    try RocksDBStore.requireRoom(operation, path, at: place, for: RocksDBStore.forAll(bytes, writers), fileSystem)
   }
+
+  /// What all stores that are written at once need together, if each needs so much.
+  private static func forAll(_ bytes: Int64, _ writers: Int) -> Int64 { (bytes + spareBytes) * Int64(writers) }
 
   private static func requireRoom(
     _ operation: String, _ path: String, at place: String, for needed: Int64, _ fileSystem: any FileSystem

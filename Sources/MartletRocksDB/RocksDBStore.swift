@@ -11,6 +11,8 @@ package final class RocksDBStore: KeyValueStore {
   let fileSystem: any FileSystem
   private let isReadOnly: Bool
   private let isLogged: Bool
+  /// See `StoreOptions`.
+  let writers: Int
   private let state: Locked<State>
 
   private struct State {
@@ -33,6 +35,7 @@ package final class RocksDBStore: KeyValueStore {
     families = options.families
     isReadOnly = if case .readOnly = options.access { true } else { false }
     isLogged = options.isLogged
+    writers = options.writers
     self.fileSystem = fileSystem
     state = Locked(State(database: database))
   }

@@ -75,7 +75,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.skipif(shutil.which("mount") is None, reason="a disk of its own needs mount")
 @pytest.mark.parametrize("parallelism", [1, 2])
-@pytest.mark.parametrize(("backend", "left"), [("memory", 30), *(("rocksdb", left) for left in (30, 3000, 4200, 5000))])
+@pytest.mark.parametrize(
+    ("backend", "left"), [("memory", 30), *(("rocksdb", left) for left in (30, 3000, 4200, 5000, 8400, 10_000))]
+)
 def test_a_disk_without_room(
     lives: Lives, expected: Outcome, small_disk: Path, backend: str, left: int, parallelism: int
 ) -> None:

@@ -30,9 +30,10 @@ private final class ShortDisk: FileSystem {
 
   init() throws { directory = try TemporaryDirectory() }
 
-  private func open(isLogged: Bool) throws -> any KeyValueStore {
+  private func open(isLogged: Bool, writers: Int = 1) throws -> any KeyValueStore {
     var options = StoreOptions(directory("store"), families: StoreRig.families, memoryLimit: 16 << 20)
     options.isLogged = isLogged
+    options.writers = writers
     return try RocksDBBackend(disk).open(options)
   }
 
@@ -72,6 +73,24 @@ private final class ShortDisk: FileSystem {
       }
     }
     #expect(try open(isLogged: isLogged).scan().count == 5000)
+  }
+
+  /// Stores of a job's processes look at the same disk before any of them writes.
+  @Test func thereMustBeRoomForAllThatWrite() throws {
+    let store = try open(isLogged: false, writers: 3)
+    let error = try #require(throws: EngineError.self) {
+      disk.leave(14 << 20)
+      try fill(store)
+    }
+    #expect(error.message.contains("has 14680064 bytes free"), "\(error.message)")
+    disk.leave(17 << 20)
+    try fill(store)
+    #expect(try store.scan().count == 5000)
+    try store.close()
+    disk.leave(12 << 20 - 1)
+    #expect(throws: EngineError.self) { try open(isLogged: false, writers: 3) }
+    disk.leave(12 << 20)
+    #expect(try open(isLogged: false, writers: 3).scan().count == 5000)
   }
 
   /// Tables are merged in the background, and RocksDB asks nobody.

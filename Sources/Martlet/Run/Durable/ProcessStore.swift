@@ -91,6 +91,7 @@ final class ProcessStore: Sendable {
     var options = StoreOptions(
       opening.path, families: StoredPart.families, memoryLimit: max(opening.memoryLimit, StoreOptions.leastMemory))
     options.isLogged = false
+    options.writers = max(1, Int(groups.maxParallelism) / max(1, groups.groups.count))
     if let only = opening.sources.first, opening.sources.count == 1, only.groups == groups.groups {
       try backend.clone(only.path, to: opening.path)
       options.access = .existing

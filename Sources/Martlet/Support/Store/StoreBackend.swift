@@ -24,6 +24,8 @@ package struct StoreOptions: Sendable {
   package var memoryLimit: Int
   /// Whether writes survive the process. If not, only copies do: what is written costs less, and all of it is in files that copies share.
   package var isLogged = true
+  /// How many stores of a job are written at once, this one included: each must find room on the disk that it shares with the others.
+  package var writers = 1
 
   package init(_ path: String, families: [String], access: StoreAccess = .create, memoryLimit: Int = 256 << 20) {
     self.path = path
