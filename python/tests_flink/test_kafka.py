@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -84,8 +85,26 @@ def test_a_topic_to_its_end(broker: kafka_broker.Broker, parallelism: int) -> No
     assert not difference(found, job(mt.Config(progress=False)).to_pylist())
 
 
-def values(broker: kafka_broker.Broker, topic: str) -> list[dict[str, Any]]:
-    return [json.loads(one.value()) for one in broker.records(topic)]
+def test_as_the_first_job_of_its_process(broker: kafka_broker.Broker) -> None:
+    """Java begins with what this job needs, not with what another one had."""
+    topic = fill(broker, 1, 30)
+    # PyFlink leaves notes of what it has started in the environment.
+    environment = {name: value for name, value in os.environ.items() if "PYFLINK" not in name}
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(kafka_broker.__file__).parent), *sys.path])
+    ended = subprocess.run(
+        [sys.executable, __file__, broker.bootstrap, topic],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-4000:]
+    assert len(json.loads(ended.stdout.splitlines()[-1])) == 30 + 3
+
+
+def values(broker: kafka_broker.Broker, topic: str, *, committed: bool = True) -> list[dict[str, Any]]:
+    return [json.loads(one.value()) for one in broker.records(topic, committed=committed)]
 
 
 def test_records_that_do_not_end_are_taken_as_they_come(broker: kafka_broker.Broker) -> None:
@@ -121,6 +140,9 @@ def test_values_that_cannot_be_read(broker: kafka_broker.Broker) -> None:
 
 def test_from_topic_to_topic_until_it_is_stopped(broker: kafka_broker.Broker, tmp_path: Path) -> None:
     topic, target = fill(broker, 2, 30), broker.topic(1)
+    # Two tasks end their transactions at the same moment, after which readers of the tests' own broker may miss what is
+    # committed. As nothing fails here, all that is written is.
+    committed = kafka_broker.is_real()
 
     def job(parallelism: int, **more: Any) -> mt.Stream:
         chosen = config(
@@ -135,26 +157,26 @@ def test_from_topic_to_topic_until_it_is_stopped(broker: kafka_broker.Broker, tm
 
     with job(2).start(sink()) as running:
         end = time.monotonic() + 60
-        while len(values(broker, target)) < 60:
+        while len(values(broker, target, committed=committed)) < 60:
             assert running.is_running and time.monotonic() < end
             time.sleep(0.1)
         saved = running.savepoint()
         assert Path(saved.removeprefix("file:")).is_dir()
     assert running.saved is not None and not running.is_running
-    before = len(values(broker, target))
+    before = len(values(broker, target, committed=committed))
     # More for both partitions, read by another number of instances, from where the first job stopped.
     for partition in range(2):
         late = [json.dumps({"k": f"{partition}-{n % 3}", "n": n, "t": 50_000 + n}) for n in range(30, 60)]
         broker.produce(topic, late, partition)
     with job(1, restore_from=running.saved).start(sink()) as again:
-        while len(values(broker, target)) < before + 60:
+        while len(values(broker, target, committed=committed)) < before + 60:
             assert again.is_running and time.monotonic() < end
             time.sleep(0.1)
         again.cancel()
         assert not again.is_running
         with pytest.raises(mt.ClosedError, match="has ended"):
             again.savepoint()
-    found = broker.records(target)
+    found = broker.records(target, committed=committed)
     assert {one.key().decode() for one in found} == {f"{p}-{n}" for p in range(2) for n in range(3)}
     assert all(dict(one.headers())["n"].isdigit() and dict(one.headers())["x"] is None for one in found)
     rows = [json.loads(one.value()) for one in found]
@@ -176,10 +198,13 @@ class FailingOnce(Counting):
         ctx.emit_to("copies", k=key, n=batch["n"], t=batch["t"])
 
 
-def test_a_failure_takes_back_what_was_not_committed(broker: kafka_broker.Broker, tmp_path: Path) -> None:
+@pytest.mark.parametrize("parallelism", [1, 2])
+def test_a_failure_takes_back_what_was_not_committed(
+    broker: kafka_broker.Broker, tmp_path: Path, parallelism: int
+) -> None:
     topic, target = fill(broker, 2, 30), broker.topic(1)
     FAILED.clear()
-    chosen = config(2, flink=FLINK, state_dir=tmp_path / "state", checkpoint_interval="200ms", name="once")
+    chosen = config(parallelism, flink=FLINK, state_dir=tmp_path / "state", checkpoint_interval="200ms", name="once")
     stream = mt.stream(source(broker, topic), timestamp="t", watermark=0)
     out = stream.key_by("k").process(FailingOnce(), output=OUTPUT, side_outputs={"copies": SCHEMA}, config=chosen)
     folder = tmp_path / "copies"
@@ -202,18 +227,18 @@ def test_a_failure_takes_back_what_was_not_committed(broker: kafka_broker.Broker
             broker.produce(topic, late, partition)
         wait_for(120)
     assert FAILED
-    found = sorted((row["k"], row["n"]) for row in copies())
-    assert found == sorted((f"{p}-{n % 3}", n) for p in range(2) for n in range(60))
+    copied = sorted((row["k"], row["n"]) for row in copies())
+    assert copied == sorted((f"{p}-{n % 3}", n) for p in range(2) for n in range(60))
     expected = sorted((f"{p}-{k}", n) for p in range(2) for k in range(3) for n in range(1, 21))
-    # Readers of what is committed see nothing behind a transaction that is still to be aborted.
-    end = time.monotonic() + 30
-    while True:
-        counts = [(row["k"], row["n"]) for row in values(broker, target) if row["what"] == "record"]
-        if len(set(counts)) == len(expected) or time.monotonic() > end:
-            break
-        time.sleep(0.1)
+    # See above: of two tasks the tests' own broker may keep what is committed from its readers.
+    found = values(broker, target, committed=parallelism == 1 or kafka_broker.is_real())
+    counts = [(row["k"], row["n"]) for row in found if row["what"] == "record"]
     assert sorted(set(counts)) == expected
-    if (
-        "MARTLET_TEST_KAFKA" in os.environ
-    ):  # the tests' own broker shows records of aborted transactions, see kafka_broker
-        assert sorted(counts) == expected
+    # The tests' own broker shows records of aborted transactions too.
+    assert not kafka_broker.is_real() or sorted(counts) == expected
+
+
+if __name__ == "__main__":
+    bootstrap, topic = sys.argv[1:]
+    first = mt.KafkaSource(topic, bootstrap=bootstrap, schema=SCHEMA, poll="50ms", end="latest")
+    print(json.dumps(counted(first, config(1, flink=FLINK)).to_pylist()))
