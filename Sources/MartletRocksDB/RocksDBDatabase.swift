@@ -67,7 +67,8 @@ final class RocksDBDatabase: @unchecked Sendable {
     }
   }
 
-  private static func withCStrings<Result>(
+  /// Calls `body` with copies of the strings, which go when it is done.
+  static func withCStrings<Result>(
     _ strings: [String], _ body: (UnsafeBufferPointer<UnsafePointer<CChar>?>) -> Result
   ) -> Result {
     let copies = strings.map { text in

@@ -1,4 +1,4 @@
-import CRocksDBVersion
+import CRocksDBShim
 
 /// The RocksDB library that this process runs with.
 public enum RocksDB {

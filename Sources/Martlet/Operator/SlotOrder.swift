@@ -1,15 +1,8 @@
-import CMartlet
-
 /// Slots in the order of their rows in a store: by key group, and within one by canonical key. Stores take in and look up
 /// neighbours one after the other faster than keys from all over.
 ///
-/// Groups first by counting, then each by itself: the entries that are sorted are those of one group.
+/// Groups first by counting, then each by itself: what is sorted at a time are the keys of one group.
 final class SlotOrder {
-  private struct Entry {
-    var prefix: UInt64
-    var slot: UInt32
-  }
-
   private let keys: KeySpace
   private let maxParallelism: UInt64
   /// Whether canonical keys are a tag, a sign and eight bytes.
@@ -22,12 +15,13 @@ final class SlotOrder {
   private var capacity = 0
   /// Of each group, where it begins.
   @exclusivity(unchecked) private var starts: [Int] = []
-  @exclusivity(unchecked) private var entries: [Entry] = []
+  private let sorter: SlotSorter
   private var scratch: [UInt8] = []
   @exclusivity(unchecked) private(set) var count = 0
 
   init(_ keys: KeySpace, maxParallelism: Int32) {
     self.keys = keys
+    sorter = SlotSorter(keys)
     self.maxParallelism = UInt64(maxParallelism)
     let keyClass = keys.schema.form == .integer ? keys.schema.parts.first?.keyClass : nil
     isUnsigned = keyClass == .unsigned
@@ -53,6 +47,7 @@ final class SlotOrder {
     capacity = 0
     groups.growBlocks(to: 0)
     slots.growBlocks(to: 0)
+    sorter.free()
   }
 
   /// The group of the slot's key.
@@ -101,26 +96,9 @@ final class SlotOrder {
     // Each start has become its group's end.
     var from = 0
     for end in starts.dropLast() where end > from {
-      sortGroup(slots + from, count: end - from)
+      sorter.sort(slots + from, count: end - from)
       from = end
     }
-  }
-
-  private func sortGroup(_ slots: UnsafeMutablePointer<UInt32>, count: Int) {
-    if count < 2 { return }
-    entries.removeAll(keepingCapacity: true)
-    entries.reserveCapacity(count)
-    let integers = keys.slots.integerKeys
-    for index in 0..<count {
-      if isPlain, index + SlotOrder.ahead < count { martlet_prefetch(integers + Int(slots[index + SlotOrder.ahead])) }
-      entries.append(Entry(prefix: keys.sortPrefix(slots[index]), slot: slots[index]))
-    }
-    if keys.schema.form == .integer {
-      entries.sort { $0.prefix < $1.prefix }
-    } else {
-      entries.sort { $0.prefix != $1.prefix ? $0.prefix < $1.prefix : keys.precedes($0.slot, $1.slot) }
-    }
-    for index in 0..<count { slots[index] = entries[index].slot }
   }
 
   /// The slots in their order, each with its group.

@@ -65,6 +65,33 @@ import Testing
     try store.close()
   }
 
+  /// Large first batches become two tables: sorted or not, in one family or in two, removals among them.
+  @Test(arguments: [false, true], [1, 2])
+  func halves(isSorted: Bool, families: Int) throws {
+    let directory = try TemporaryDirectory()
+    let store = try open(directory)
+    var expected: [Entries] = [[:], [:]]
+    for round in 0..<2 {
+      let batch = WriteBatch()
+      var random = SeededGenerator(UInt64(round))
+      let numbers = Array(0..<80_000)
+      for number in isSorted ? numbers : numbers.shuffled(using: &random) {
+        let family = number % families
+        if number % 7 == round {
+          try batch.remove(key(number), in: StoreFamily(UInt8(family)))
+          expected[family][key(number)] = nil
+        } else {
+          try batch.put(key(number), [UInt8(round), UInt8(number & 255)], in: StoreFamily(UInt8(family)))
+          expected[family][key(number)] = [UInt8(round), UInt8(number & 255)]
+        }
+      }
+      try store.write(batch, .process)
+      for family in 0..<families { #expect(try store.content(StoreFamily(UInt8(family))) == expected[family]) }
+    }
+    #expect(try PosixFileSystem().list(directory("store")).allSatisfy { !$0.hasPrefix("bulk") })
+    try store.close()
+  }
+
   @Test func noFilesAreLeft() throws {
     let directory = try TemporaryDirectory()
     let store = try open(directory)

@@ -99,6 +99,7 @@ final class ProcessStore: Sendable {
       try StoreCopy.removeAll(but: opening.operators, from: StoredPart(store, groups))
       return store
     }
+    if opening.sources.isEmpty { return try OpeningStore(options, backend) }
     let store = try backend.open(options)
     var sources: [StoredPart] = []
     for source in opening.sources {
@@ -107,10 +108,8 @@ final class ProcessStore: Sendable {
           source.path, families: StoredPart.families, access: .readOnly, memoryLimit: copyMemory))
       sources.append(StoredPart(copy, try KeyGroupRange(source.groups, of: groups.maxParallelism)))
     }
-    if !sources.isEmpty {
-      try StoreCopy(sources: sources, operators: opening.operators).fill(StoredPart(store, groups))
-      for source in sources { try source.store.close() }
-    }
+    try StoreCopy(sources: sources, operators: opening.operators).fill(StoredPart(store, groups))
+    for source in sources { try source.store.close() }
     return store
   }
 

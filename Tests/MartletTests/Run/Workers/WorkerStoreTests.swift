@@ -259,7 +259,7 @@ extension WorkerTransportTests.Stores {
       defer { fleet.end() }
       plan.arm(at: call, .once)
       try fleet.open(memory: 1)
-      for id in 1...2 {
+      for id in 1...4 {
         for _ in 0..<2 { _ = try fleet.push(Array(Int64(0)..<60)) }
         _ = try fleet.checkpoint(id)
       }

@@ -1,13 +1,13 @@
 import Synchronization
 
 /// One piece of work on a thread of its own, and what came of it.
-final class BackgroundWork: Sendable {
+package final class BackgroundWork: Sendable {
   private let outcome = Locked<EngineError?>(nil)
   private let hasEnded = Atomic<Bool>(false)
   private let thread = Locked<OwnThread?>(nil)
 
   /// Begins it. Throws where no thread can be started.
-  init(_ name: String, _ work: @escaping @Sendable () throws(EngineError) -> Void) throws(EngineError) {
+  package init(_ name: String, _ work: @escaping @Sendable () throws(EngineError) -> Void) throws(EngineError) {
     do throws(OwnThread.Failure) {
       let started = try OwnThread { [self] in
         do throws(EngineError) { try work() } catch { outcome.withLock { $0 = error } }
@@ -27,13 +27,12 @@ final class BackgroundWork: Sendable {
   /// Whether `wait` would not have to wait.
   var isDone: Bool { hasEnded.load(ordering: .acquiring) }
 
-  /// Waits for its end, and throws what it threw.
-  func wait() throws(EngineError) {
-    let running = thread.withLock { thread in
-      defer { thread = nil }
-      return thread
+  /// Waits for its end, and throws what it threw; so do all who wait.
+  package func wait() throws(EngineError) {
+    thread.withLock { thread in
+      thread?.join()
+      thread = nil
     }
-    running?.join()
     if let error = outcome.withLock({ $0 }) { throw error }
   }
 }
