@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -185,15 +186,20 @@ def test_from_topic_to_topic_until_it_is_stopped(broker: kafka_broker.Broker, tm
 
 
 FAILED: list[str] = []
+ONCE = threading.Lock()
 
 
 class FailingOnce(Counting):
     """Fails in the middle of the second half of the input; in a mini-cluster, functions run in this process."""
 
     def on_event(self, key: Any, batch: mt.Record, row: int, ctx: mt.Context) -> None:
-        if batch["n"] == 45 and not FAILED:
-            FAILED.append(key)
-            raise ValueError("once")
+        if batch["n"] == 45:
+            # Two tasks may come here at the same time.
+            with ONCE:
+                is_first = not FAILED
+                FAILED.append(key)
+            if is_first:
+                raise ValueError("once")
         super().on_event(key, batch, row, ctx)
         ctx.emit_to("copies", k=key, n=batch["n"], t=batch["t"])
 

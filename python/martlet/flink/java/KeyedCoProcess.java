@@ -9,6 +9,7 @@ import org.apache.flink.types.Row;
 /** The same for functions of two inputs, the first of which is keyed; see {@link KeyedProcess}. */
 public final class KeyedCoProcess<OUT> extends ExternalPythonKeyedCoProcessOperator<OUT> {
   private static final long serialVersionUID = 1L;
+  private transient StateRequests requests;
 
   public KeyedCoProcess(
       Configuration config,
@@ -17,6 +18,20 @@ public final class KeyedCoProcess<OUT> extends ExternalPythonKeyedCoProcessOpera
       TypeInformation<Row> right,
       TypeInformation<OUT> output) {
     super(config, function, left, right, output);
+  }
+
+  @Override
+  public void open() throws Exception {
+    super.open();
+    requests = StateRequests.of(pythonFunctionRunner);
+  }
+
+  @Override
+  public void close() throws Exception {
+    if (requests != null) {
+      requests.end();
+    }
+    super.close();
   }
 
   @Override
