@@ -67,6 +67,12 @@ final class RocksDBDatabase: @unchecked Sendable {
     }
   }
 
+  /// What RocksDB tells of a family as a number; nil if it does not know it.
+  func number(_ property: String, of family: OpaquePointer) -> UInt64? {
+    var value: UInt64 = 0
+    return rocksdb_property_int_cf(database, family, property, &value) == 0 ? value : nil
+  }
+
   /// Calls `body` with copies of the strings, which go when it is done.
   static func withCStrings<Result>(
     _ strings: [String], _ body: (UnsafeBufferPointer<UnsafePointer<CChar>?>) -> Result

@@ -59,10 +59,7 @@ extension RocksDBStore {
 
   func sum(_ property: String, _ database: RocksDBDatabase) -> Int64 {
     var total: UInt64 = 0
-    for family in database.families {
-      var value: UInt64 = 0
-      if let family, rocksdb_property_int_cf(database.database, family, property, &value) == 0 { total &+= value }
-    }
+    for case let family? in database.families { total &+= database.number(property, of: family) ?? 0 }
     return Int64(clamping: total)
   }
 

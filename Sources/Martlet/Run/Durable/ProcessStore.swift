@@ -12,6 +12,8 @@ final class ProcessStore: Sendable {
     var path: String
     /// What caches and write buffers may take.
     var memoryLimit: Int
+    /// How many processes of the job have a store, this one included.
+    var processes = 1
     /// The copies in the checkpoint that is gone on from, with the key groups that each has. None: it begins empty.
     var sources: [Source] = []
     /// The numbers of all operators of the job; rows of others do not go over.
@@ -91,7 +93,7 @@ final class ProcessStore: Sendable {
     var options = StoreOptions(
       opening.path, families: StoredPart.families, memoryLimit: max(opening.memoryLimit, StoreOptions.leastMemory))
     options.isLogged = false
-    options.writers = max(1, Int(groups.maxParallelism) / max(1, groups.groups.count))
+    options.writers = opening.processes
     if let only = opening.sources.first, opening.sources.count == 1, only.groups == groups.groups {
       try backend.clone(only.path, to: opening.path)
       options.access = .existing

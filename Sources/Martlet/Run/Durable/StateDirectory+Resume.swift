@@ -68,7 +68,7 @@ extension StateDirectory {
     try checkStoreFolder(folder)
     let openings = (0..<processes).map { process in
       var opening = ProcessStore.Opening(
-        path: FilePath.join(folder, String(process)), memoryLimit: memory.store,
+        path: FilePath.join(folder, String(process)), memoryLimit: memory.store, processes: processes,
         operators: layout.operators.map(\.number))
       for store in start?.stores ?? [] {
         let path = FilePath.join(start?.folder ?? "", store.folder)

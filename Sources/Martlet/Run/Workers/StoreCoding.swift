@@ -19,6 +19,7 @@ extension ByteWriter {
     text(order.backend)
     text(order.opening.path)
     count(order.opening.memoryLimit)
+    count(order.opening.processes)
     count(order.opening.sources.count)
     for source in order.opening.sources {
       text(source.path)
@@ -67,7 +68,7 @@ extension ByteWriter {
 extension ByteReader {
   mutating func storeOrder() throws(Malformed) -> WorkerStoreOrder {
     let backend = try text()
-    var opening = ProcessStore.Opening(path: try text(), memoryLimit: try count())
+    var opening = ProcessStore.Opening(path: try text(), memoryLimit: try count(), processes: try count())
     for _ in 0..<(try count()) {
       let path = try text()
       let lower = try integer(Int32.self)

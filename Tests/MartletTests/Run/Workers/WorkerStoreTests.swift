@@ -250,6 +250,22 @@ extension WorkerTransportTests.Stores {
     fleet.end()
   }
 
+  /// A worker is told all that its coordinator knows, also how many others need room on the disk.
+  @Test func anOrderArrivesAsItWasSent() throws {
+    let opening = ProcessStore.Opening(
+      path: "a folder", memoryLimit: 5 << 30, processes: 3,
+      sources: [ProcessStore.Opening.Source(path: "copy", groups: 40..<85)], operators: [3, 7])
+    let order = WorkerStoreOrder(
+      backend: "rocksdb", opening: opening, numbers: [OperatorNumbers(number: 3, states: [0, 9], memoryLimit: 17)])
+    var message = ByteWriter()
+    message.storeOrder(order)
+    let (arrived, isAll) = try message.bytes.withUnsafeBytes { bytes throws in
+      var reader = ByteReader(bytes)
+      return (try reader.storeOrder(), reader.isAtEnd)
+    }
+    #expect(arrived == order && isAll)
+  }
+
   /// At call N of a worker's store, for every N: an error that names the worker and the path.
   @Test func aStoreThatFails() throws {
     func run(_ plan: FaultPlan, _ call: Int) throws {

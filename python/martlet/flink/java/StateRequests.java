@@ -13,7 +13,7 @@ import org.apache.flink.streaming.api.runners.python.beam.BeamPythonFunctionRunn
  * What Python asks of a task's state, answered until the task ends.
  *
  * <p>PyFlink 2.3 answers by threads of its own, while the thread of a task that is cancelled frees the state. RocksDB then works in
- * memory that is gone, and the process ends with SIGSEGV: with two tasks of which one fails, about once in 35 times on a busy machine.
+ * memory that is gone, and the process ends with SIGSEGV: with two tasks of which one fails, once in 41 runs on a busy machine.
  */
 final class StateRequests implements StateRequestHandler {
   private final StateRequestHandler handler;
