@@ -16,8 +16,6 @@ public final class BatchBuilder {
   /// Where each column counts its cells. The columns keep it.
   @usableFromInline let cursors: UnsafeMutablePointer<CellCursor>
   @usableFromInline let columnCount: Int
-  /// The second one, of one column the first again.
-  @usableFromInline let secondCursor: UnsafeMutablePointer<CellCursor>
 
   public init(_ schema: Schema) throws(EngineError) {
     self.schema = schema
@@ -30,7 +28,6 @@ public final class BatchBuilder {
     let cursors = CellCursors(count: max(columns.count, 1))
     for (position, column) in columns.enumerated() { column.place(in: cursors, at: position) }
     self.cursors = cursors.start
-    secondCursor = cursors.start + (columns.count > 1 ? 1 : 0)
     hasNested = schema.fields.contains { !$0.type.valueType.children.isEmpty }
   }
 
@@ -41,15 +38,14 @@ public final class BatchBuilder {
   @inlinable @inline(__always)
   func endCompleteRow() -> Bool {
     let complete = storedRows &+ 1
-    // The first two out of the loop, and without a test of their number. A counter's record with two fields, 1000 keys: with this, and
-    // the cursors side by side instead of behind an address each, 6.6 → 5.9 ns.
-    var differences = (cursors.pointee.count ^ complete) | (secondCursor.pointee.count ^ complete)
-    var position = 2
+    // The cursors lie side by side, the first is out of the loop. It is left at the first that differs: one that looks at all of them is
+    // vectorised, and takes the registers of the record loop around it. A counter's record with two fields, 1000 keys: 5.9 → 5.5 ns.
+    if _slowPath(cursors.pointee.count != complete) { return false }
+    var position = 1
     while position < columnCount {
-      differences |= cursors[position].count ^ complete
+      if _slowPath(cursors[position].count != complete) { return false }
       position &+= 1
     }
-    if _slowPath(differences != 0) { return false }
     storedRows = complete
     return true
   }

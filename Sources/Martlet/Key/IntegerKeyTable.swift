@@ -55,9 +55,8 @@ struct IntegerKeyTable: ~Copyable {
 
   /// Slots of `keys[i]` for which `slots[i]` is not `noSlot`; new keys get theirs from `allocator`.
   ///
-  /// Two passes over blocks of 64 rows, so that the misses of one block overlap instead of
-  /// being waited for one by one. The first pass leaves the place to look at in the row's slot.
-  /// Without `mayBeNull` the slots come in undefined and no key is null.
+  /// Places are fetched some rows ahead, so that misses overlap instead of being waited for one by one; until a row's turn comes, its slot
+  /// has the hash of its key. Without `mayBeNull` the slots come in undefined and no key is null.
   mutating func intern<Keys: IntegerKeys>(
     _ keys: Keys, _ slots: UnsafeMutablePointer<UInt32>, count rows: Int,
     _ allocator: SlotAllocator, mayBeNull: Bool = true
@@ -82,53 +81,68 @@ struct IntegerKeyTable: ~Copyable {
     _ allocator: SlotAllocator, _ mayBeNull: Bool
   ) {
     var start = 0
+    var hashed = 0
     while start < rows {
       let end = min(start &+ 64, rows)
       reserve(end &- start)
       if bucketCount <= IntegerKeyTable.cachedBuckets {
-        findAll(keys, slots, start, end, allocator, mayBeNull, isCached: true)
-      } else {
-        let mask = bucketCount &- 1
-        for row in start..<end {
-          let home = IntegerKeyTable.hash(keys[row]) & mask
-          martlet_prefetch(buckets + home)
-          if !mayBeNull || slots[row] != Slot.none { slots[row] = UInt32(truncatingIfNeeded: home) }
+        for row in start..<end where !mayBeNull || slots[row] != Slot.none {
+          find(keys[row], &slots[row], hash: IntegerKeyTable.hash(keys[row]), allocator)
         }
-        findAll(keys, slots, start, end, allocator, mayBeNull, isCached: false)
+        hashed = end
+      } else {
+        // At the beginning, and after the table has grown out of the cache.
+        while hashed < min(start &+ IntegerKeyTable.ahead, rows) {
+          fetch(keys, slots, hashed, mayBeNull)
+          hashed &+= 1
+        }
+        for row in start..<end {
+          if hashed < rows {
+            fetch(keys, slots, hashed, mayBeNull)
+            hashed &+= 1
+          }
+          if !mayBeNull || slots[row] != Slot.none {
+            find(keys[row], &slots[row], hash: Int(slots[row]), allocator)
+          }
+        }
       }
       start = end
     }
   }
 
-  /// A table of so many buckets stays in the second-level cache: one pass, without fetching ahead.
+  /// A table of so many buckets stays in the second-level cache: nothing is fetched ahead.
   private static let cachedBuckets = 1 << 14
 
-  /// With `isCached`, the place to look at is still to be computed.
+  /// How many rows ahead. A counter's record at 1 M keys took 33.2 ns with blocks of 64 rows that were fetched together, 31.0 so; at 100,000
+  /// keys 13.6 and 13.4. 12 and 24 rows are as good, 48 are not.
+  private static let ahead = 16
+
   @inline(__always)
-  private mutating func findAll<Keys: IntegerKeys>(
-    _ keys: Keys, _ slots: UnsafeMutablePointer<UInt32>, _ start: Int, _ end: Int,
-    _ allocator: SlotAllocator, _ mayBeNull: Bool, isCached: Bool
+  private func fetch<Keys: IntegerKeys>(
+    _ keys: Keys, _ slots: UnsafeMutablePointer<UInt32>, _ row: Int, _ mayBeNull: Bool
   ) {
+    // The last bit off: no hash is `Slot.none`, and no table has more buckets.
+    let hash = IntegerKeyTable.hash(keys[row]) & 0x7FFF_FFFF
+    martlet_prefetch(buckets + (hash & (bucketCount &- 1)))
+    if !mayBeNull || slots[row] != Slot.none { slots[row] = UInt32(truncatingIfNeeded: hash) }
+  }
+
+  @inline(__always)
+  private mutating func find(_ key: Int64, _ slot: inout UInt32, hash: Int, _ allocator: SlotAllocator) {
     let mask = bucketCount &- 1
     let buckets = buckets
-    var row = start
-    while row < end {
-      defer { row &+= 1 }
-      if mayBeNull, slots[row] == Slot.none { continue }
-      let key = keys[row]
-      var position = isCached ? IntegerKeyTable.hash(key) & mask : Int(slots[row])
-      while true {
-        let bucket = buckets[position]
-        if _slowPath(bucket.slotPlusOne == 0) {
-          slots[row] = insert(key, at: position, allocator)
-          break
-        }
-        if _fastPath(bucket.key == key) {
-          slots[row] = UInt32(truncatingIfNeeded: bucket.slotPlusOne &- 1)
-          break
-        }
-        position = (position &+ 1) & mask
+    var position = hash & mask
+    while true {
+      let bucket = buckets[position]
+      if _slowPath(bucket.slotPlusOne == 0) {
+        slot = insert(key, at: position, allocator)
+        return
       }
+      if _fastPath(bucket.key == key) {
+        slot = UInt32(truncatingIfNeeded: bucket.slotPlusOne &- 1)
+        return
+      }
+      position = (position &+ 1) & mask
     }
   }
 

@@ -30,8 +30,11 @@ public final class ValueState<Value: StateValue>: AnyState {
     let slot = slotOrNone
     // The optimiser calls the conformances of the standard library's types through their witness tables, which made 2 of the
     // 10 ns of a counter's record; this comparison it decides when it specialises.
-    if Value.self == Int64.self, _fastPath(slot < plainSlots) {
-      let value = unsafeBitCast(access.unsafelyUnwrapped, to: FixedStateAccess<Int64>.self).getPlain(slot)
+    if Value.self == Int64.self {
+      let value =
+        _fastPath(slot < plainSlots)
+        ? unsafeBitCast(access.unsafelyUnwrapped, to: FixedStateAccess<Int64>.self).getPlain(slot)
+        : integerAnyway(slot)
       return unsafeBitCast(value, to: Value?.self)
     }
     guard let access, slot != Slot.none else { misused() }
@@ -42,13 +45,28 @@ public final class ValueState<Value: StateValue>: AnyState {
   @inlinable @inline(__always)
   public func set(_ value: Value) {
     let slot = slotOrNone
-    if Value.self == Int64.self, _fastPath(slot < plainSlots) {
-      unsafeBitCast(access.unsafelyUnwrapped, to: FixedStateAccess<Int64>.self)
-        .setPlain(slot, unsafeBitCast(value, to: Int64.self))
-      return
+    if Value.self == Int64.self {
+      let integer = unsafeBitCast(value, to: Int64.self)
+      guard _fastPath(slot < plainSlots) else { return setAnyway(slot, integer) }
+      return unsafeBitCast(access.unsafelyUnwrapped, to: FixedStateAccess<Int64>.self).setPlain(slot, integer)
     }
     guard let access, slot != Slot.none else { misused() }
     Value.set(access, slot, value)
+  }
+
+  // Of an integer, what the short way leaves out: out of line, and without a value behind an address, which the record loop would write
+  // there for every record. A counter's record of 1000 keys: 4.5 → 4.0 ns.
+
+  @inlinable @inline(never)
+  func integerAnyway(_ slot: UInt32) -> Int64? {
+    guard let access, slot != Slot.none else { misused() }
+    return unsafeBitCast(access, to: FixedStateAccess<Int64>.self).get(slot)
+  }
+
+  @inlinable @inline(never)
+  func setAnyway(_ slot: UInt32, _ value: Int64) {
+    guard let access, slot != Slot.none else { misused() }
+    unsafeBitCast(access, to: FixedStateAccess<Int64>.self).set(slot, value)
   }
 
   /// Forgets the current key's value; a key without values and timers takes no memory.
