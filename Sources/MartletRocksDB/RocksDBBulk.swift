@@ -55,7 +55,13 @@ struct RocksDBBulk {
   /// The rows of a family in the order of their keys, each key once; in halves if they are many and may be.
   private func parts(of batch: WriteBatch, _ family: StoreFamily, isSplit: Bool) -> [RocksDBRows] {
     let all = RocksDBRows(batch, family)
-    let half = isSplit && batch.count >= RocksDBBulk.leastSplitRows ? batch.count / 2 : Int.max
+    let isSplit = isSplit && batch.count >= RocksDBBulk.leastSplitRows
+    if batch.isSorted {
+      // Of one family, which is the last that is mentioned; to see the order in 100,000 rows took 1 ms.
+      if Int(family.index) + 1 < batch.familyBound { return [] }
+      return isSplit ? all.halves(at: batch.count / 2 & -WriteBatch.markedEvery) : [all]
+    }
+    let half = isSplit ? batch.count / 2 : Int.max
     var rows = all
     var second: RocksDBRows?
     var last: UnsafeRawBufferPointer?
@@ -113,6 +119,7 @@ struct RocksDBRows: @unchecked Sendable {
     var value: UnsafeRawBufferPointer?
   }
 
+  private let batch: WriteBatch
   private var operations: WriteBatch.Operations
   private let family: StoreFamily
   private var order: [Row]?
@@ -121,6 +128,7 @@ struct RocksDBRows: @unchecked Sendable {
   private var end = Int.max
 
   init(_ batch: WriteBatch, _ family: StoreFamily) {
+    self.batch = batch
     operations = batch.operations
     self.family = family
   }
@@ -151,6 +159,14 @@ struct RocksDBRows: @unchecked Sendable {
     var rows = self
     rows.end = count
     return rows
+  }
+
+  /// All of a batch that has no other family's, in two parts; `number` is one that a batch can be read from.
+  func halves(at number: Int) -> [RocksDBRows] {
+    var second = self
+    second.operations = batch.operations(from: number)
+    second.passed = number
+    return [prefix(number), second]
   }
 
   /// All that are left, by key; of those with one key the last one.

@@ -43,7 +43,8 @@ package struct Checkpoint {
   /// 3. `path.new` is renamed to `path`. A crash of the process leaves the checkpoint; one of the machine may take it back.
   /// 4. The folder above is synced. From here on the checkpoint is there for good.
   package func write(to path: String, _ files: any FileSystem) throws(EngineError) {
-    try complete(path, Checkpoint.prepare(path, files), stores: [], files)
+    let fresh = try Checkpoint.prepare(path, files)
+    try complete(path, fresh, writeStates(fresh, files), stores: [], files)
   }
 
   /// Writes the folder at `path` as `write` does, with what `make` gives, which may have put snapshots into `path.new` by itself. What was
@@ -52,7 +53,10 @@ package struct Checkpoint {
     to path: String, _ files: any FileSystem, _ make: (_ fresh: String) throws -> Checkpoint
   ) throws {
     let fresh = try prepare(path, files)
-    do { try make(fresh).complete(path, fresh, stores: [], files) } catch {
+    do {
+      let checkpoint = try make(fresh)
+      try checkpoint.complete(path, fresh, checkpoint.writeStates(fresh, files), stores: [], files)
+    } catch {
       try? files.removeTree(fresh)
       throw error
     }
@@ -73,22 +77,28 @@ package struct Checkpoint {
     return fresh
   }
 
-  /// Writes what is missing in `fresh`, in which copies of stores and snapshots may be already, and makes it `path`.
-  func complete(
-    _ path: String, _ fresh: String, stores: [Manifest.Store], _ files: any FileSystem
-  ) throws(EngineError) {
-    var manifest = Manifest(
-      id: id, time: time, jobName: jobName, notReplayable: notReplayable, files: [], stores: stores)
+  /// Writes `job.state` and the operators' snapshots into `fresh`, which may have some of the latter already. Gives what the manifest says
+  /// of them.
+  func writeStates(_ fresh: String, _ files: any FileSystem) throws(EngineError) -> [Manifest.File] {
     let state = SnapshotHandle.bytes(job.encoded())
-    manifest.files.append(try state.write(to: FilePath.join(fresh, Manifest.jobFile), files))
+    var written = [try state.write(to: FilePath.join(fresh, Manifest.jobFile), files)]
     for (index, handle) in operators.enumerated() {
       let path = FilePath.join(fresh, Checkpoint.operatorFile(index))
-      if case .file(let file, let written) = handle, file.path == path {
-        manifest.files.append(written)
+      if case .file(let file, let known) = handle, file.path == path {
+        written.append(known)
       } else {
-        manifest.files.append(try handle.write(to: path, files))
+        written.append(try handle.write(to: path, files))
       }
     }
+    return written
+  }
+
+  /// Makes `fresh`, in which everything else is, `path`. `written` is from `writeStates`.
+  func complete(
+    _ path: String, _ fresh: String, _ written: [Manifest.File], stores: [Manifest.Store], _ files: any FileSystem
+  ) throws(EngineError) {
+    let manifest = Manifest(
+      id: id, time: time, jobName: jobName, notReplayable: notReplayable, files: written, stores: stores)
     try FaultPoint.checkpointBeforeManifest.reach()
     try files.write(manifest.encoded(), to: FilePath.join(fresh, Manifest.fileName))
     try files.syncDirectory(fresh)

@@ -92,6 +92,38 @@ import Testing
     try store.close()
   }
 
+  /// Rows whose order is told and not looked for, in one table or two, in either family.
+  @Test(arguments: [4_096, 32_768, 40_961, 80_000], [0, 1])
+  func rowsThatAreSaidToBeSorted(count: Int, family: Int) throws {
+    let directory = try TemporaryDirectory()
+    let store = try open(directory)
+    let batch = WriteBatch()
+    var expected: [Entries] = [[:], [:]]
+    for number in 0..<count {
+      try batch.put(key(number), [UInt8(number & 255)], in: StoreFamily(UInt8(family)))
+      expected[family][key(number)] = [UInt8(number & 255)]
+    }
+    batch.declareSorted()
+    #expect(batch.isSorted)
+    for _ in 0..<2 {
+      try store.write(batch, .process)
+      for family in 0..<2 { #expect(try store.content(StoreFamily(UInt8(family))) == expected[family]) }
+    }
+    try store.close()
+  }
+
+  /// Whoever says so of rows that are not gets an error, and nothing of them is read.
+  @Test func rowsThatAreNot() throws {
+    let directory = try TemporaryDirectory()
+    let store = try open(directory)
+    let batch = WriteBatch()
+    for number in 0..<5_000 { try batch.put(key(number ^ 1), [1], in: StoreRig.a) }
+    batch.declareSorted()
+    let error = #expect(throws: EngineError.self) { try store.write(batch, .process) }
+    #expect(error?.kind == .invalidArgument)
+    try store.close()
+  }
+
   @Test func noFilesAreLeft() throws {
     let directory = try TemporaryDirectory()
     let store = try open(directory)

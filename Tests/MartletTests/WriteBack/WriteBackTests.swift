@@ -71,6 +71,27 @@ import Testing
     #expect(rig.instances[0].parts?.keys.slots.keyCount == 3)
   }
 
+  /// What a flush says of the order of its rows holds: of numbers without timers, yes; with other states or timers, no.
+  @Test(arguments: [false, true], [false, true])
+  func whatAFlushSaysOfItsOrder(names: Bool, timers: Bool) throws {
+    let rig = try rig(RocksDBBackend(), names: names)
+    try rig.open()
+    for round in Int64(0)..<2 {
+      // Every tenth key has a timer.
+      try push(rig, (0..<600).map { ($0 * 7919 + round * 31) % 6_000 * 10 + (timers ? 0 : 1) })
+      let batch = try rig.flush()
+      #expect(batch.isSorted == (!names && !timers))
+      guard batch.isSorted else { continue }
+      var keys: [[UInt8]] = []
+      for operation in batch.operations {
+        guard case .put(StoreFamily(0), let key, _) = operation else { continue }
+        keys.append(Array(key))
+      }
+      #expect(keys.count == 600)
+      #expect(zip(keys, keys.dropFirst()).allSatisfy { $0.lexicographicallyPrecedes($1) })
+    }
+  }
+
   /// At call N of the store, for every N: an error that says what to do, a batch that is not filled after it, and in the store what the last
   /// flush that succeeded has put there.
   @Test(arguments: [StoreKind.faultyMemory, .faultyRocksDB])

@@ -32,6 +32,13 @@ package final class WriteBatch: @unchecked Sendable {
   @exclusivity(unchecked) package private(set) var count = 0
   /// Families that are mentioned have a lower number than this.
   @exclusivity(unchecked) package private(set) var familyBound = 0
+  /// Where every `markedEvery`th change begins.
+  @exclusivity(unchecked) private var marks: [Int] = []
+  /// Whether whoever has added the changes says that they are of one family, with the keys in order and each there once.
+  @exclusivity(unchecked) package private(set) var isSorted = false
+
+  /// `operations(from:)` begins at a multiple of it.
+  package static let markedEvery = 4096
 
   package init(capacity: Int = 4096) {
     self.capacity = max(capacity, 64)
@@ -47,6 +54,8 @@ package final class WriteBatch: @unchecked Sendable {
     size = 0
     count = 0
     familyBound = 0
+    marks.removeAll()
+    isSorted = false
   }
 
   /// Forgets the changes and gives the memory back.
@@ -122,6 +131,8 @@ package final class WriteBatch: @unchecked Sendable {
       capacity = max(2 * capacity, needed)
       block = reallocateBytes(block, capacity)
     }
+    if count & (WriteBatch.markedEvery - 1) == 0 { marks.append(size) }
+    isSorted = false
     let head = block + size
     head.storeBytes(of: kind, as: UInt8.self)
     head.storeBytes(of: family.index, toByteOffset: 1, as: UInt8.self)
@@ -132,6 +143,9 @@ package final class WriteBatch: @unchecked Sendable {
     familyBound = max(familyBound, Int(family.index) + 1)
     return head + WriteBatch.headSize
   }
+
+  /// To be called where the order of the changes is known: nobody needs to look for it then. Holds until another one is added.
+  func declareSorted() { isSorted = true }
 
   private func tooLong(_ what: String, _ length: Int, _ limit: Int) -> EngineError {
     EngineError(
@@ -152,13 +166,18 @@ package final class WriteBatch: @unchecked Sendable {
   }
 
   /// The changes in their order; valid until some are added or removed.
-  package var operations: Operations { Operations(self) }
+  package var operations: Operations { Operations(self, offset: 0) }
+
+  /// The same from a change on whose number is a multiple of `markedEvery`.
+  package func operations(from number: Int) -> Operations {
+    Operations(self, offset: number < count ? marks[number / WriteBatch.markedEvery] : size)
+  }
 
   package struct Operations: Sequence, IteratorProtocol {
     private let batch: WriteBatch
-    private var offset = 0
+    private var offset: Int
 
-    fileprivate init(_ batch: WriteBatch) { self.batch = batch }
+    fileprivate init(_ batch: WriteBatch, offset: Int) { (self.batch, self.offset) = (batch, offset) }
 
     package mutating func next() -> Operation? {
       guard offset < batch.size else { return nil }
