@@ -3,7 +3,8 @@
 Every line is of one run of this script, contenders in turns:
 
 - checkpoints every second, 100 k keys, all of it in memory: the rate beside that of the same job in memory;
-- more keys than memory: `memory_limit` is a quarter of what the keys take; every key comes once, then at random;
+- more keys than memory: `memory_limit` is a quarter of what the keys take; every key comes once, then at random; and at
+  random from the start;
 - against rocksdict, RocksDB driven by a hand-written loop that gets and puts each record's key;
 - the pause of the record loop at a checkpoint, at 1 M keys of which 1 % changed;
 - the restore of a job: seconds until its first record is through, and the memory it then has.
@@ -140,35 +141,41 @@ def checkpoints_every_second(folders: Folders, rows: int, rounds: int) -> None:
         show(f"{count / 1e6:g} M records", count, seconds["memory"], seconds["durable"])
 
 
+def halves(first: list[pa.RecordBatch], then: list[pa.RecordBatch], **settings: Any) -> list[float]:
+    """Seconds of one job for the first batches, for those then, and in all."""
+    marks: list[float] = []
+
+    class Marked(Batches):
+        def read(self, offset: Any) -> Iterator[tuple[Any, Any]]:
+            for number, batch in enumerate(self.batches):
+                if number == len(first):
+                    marks.append(time.perf_counter())
+                yield batch, number + 1
+
+    config = mt.Config(progress=False, **settings)
+    out = apply_process_function(mt.stream(Marked(first + then)), "user_id", Counter(), config=config)
+    began = time.perf_counter()
+    out.run(Counting())
+    ended = time.perf_counter()
+    return [marks[0] - began, ended - marks[0], ended - began]
+
+
 def more_than_memory(folders: Folders, keys: int, updates: int) -> None:
     inserts = batches_of(range(keys))
-    changes = batches_of(at_random(updates, keys))
+    drawn = at_random(updates, keys)
+    changes = batches_of(drawn)
     limit = keys * BYTES_PER_KEY // 4
-    seconds: dict[str, list[float]] = {"memory": [], "durable": []}
-    for name in ("memory", "durable"):
-        settings = {} if name == "memory" else durable(folders.fresh(), memory_limit=limit)
-        marks: list[float] = []
-
-        class Marked(Batches):
-            def read(self, offset: Any, marks: list[float] = marks) -> Iterator[tuple[Any, Any]]:
-                for number, batch in enumerate(self.batches):
-                    if number == len(inserts):
-                        marks.append(time.perf_counter())
-                    yield batch, number + 1
-
-        out = apply_process_function(
-            mt.stream(Marked(inserts + changes)), "user_id", Counter(), config=mt.Config(progress=False, **settings)
-        )
-        began = time.perf_counter()
-        out.run(Counting())
-        ended = time.perf_counter()
-        seconds[name] = [marks[0] - began, ended - marks[0], ended - began]
+    memory = halves(inserts, changes)
+    kept = halves(inserts, changes, **durable(folders.fresh(), memory_limit=limit))
     head(f"{keys / 1e6:g} M keys, a quarter of them in memory ({limit / 1e6:.0f} MB)", "in memory", "durable")
-    lines = ["every key once", f"{updates / 1e6:g} M at random", "both"]
-    for line, records, first, second in zip(
-        lines, [keys, updates, keys + updates], seconds["memory"], seconds["durable"], strict=True
-    ):
+    lines = ["every key once", f"then {updates / 1e6:g} M at random", "both"]
+    for line, records, first, second in zip(lines, [keys, updates, keys + updates], memory, kept, strict=True):
         show(line, records, first, second)
+    # As with few keys above: from nothing, so that a key is new or not as it comes.
+    limit = len(set(drawn)) * BYTES_PER_KEY // 4
+    memory = halves([], changes)
+    kept = halves([], changes, **durable(folders.fresh(), memory_limit=limit))
+    show(f"{updates / 1e6:g} M at random from the start", updates, memory[2], kept[2])
 
 
 def hand_written(folders: Folders, batches: list[pa.RecordBatch]) -> int:
