@@ -59,7 +59,8 @@ struct RocksDBBulk {
     if batch.isSorted {
       // Of one family, which is the last that is mentioned; to see the order in 100,000 rows took 1 ms.
       if Int(family.index) + 1 < batch.familyBound { return [] }
-      return isSplit ? all.halves(at: batch.count / 2 & -WriteBatch.markedEvery) : [all]
+      let half = batch.count / 2 & -WriteBatch.markedEvery
+      return isSplit ? [all.prefix(half), RocksDBRows(batch, family, from: half)] : [all]
     }
     let half = isSplit ? batch.count / 2 : Int.max
     var rows = all
@@ -119,7 +120,6 @@ struct RocksDBRows: @unchecked Sendable {
     var value: UnsafeRawBufferPointer?
   }
 
-  private let batch: WriteBatch
   private var operations: WriteBatch.Operations
   private let family: StoreFamily
   private var order: [Row]?
@@ -127,9 +127,9 @@ struct RocksDBRows: @unchecked Sendable {
   private(set) var passed = 0
   private var end = Int.max
 
-  init(_ batch: WriteBatch, _ family: StoreFamily) {
-    self.batch = batch
-    operations = batch.operations
+  /// `number`: of the change to begin with, one that the batch can be read from.
+  init(_ batch: WriteBatch, _ family: StoreFamily, from number: Int = 0) {
+    operations = batch.operations(from: number)
     self.family = family
   }
 
@@ -159,14 +159,6 @@ struct RocksDBRows: @unchecked Sendable {
     var rows = self
     rows.end = count
     return rows
-  }
-
-  /// All of a batch that has no other family's, in two parts; `number` is one that a batch can be read from.
-  func halves(at number: Int) -> [RocksDBRows] {
-    var second = self
-    second.operations = batch.operations(from: number)
-    second.passed = number
-    return [prefix(number), second]
   }
 
   /// All that are left, by key; of those with one key the last one.

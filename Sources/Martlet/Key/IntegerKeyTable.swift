@@ -56,7 +56,7 @@ struct IntegerKeyTable: ~Copyable {
   /// Slots of `keys[i]` for which `slots[i]` is not `noSlot`; new keys get theirs from `allocator`.
   ///
   /// Places are fetched some rows ahead, so that misses overlap instead of being waited for one by one; until a row's turn comes, its slot
-  /// has the hash of its key. Without `mayBeNull` the slots come in undefined and no key is null.
+  /// has the place to look at. Without `mayBeNull` the slots come in undefined and no key is null.
   mutating func intern<Keys: IntegerKeys>(
     _ keys: Keys, _ slots: UnsafeMutablePointer<UInt32>, count rows: Int,
     _ allocator: SlotAllocator, mayBeNull: Bool = true
@@ -81,28 +81,27 @@ struct IntegerKeyTable: ~Copyable {
     _ allocator: SlotAllocator, _ mayBeNull: Bool
   ) {
     var start = 0
-    var hashed = 0
+    // The rows before it that are still to come have their places in `slots`.
+    var placed = 0
     while start < rows {
       let end = min(start &+ 64, rows)
-      reserve(end &- start)
+      if reserve(end &- start) { placed = start }
+      let mask = bucketCount &- 1
       if bucketCount <= IntegerKeyTable.cachedBuckets {
         for row in start..<end where !mayBeNull || slots[row] != Slot.none {
-          find(keys[row], &slots[row], hash: IntegerKeyTable.hash(keys[row]), allocator)
+          let key = keys[row]
+          slots[row] = findOrInsert(key, at: IntegerKeyTable.hash(key) & mask, allocator)
         }
-        hashed = end
       } else {
-        // At the beginning, and after the table has grown out of the cache.
-        while hashed < min(start &+ IntegerKeyTable.ahead, rows) {
-          fetch(keys, slots, hashed, mayBeNull)
-          hashed &+= 1
-        }
         for row in start..<end {
-          if hashed < rows {
-            fetch(keys, slots, hashed, mayBeNull)
-            hashed &+= 1
+          while placed < min(row &+ IntegerKeyTable.ahead, rows) {
+            let place = IntegerKeyTable.hash(keys[placed]) & mask
+            martlet_prefetch(buckets + place)
+            if !mayBeNull || slots[placed] != Slot.none { slots[placed] = UInt32(truncatingIfNeeded: place) }
+            placed &+= 1
           }
           if !mayBeNull || slots[row] != Slot.none {
-            find(keys[row], &slots[row], hash: Int(slots[row]), allocator)
+            slots[row] = findOrInsert(keys[row], at: Int(slots[row]), allocator)
           }
         }
       }
@@ -118,30 +117,14 @@ struct IntegerKeyTable: ~Copyable {
   private static let ahead = 16
 
   @inline(__always)
-  private func fetch<Keys: IntegerKeys>(
-    _ keys: Keys, _ slots: UnsafeMutablePointer<UInt32>, _ row: Int, _ mayBeNull: Bool
-  ) {
-    // The last bit off: no hash is `Slot.none`, and no table has more buckets.
-    let hash = IntegerKeyTable.hash(keys[row]) & 0x7FFF_FFFF
-    martlet_prefetch(buckets + (hash & (bucketCount &- 1)))
-    if !mayBeNull || slots[row] != Slot.none { slots[row] = UInt32(truncatingIfNeeded: hash) }
-  }
-
-  @inline(__always)
-  private mutating func find(_ key: Int64, _ slot: inout UInt32, hash: Int, _ allocator: SlotAllocator) {
+  private mutating func findOrInsert(_ key: Int64, at place: Int, _ allocator: SlotAllocator) -> UInt32 {
     let mask = bucketCount &- 1
     let buckets = buckets
-    var position = hash & mask
+    var position = place
     while true {
       let bucket = buckets[position]
-      if _slowPath(bucket.slotPlusOne == 0) {
-        slot = insert(key, at: position, allocator)
-        return
-      }
-      if _fastPath(bucket.key == key) {
-        slot = UInt32(truncatingIfNeeded: bucket.slotPlusOne &- 1)
-        return
-      }
+      if _slowPath(bucket.slotPlusOne == 0) { return insert(key, at: position, allocator) }
+      if _fastPath(bucket.key == key) { return UInt32(truncatingIfNeeded: bucket.slotPlusOne &- 1) }
       position = (position &+ 1) & mask
     }
   }
@@ -196,9 +179,10 @@ struct IntegerKeyTable: ~Copyable {
     count &-= 1
   }
 
-  private mutating func reserve(_ more: Int) {
+  /// Makes room for so many keys more; true if places are others now.
+  private mutating func reserve(_ more: Int) -> Bool {
     let needed = count &+ more
-    guard TableLoad.isFull(needed, of: bucketCount) else { return }
+    guard TableLoad.isFull(needed, of: bucketCount) else { return false }
     let old = buckets
     let oldCount = bucketCount
     while TableLoad.isFull(needed, of: bucketCount) { bucketCount &*= 2 }
@@ -210,5 +194,6 @@ struct IntegerKeyTable: ~Copyable {
       buckets[index] = old[position]
     }
     old.freeBlocks()
+    return true
   }
 }

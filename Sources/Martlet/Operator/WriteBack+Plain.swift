@@ -10,8 +10,7 @@ extension WriteBack {
 
   /// Writes the rows of the dirty slots, which are in order; there are no timers, and no states that no column is for.
   func flushPlain(_ batch: WriteBatch) throws(EngineError) {
-    // Whether the batch comes to have nothing but rows of states, in this order.
-    var isSorted = batch.isEmpty
+    var inOrder = 0
     try plainColumns.withUnsafeRows { (columns) throws(EngineError) in
       let integers = keys.slots.integerKeys
       var position = 0
@@ -25,7 +24,6 @@ extension WriteBack {
         if flag & SlotFlags.dirty == 0 { return }
         // Not loaded: its values are in the store as they are. Timers: the store has some that have fired since.
         if flag & (SlotFlags.loaded | SlotFlags.timersStored) != SlotFlags.loaded || !order.isPlain {
-          isSorted = false
           return try flush(slot, group, batch)
         }
         var size = 0
@@ -37,15 +35,16 @@ extension WriteBack {
           place += StoreKeys.plainKeySize
           for column in columns { place = column.write(slot, to: place) }
           after |= SlotFlags.stored
+          inOrder &+= 1
         } else if flag & SlotFlags.stored != 0 {
-          isSorted = false
           return try flush(slot, group, batch)
         }
         flags.bytes[Int(slot)] = after
         flags.flushingSlots.append(slot)
       }
     }
-    if isSorted { batch.declareSorted() }
+    // Nothing else is in the batch.
+    if batch.count == inOrder { batch.declareSorted() }
   }
 
   /// Fills a slot from its row; false, with nothing done, if the row is not made of these columns' numbers alone.

@@ -92,6 +92,31 @@ import Testing
     }
   }
 
+  /// One call in which the table grows out of the cache and goes on growing, in which places found ahead become others; then one in which it
+  /// does not grow.
+  @Test(arguments: [false, true])
+  func manyIntegers(mayBeNull: Bool) {
+    var random = SeededGenerator(mayBeNull ? 1 : 2)
+    let allocator = SlotAllocator(holdsBytes: false)
+    var table = IntegerKeyTable()
+    var model: [Int64: UInt32] = [:]
+    for _ in 0..<2 {
+      let chunk = (0..<300_000).map { _ in Int64.random(in: 0..<100_000, using: &random) &* 0x5851_F42D }
+      let refs = chunk.map { KeyRef(integer: $0) }
+      var slots = chunk.map { _ in mayBeNull && random.chance(10) ? Slot.none : 0 }
+      let wanted = slots
+      table.intern(refs, &slots, count: refs.count, allocator, mayBeNull: mayBeNull)
+      var wrong = 0
+      for (row, key) in chunk.enumerated() {
+        let expected = wanted[row] == Slot.none ? Slot.none : model[key] ?? UInt32(model.count)
+        if wanted[row] != Slot.none { model[key] = expected }
+        if slots[row] != expected { wrong += 1 }
+      }
+      #expect(wrong == 0)
+      #expect(table.count == model.count && allocator.keyCount == model.count)
+    }
+  }
+
   /// Slots are given out again, so that a table that never holds many keys never has many slots.
   @Test func slotsAreReused() {
     let allocator = SlotAllocator(holdsBytes: false)

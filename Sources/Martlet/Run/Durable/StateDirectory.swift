@@ -155,17 +155,17 @@ package final class StateDirectory {
     let (place, fresh, copies, written) = (current.place, current.fresh, current.copies, current.written)
     let maxParallelism = checkpoint.job.maxParallelism
     underWay?.work = try BackgroundWork("writing a checkpoint") { () throws(EngineError) in
-      // While the own store is copied.
-      let states = try fresh.map { (fresh) throws(EngineError) in try checkpoint.writeStates(fresh, files) }
-      let lists = if let own { [try own.takePersisted()] } else { copies }
-      var list: [Manifest.Store] = []
-      for (process, files) in lists.enumerated() {
-        let groups = KeyGroup.range(
-          instance: Int32(process), parallelism: Int32(lists.count), maxParallelism: maxParallelism)
-        list.append(Manifest.Store(process: UInt32(process), backend: backend, groups: groups, files: files))
-      }
-      written.withLock { $0 = list }
-      if let fresh, let states {
+      if let fresh {
+        // While the own store is copied.
+        let states = try checkpoint.writeStates(fresh, files)
+        let lists = if let own { [try own.takePersisted()] } else { copies }
+        var list: [Manifest.Store] = []
+        for (process, files) in lists.enumerated() {
+          let groups = KeyGroup.range(
+            instance: Int32(process), parallelism: Int32(lists.count), maxParallelism: maxParallelism)
+          list.append(Manifest.Store(process: UInt32(process), backend: backend, groups: groups, files: files))
+        }
+        written.withLock { $0 = list }
         try checkpoint.complete(place, fresh, states, stores: list, files)
       } else {
         try checkpoint.write(to: place, files)

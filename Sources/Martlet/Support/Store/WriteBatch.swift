@@ -166,7 +166,7 @@ package final class WriteBatch: @unchecked Sendable {
   }
 
   /// The changes in their order; valid until some are added or removed.
-  package var operations: Operations { Operations(self, offset: 0) }
+  package var operations: Operations { operations(from: 0) }
 
   /// The same from a change on whose number is a multiple of `markedEvery`.
   package func operations(from number: Int) -> Operations {
