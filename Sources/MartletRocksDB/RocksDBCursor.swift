@@ -51,7 +51,9 @@ final class RocksDBCursor: StoreCursor {
     if rocksdb_iter_valid(iterator) != 0 { return true }
     var message: UnsafeMutablePointer<CChar>?
     rocksdb_iter_get_error(iterator, &message)
-    if let error = RocksDBError(message)?.engineError("read", store.path) {
+    let said = RocksDBError(message)
+    try store.checkFiles("read", database)
+    if let error = said?.engineError("read", store.path) {
       store.fail(error)
       throw error
     }

@@ -32,7 +32,12 @@ final class RocksDBDatabase: @unchecked Sendable {
         : rocksdb_open_column_families(
           settings.options, options.path, Int32(names.count), names.baseAddress, &columnOptions, &handles, &message)
     }
-    if let error = RocksDBError(message) { throw RocksDBOpenFailure(error: error) }
+    let said = RocksDBError(message)
+    if let error = settings.files.failure ?? said {
+      for case let family? in handles { rocksdb_column_family_handle_destroy(family) }
+      if let opened { rocksdb_close(opened) }
+      throw RocksDBOpenFailure(error: error)
+    }
     guard let opened else { preconditionFailure("RocksDB reports no error and gives no database") }
 
     path = options.path

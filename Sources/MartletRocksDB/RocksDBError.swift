@@ -8,6 +8,8 @@ import Martlet
 struct RocksDBError {
   private let text: String
 
+  init(text: String) { self.text = text }
+
   /// Takes the message over; nil if there is none.
   init?(_ message: UnsafeMutablePointer<CChar>?) {
     guard let message else { return nil }
@@ -32,6 +34,9 @@ struct RocksDBError {
     }
     if text.contains("No space left on device") {
       return EngineError(.storageFailed, said + "; make room on that disk, then start again")
+    }
+    if text.contains("File too large") {
+      return EngineError(.storageFailed, said + "; raise the limit of a file's size (ulimit -f)")
     }
     if text.contains("Permission denied") || text.contains("Read-only file system") {
       return EngineError(.storageFailed, said + "; choose a directory that this user can write")

@@ -20,7 +20,9 @@ extension RocksDBStore {
       return
     }
     let lookup = RocksDBLookup(keys)
-    if let error = lookup.run(database, handle) {
+    let said = lookup.run(database, handle)
+    try checkFiles("read", database)
+    if let error = said {
       let error = error.engineError("read", path)
       fail(error)
       throw error

@@ -1,10 +1,10 @@
 import CRocksDB
 import Martlet
 
-// A disk that fills up while RocksDB writes ends the process: Debian's build has assertions, of which one (in writable_file_writer.h) fails after
-// a write that failed. So the free space is looked at before anything is written. RocksDB's own reserve, SstFileManager, is not in the C interface,
-// and looks at the disk only once a write has failed. The stores of a job's processes look at the same disk before any of them writes: each
-// asks for as much as all of them need, if they need as much as it does.
+// The free space is looked at before anything is written, for an error that says how much is missing, and so that RocksDB does not begin what must
+// fail. (What fails all the same, because others write to the disk too, `RocksDBFiles` sees.) RocksDB's own reserve, SstFileManager, is not in the C
+// interface, and looks at the disk only once a write has failed. The stores of a job's processes look at the same disk before any of them writes:
+// each asks for as much as all of them need, if they need as much as it does.
 
 extension RocksDBStore {
   /// Left free for what RocksDB writes besides: its manifest, its log of messages, the ends of tables.

@@ -48,7 +48,7 @@ package final class RocksDBStore: KeyValueStore {
     if batch.familyBound > families.count { throw unknownFamily(batch.familyBound - 1) }
     // A table of its own, or the log and later a table.
     try requireRoom("write", for: Int64(batch.size) * (isLogged ? 2 : 1), database)
-    try remembering { () throws(EngineError) in
+    try remembering("write", database) { () throws(EngineError) in
       try FaultPoint.storeBeforeWrite.reach()
       if !isLogged, let bulk = RocksDBBulk(batch, database) {
         let number = state.withLock { state in
@@ -87,7 +87,7 @@ package final class RocksDBStore: KeyValueStore {
   package func sync() throws(EngineError) {
     let database = try usable("sync")
     if isReadOnly || !isLogged { return }
-    try remembering { () throws(EngineError) in
+    try remembering("sync", database) { () throws(EngineError) in
       try checked("sync", path) { rocksdb_flush_wal(database.database, 1, $0) }
     }
   }
@@ -103,9 +103,9 @@ package final class RocksDBStore: KeyValueStore {
         .invalidArgument, "cannot copy a store to '\(path)': there is something already; choose a new name")
     }
     try requireRoom(toCopyTo: path, database)
-    try remembering { () throws(EngineError) in
+    let operation = "copy to '\(path)'"
+    try remembering(operation, database) { () throws(EngineError) in
       try FaultPoint.storeBeforeCopy.reach()
-      let operation = "copy to '\(path)'"
       let copier = try checked(operation, self.path) { rocksdb_checkpoint_object_create(database.database, $0) }
       defer { rocksdb_checkpoint_object_destroy(copier) }
       // It is made under another name, synced, and renamed.
@@ -146,8 +146,13 @@ package final class RocksDBStore: KeyValueStore {
     if open > 0 {
       throw EngineError(.busy, "cannot close the store at '\(path)': \(open) cursors are open; close them first")
     }
+    let files = database?.settings.files
     // Its last reference goes here, and with it the lock.
     _ = consume database
+    // What was written last may have been in memory until now. A store that is not logged has nothing to keep.
+    if isLogged, state.withLock({ $0.failure }) == nil, let error = files?.failure {
+      throw error.engineError("close", path)
+    }
   }
 
   // ---- shared with the reading side ----------------------------------------------------------------------------------------
@@ -164,13 +169,25 @@ package final class RocksDBStore: KeyValueStore {
         "cannot \(operation) the store at '\(path)': it failed before, so what it holds is not known; open it again (\(failure))"
       )
     }
+    try checkFiles(operation, database)
     return database
   }
 
+  /// Throws what RocksDB was not told of: that a file could not be written, by the last call or in the background.
+  func checkFiles(_ operation: String, _ database: RocksDBDatabase) throws(EngineError) {
+    guard let error = database.settings.files.failure?.engineError(operation, path) else { return }
+    fail(error)
+    throw error
+  }
+
   /// Does what may fail for good.
-  func remembering<Result>(_ body: () throws(EngineError) -> Result) throws(EngineError) -> Result {
+  private func remembering(
+    _ operation: String, _ database: RocksDBDatabase, _ body: () throws(EngineError) -> Void
+  ) throws(EngineError) {
+    let result = Result { () throws(EngineError) in try body() }
+    try checkFiles(operation, database)
     do throws(EngineError) {
-      return try body()
+      try result.get()
     } catch {
       fail(error)
       throw error

@@ -82,6 +82,10 @@ def goes_on(lives: Lives, life: Life, expected: Outcome) -> Death:
     return death
 
 
+# Visited by threads in the background, too, and so not equally often each time.
+UNEVEN = "store-file-change"
+
+
 def moments(visits: int) -> list[int]:
     return sorted({1, 2, visits} & set(range(1, visits + 1)))
 
@@ -101,9 +105,10 @@ def test_every_place_is_on_the_way_of_a_job(pair: Pair) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("place", PLACES)
 def test_killed_at(pair: Pair, tmp_path: Path, backend: str, place: str) -> None:
+    visits = pair.known(backend)[place] // (2 if place == UNEVEN else 1)
     cases = [
         prepared(tmp_path / str(visit), backend=backend, every=EVERY, fault=f"{place}:kill:{visit}")
-        for visit in moments(pair.known(backend)[place])
+        for visit in moments(visits)
     ]
 
     def of_one(lives: Lives, life: Life) -> None:
@@ -145,6 +150,30 @@ def test_fails_at(pair: Pair, tmp_path: Path, backend: str) -> None:
         goes_on(lives, life, pair.expected[backend])
 
     pair.each(cases, of_one)
+
+
+@pytest.mark.parametrize("parallelism", [1, 2])
+def test_a_file_of_the_store_cannot_be_changed(pair: Pair, tmp_path: Path, parallelism: int) -> None:
+    """Also in the background, by whatever process; RocksDB itself would end it. Most of what fails is said: that a file
+    which nobody needs cannot be removed is not."""
+    visits = pair.known("rocksdb", parallelism)[UNEVEN] // parallelism
+    settings = {"backend": "rocksdb", "parallelism": parallelism, "every": EVERY}
+    cases = [
+        prepared(tmp_path / str(visit), fault=f"{UNEVEN}:throw:{visit}", **settings)
+        for visit in range(1, visits, max(visits // 20, 1))
+    ]
+    said = []
+
+    def of_one(lives: Lives, life: Life) -> None:
+        death = lives.live(life)
+        if not death.is_end:
+            assert (death.status, death.error) == (1, "StorageError"), death
+            assert f"fault point '{UNEVEN}'" in death.words, death
+            said.append(life)
+        goes_on(lives, life, pair.expected["rocksdb"])
+
+    pair.each(cases, of_one)
+    assert len(said) > len(cases) // 2
 
 
 def test_two_instances_killed(pair: Pair, tmp_path: Path) -> None:

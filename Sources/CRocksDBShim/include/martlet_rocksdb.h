@@ -19,6 +19,30 @@ const char *martlet_internal_rocksdb_version(void);
 rocksdb_sstfilewriter_t *martlet_internal_sstfilewriter_create(const rocksdb_envoptions_t *environment,
                                                                const rocksdb_options_t *options);
 
+/*
+ * The files of one store, which a write that fails does no harm to.
+ *
+ * Debian builds RocksDB with assertions, of which one, in writable_file_writer.h, ends the process after a write to a file that failed: a
+ * full disk. So RocksDB is not told of it. Instead, from the first such failure on, nothing on the disk is changed any more, and it is as
+ * a crash at that moment would have left it; what RocksDB says and does then counts for nothing, and whoever uses the store
+ * asks for the failure after every call.
+ */
+typedef struct martlet_internal_files martlet_internal_files;
+
+/* Called before every change of a file or folder: not 0 if it is to fail. For tests. */
+typedef int (*martlet_internal_fault)(void);
+
+martlet_internal_files *martlet_internal_files_create(martlet_internal_fault fault);
+
+/* After everything that was opened with them is closed, and the options are gone. */
+void martlet_internal_files_destroy(martlet_internal_files *files);
+
+/* Has stores that are opened, and tables that are written, with the options do it in these files. */
+void martlet_internal_files_use(martlet_internal_files *files, rocksdb_options_t *options);
+
+/* What RocksDB would have said of the first failure, as its C interface says it: as long as the files are there. NULL: none failed. */
+const char *martlet_internal_files_failure(const martlet_internal_files *files);
+
 #ifdef __cplusplus
 }
 #endif

@@ -25,6 +25,8 @@ package enum FaultPoint: String, CaseIterable, Sendable {
   // A write batch, before it is handed to the store and after it is durable.
   case storeBeforeWrite = "store-before-write"
   case storeAfterWrite = "store-after-write"
+  // Before RocksDB changes a file or folder, in whatever thread.
+  case storeFileChange = "store-file-change"
   // A copy of a store, before it is begun and after it is there, not yet durable by name.
   case storeBeforeCopy = "store-before-copy"
   case storeAfterCopy = "store-after-copy"
@@ -67,8 +69,9 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     FaultPoint.isAnyArmed.store(true, ordering: .relaxed)
   }
 
-  package func disarm() {
-    FaultPoint.armed.withLock { _ = $0.removeValue(forKey: self) }
+  /// Whether it has not acted yet.
+  @discardableResult package func disarm() -> Bool {
+    FaultPoint.armed.withLock { $0.removeValue(forKey: self).map { $0.remaining > 0 } ?? false }
   }
 
   private struct Armed {
