@@ -1,4 +1,5 @@
 import CRocksDB
+import CRocksDBShim
 import Martlet
 
 #if canImport(Glibc)
@@ -37,50 +38,34 @@ extension RocksDBStore {
   }
 }
 
-/// One batched lookup: the arrays that the C interface wants, and the values that it gives, which are freed with it.
+/// One batched lookup and the values it gives, which are freed with it.
 ///
-/// The values stay where RocksDB has them, in a block of the cache or in its buffer; only what tells where is allocated per key, by
-/// RocksDB. Many keys are shared among threads: RocksDB waits for memory, key after key, so that two looked up 262,144 keys of 10 M rows in
-/// 0.57 us a key, one in 1.00.
+/// Many keys are shared among threads: RocksDB waits for memory, key after key, so that two looked up 262,144 keys of 10 M rows in 0.57 us
+/// a key, one in 1.00.
 private final class RocksDBLookup: @unchecked Sendable {
-  // Every thread has a range of the arrays to itself.
-  private let count: Int
-  private let keys: UnsafeMutablePointer<UnsafePointer<CChar>?>
+  // Every thread has a range of the keys, and of the arrays, to itself.
+  private let keys: KeyList
+  private let values: UnsafeMutablePointer<UnsafePointer<CChar>?>
   private let sizes: UnsafeMutablePointer<Int>
-  private let values: UnsafeMutablePointer<OpaquePointer?>
-  private let errors: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
-  /// RocksDB need not sort them then.
-  private let isSorted: Bool
+  private let shares: Locked<[Share]> = Locked([])
 
-  init(_ list: KeyList) {
-    count = list.count
-    keys = .allocate(capacity: count)
-    sizes = .allocate(capacity: count)
-    values = .allocate(capacity: count)
-    errors = .allocate(capacity: count)
-    values.initialize(repeating: nil, count: count)
-    errors.initialize(repeating: nil, count: count)
-    var isSorted = true
-    var last = UnsafeRawBufferPointer(start: nil, count: 0)
-    for index in 0..<count {
-      let key = list[index]
-      keys[index] = key.chars
-      sizes[index] = key.count
-      if isSorted, index > 0, !last.isBefore(key) { isSorted = false }
-      last = key
-    }
-    self.isSorted = isSorted
+  /// What one thread found.
+  private struct Share: @unchecked Sendable {
+    // RocksDB's own memory, which nobody changes.
+    let values: OpaquePointer?
+    let error: RocksDBError?
+  }
+
+  init(_ keys: KeyList) {
+    self.keys = keys
+    values = .allocate(capacity: keys.count)
+    sizes = .allocate(capacity: keys.count)
   }
 
   deinit {
-    for index in 0..<count {
-      if let value = values[index] { rocksdb_pinnableslice_destroy(value) }
-      if let error = errors[index] { rocksdb_free(error) }
-    }
-    keys.deallocate()
-    sizes.deallocate()
+    for share in shares.withLock({ $0 }) { martlet_internal_values_destroy(share.values) }
     values.deallocate()
-    errors.deallocate()
+    sizes.deallocate()
   }
 
   /// Fewer keys than this are no work for a thread more: to start it costs as much as some tens of them.
@@ -90,28 +75,23 @@ private final class RocksDBLookup: @unchecked Sendable {
 
   /// The first error, if there is any.
   func run(_ database: RocksDBDatabase, _ family: OpaquePointer) -> RocksDBError? {
+    let count = keys.count
     if count == 0 { return nil }
+    let family = Family(handle: family)
     let processors = max(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 1)
-    let shares = max(min(count / RocksDBLookup.leastShare, processors, RocksDBLookup.mostShares), 1)
+    let parts = max(min(count / RocksDBLookup.leastShare, processors, RocksDBLookup.mostShares), 1)
     var threads: [OwnThread] = []
-    for share in 1..<shares {
-      let range = count * share / shares..<count * (share + 1) / shares
-      let family = Family(handle: family)
+    for part in 1..<parts {
+      let range = count * part / parts..<count * (part + 1) / parts
       do throws(OwnThread.Failure) {
         threads.append(try OwnThread { [self] in lookUp(range, database, family) })
       } catch {
         lookUp(range, database, family)
       }
     }
-    lookUp(0..<count / shares, database, Family(handle: family))
+    lookUp(0..<count / parts, database, family)
     for thread in threads { thread.join() }
-    for index in 0..<count {
-      if let error = errors[index] {
-        errors[index] = nil
-        return RocksDBError(error)
-      }
-    }
-    return nil
+    return shares.withLock { shares in shares.lazy.compactMap(\.error).first }
   }
 
   private struct Family: @unchecked Sendable {
@@ -120,23 +100,18 @@ private final class RocksDBLookup: @unchecked Sendable {
   }
 
   private func lookUp(_ range: Range<Int>, _ database: RocksDBDatabase, _ family: Family) {
-    let first = range.lowerBound
-    rocksdb_batched_multi_get_cf(
-      database.database, database.readOptions, family.handle, range.count, keys + first, sizes + first, values + first,
-      errors + first, isSorted)
+    let (bytes, ends) = keys.layout
+    var message: UnsafeMutablePointer<CChar>?
+    let found = martlet_internal_multi_get(
+      database.database, database.readOptions, family.handle,
+      bytes, ends, range.lowerBound, range.upperBound, values, sizes, &message)
+    let share = Share(values: found, error: RocksDBError(message))
+    shares.withLock { $0.append(share) }
   }
 
   func deliver(_ receive: (Int, UnsafeRawBufferPointer?) -> Void) {
-    for index in 0..<count {
-      guard let value = values[index] else {
-        receive(index, nil)
-        continue
-      }
-      var size = 0
-      let bytes = rocksdb_pinnableslice_value(value, &size)
-      receive(index, UnsafeRawBufferPointer(start: bytes, count: size))
-      rocksdb_pinnableslice_destroy(value)
-      values[index] = nil
+    for index in 0..<keys.count {
+      receive(index, values[index].map { UnsafeRawBufferPointer(start: $0, count: sizes[index]) })
     }
   }
 }

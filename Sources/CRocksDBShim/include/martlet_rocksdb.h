@@ -43,6 +43,25 @@ void martlet_internal_files_use(martlet_internal_files *files, rocksdb_options_t
 /* What RocksDB would have said of the first failure, as its C interface says it: as long as the files are there. NULL: none failed. */
 const char *martlet_internal_files_failure(const martlet_internal_files *files);
 
+/* Values that were looked up: small ones are copied, large ones stay where RocksDB has them. */
+typedef struct martlet_internal_values martlet_internal_values;
+
+/*
+ * Looks up the keys from `first` to before `last`, of which number i is `bytes` from ends[i - 1], or 0, to ends[i]. Their values come at the
+ * same places of `values` and `sizes`, NULL where there is none, and stay as long as what is returned. The first error that there is comes
+ * as from the C interface.
+ *
+ * rocksdb_batched_multi_get_cf makes an object of 120 bytes for every value, and of more than 32 keys RocksDB has its notes on the heap,
+ * touched again when all are done. A random update of 10 M keys of which a quarter are in memory took 1.33 us with it, 1.25 so by 32 keys
+ * a call, and takes 1.20 without those objects.
+ */
+martlet_internal_values *martlet_internal_multi_get(rocksdb_t *database, const rocksdb_readoptions_t *options,
+                                                    rocksdb_column_family_handle_t *family, const char *bytes,
+                                                    const size_t *ends, size_t first, size_t last, const char **values,
+                                                    size_t *sizes, char **error);
+
+void martlet_internal_values_destroy(martlet_internal_values *values);
+
 #ifdef __cplusplus
 }
 #endif

@@ -20,10 +20,11 @@ extension ProcessOperator {
     writeBack?.evict()
   }
 
-  /// The same for some of what changed: enough that a while passes before more has to go, and little beside what is in memory.
+  /// The same for some of what changed: half of what is in memory, so that tables are large and few. (10 M keys that come once, a quarter of them
+  /// in memory: 0.50 us each, by quarters 0.57, by two thirds 0.49 and with 13 MB more for the batch.)
   func spill(into batch: WriteBatch) throws(EngineError) {
     guard let writeBack else { return }
-    let most = max(writeBack.keys.slots.keyCount / 4, ProcessOperator.leastSpilled)
+    let most = max(writeBack.keys.slots.keyCount / 2, ProcessOperator.leastSpilled)
     try located { () throws(EngineError) in try writeBack.flush(into: batch, atMost: most) }
   }
 

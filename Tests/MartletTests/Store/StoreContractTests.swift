@@ -115,6 +115,33 @@ import Testing
     #expect(try rig.store.scan().map(\.value.count) == [value.count, 1])
   }
 
+  /// Small values may be copied and large ones not, by several threads that share the keys.
+  @Test(arguments: StoreKind.allCases)
+  func valuesOfAllSizesAreLookedUpTogether(kind: StoreKind) throws {
+    let rig = try StoreRig(kind)
+    let count = 20_000
+    let sizes = [0, 1, 26, 1023, 1024, 1025, 5000]
+    func value(_ number: Int) -> [UInt8]? {
+      if number % 11 == 0 { return nil }
+      return [UInt8](repeating: UInt8(number & 255), count: number % 1000 == 7 ? 100_000 : sizes[number % sizes.count])
+    }
+    try rig.store.write { batch in
+      for number in 0..<count { if let value = value(number) { try batch.put(bytes(number), value, in: StoreRig.a) } }
+    }
+    for round in 0..<2 {
+      // Sorted, and not.
+      let numbers = round == 0 ? Array(0..<count) : (0..<count).map { $0 &* 7919 % count }
+      let list = KeyList()
+      for number in numbers { list.append(bytes(number)) }
+      var wrong = 0
+      try rig.store.get(list, in: StoreRig.a) { index, found in
+        if found.map(Array.init) != value(numbers[index]) { wrong += 1 }
+      }
+      #expect(wrong == 0)
+      if StoreKind.durable.contains(kind) { try rig.reopen() }
+    }
+  }
+
   @Test(arguments: StoreKind.allCases)
   func aHundredThousandKeys(kind: StoreKind) throws {
     let rig = try StoreRig(kind)

@@ -51,6 +51,11 @@ package final class KeyList {
     return UnsafeRawBufferPointer(start: bytes + start, count: ends[index] - start)
   }
 
+  /// All keys in one piece, and where each ends in it; valid until keys are added or removed.
+  package var layout: (bytes: UnsafeRawPointer, ends: UnsafePointer<Int>) {
+    (UnsafeRawPointer(bytes), UnsafePointer(ends))
+  }
+
   private func appendBytes(_ part: UnsafeRawBufferPointer) {
     guard let start = part.baseAddress else { return }
     reserve(part.count)
