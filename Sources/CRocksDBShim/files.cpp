@@ -58,8 +58,8 @@ private:
 
 class OutputFile : public FSWritableFileOwnerWrapper {
 public:
-  OutputFile(std::unique_ptr<FSWritableFile> &&file, std::shared_ptr<Health> health)
-      : FSWritableFileOwnerWrapper(std::move(file)), health_(std::move(health)) {}
+  OutputFile(std::unique_ptr<FSWritableFile> &&file, std::shared_ptr<Health> health, bool is_synced)
+      : FSWritableFileOwnerWrapper(std::move(file)), health_(std::move(health)), is_synced_(is_synced) {}
 
   IOStatus Append(const Slice &data, const IOOptions &options, IODebugContext *debug) override {
     return health_->make([&] { return target()->Append(data, options, debug); });
@@ -83,9 +83,11 @@ public:
     return health_->make([&] { return target()->Flush(options, debug); });
   }
   IOStatus Sync(const IOOptions &options, IODebugContext *debug) override {
+    if (!is_synced_) return IOStatus::OK();
     return health_->make([&] { return target()->Sync(options, debug); });
   }
   IOStatus Fsync(const IOOptions &options, IODebugContext *debug) override {
+    if (!is_synced_) return IOStatus::OK();
     return health_->make([&] { return target()->Fsync(options, debug); });
   }
   IOStatus RangeSync(uint64_t offset, uint64_t count, const IOOptions &options, IODebugContext *debug) override {
@@ -107,31 +109,45 @@ public:
 
 private:
   const std::shared_ptr<Health> health_;
+  const bool is_synced_;
+};
+
+class UnsyncedDirectory : public FSDirectory {
+public:
+  IOStatus Fsync(const IOOptions &, IODebugContext *) override { return IOStatus::OK(); }
 };
 
 class StoreFileSystem : public FileSystemWrapper {
 public:
-  explicit StoreFileSystem(std::shared_ptr<Health> health)
-      : FileSystemWrapper(FileSystem::Default()), health_(std::move(health)) {}
+  StoreFileSystem(std::shared_ptr<Health> health, std::string folder)
+      : FileSystemWrapper(FileSystem::Default()), health_(std::move(health)), folder_(std::move(folder)) {}
 
   const char *Name() const override { return "MartletStoreFileSystem"; }
 
   IOStatus NewWritableFile(const std::string &path, const FileOptions &options, std::unique_ptr<FSWritableFile> *file,
                            IODebugContext *debug) override {
-    return wrapped(file, [&] { return target()->NewWritableFile(path, options, file, debug); });
+    return wrapped(file, is_synced(path), [&] { return target()->NewWritableFile(path, options, file, debug); });
   }
   IOStatus ReopenWritableFile(const std::string &path, const FileOptions &options,
                               std::unique_ptr<FSWritableFile> *file, IODebugContext *debug) override {
-    return wrapped(file, [&] { return target()->ReopenWritableFile(path, options, file, debug); });
+    // Of a store's tables, those that it takes in, which were synced when they were made.
+    return wrapped(file, is_outside(path), [&] { return target()->ReopenWritableFile(path, options, file, debug); });
   }
   IOStatus ReuseWritableFile(const std::string &path, const std::string &old_path, const FileOptions &options,
                              std::unique_ptr<FSWritableFile> *file, IODebugContext *debug) override {
-    return wrapped(file, [&] { return target()->ReuseWritableFile(path, old_path, options, file, debug); });
+    return wrapped(file, is_synced(path),
+                   [&] { return target()->ReuseWritableFile(path, old_path, options, file, debug); });
+  }
+  IOStatus NewDirectory(const std::string &path, const IOOptions &options, std::unique_ptr<FSDirectory> *directory,
+                        IODebugContext *debug) override {
+    if (path != folder_) return target()->NewDirectory(path, options, directory, debug);
+    *directory = std::make_unique<UnsyncedDirectory>();
+    return IOStatus::OK();
   }
   // RocksDB's messages: if they cannot be written, there are none from then on, and that is all.
   IOStatus NewLogger(const std::string &path, const IOOptions &options, std::shared_ptr<Logger> *logger,
                      IODebugContext *debug) override {
-    StoreFileSystem messages(std::make_shared<Health>([] { return 0; }));
+    StoreFileSystem messages(std::make_shared<Health>([] { return 0; }), folder_);
     return messages.FileSystem::NewLogger(path, options, logger, debug);
   }
   IOStatus DeleteFile(const std::string &path, const IOOptions &options, IODebugContext *debug) override {
@@ -159,13 +175,28 @@ public:
   }
 
 private:
-  template <typename Open> IOStatus wrapped(std::unique_ptr<FSWritableFile> *file, Open open) {
+  template <typename Open>
+  IOStatus wrapped(std::unique_ptr<FSWritableFile> *file, bool is_synced, Open open) {
     IOStatus status = health_->try_to(open);
-    if (status.ok()) *file = std::make_unique<OutputFile>(std::move(*file), health_);
+    if (status.ok()) *file = std::make_unique<OutputFile>(std::move(*file), health_, is_synced);
     return status;
   }
 
+  // Of the folder that is not synced.
+  bool is_outside(const std::string &path) const {
+    return folder_.empty() || path.compare(0, path.rfind('/'), folder_) != 0;
+  }
+
+  // Copies share the tables; the rest of the folder is nobody's after a crash.
+  bool is_synced(const std::string &path) const {
+    static const std::string table = ".sst";
+    return is_outside(path) ||
+           (path.size() > table.size() && path.compare(path.size() - table.size(), table.size(), table) == 0);
+  }
+
   const std::shared_ptr<Health> health_;
+  // Empty: what is in it is synced like all the rest.
+  const std::string folder_;
 };
 
 } // namespace
@@ -175,9 +206,10 @@ struct martlet_internal_files {
   std::unique_ptr<Env> environment;
 };
 
-martlet_internal_files *martlet_internal_files_create(martlet_internal_fault fault) {
+martlet_internal_files *martlet_internal_files_create(martlet_internal_fault fault, const char *unsynced) {
   auto health = std::make_shared<Health>(fault);
-  return new martlet_internal_files{health, NewCompositeEnv(std::make_shared<StoreFileSystem>(health))};
+  auto files = std::make_shared<StoreFileSystem>(health, unsynced ? unsynced : "");
+  return new martlet_internal_files{health, NewCompositeEnv(files)};
 }
 
 void martlet_internal_files_destroy(martlet_internal_files *files) { delete files; }

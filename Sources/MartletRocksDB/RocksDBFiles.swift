@@ -6,8 +6,9 @@ final class RocksDBFiles: @unchecked Sendable {
   // Constant, and what is behind it may be used by several threads.
   private let files: OpaquePointer
 
-  init() {
-    files = martlet_internal_files_create {
+  /// What is in the store's folder is on the disk when RocksDB says so, if it is logged; else its tables, which copies share, and no more.
+  init(_ store: StoreOptions) {
+    let fault: martlet_internal_fault = {
       do throws(EngineError) {
         try FaultPoint.storeFileChange.reach()
         return 0
@@ -15,6 +16,7 @@ final class RocksDBFiles: @unchecked Sendable {
         return 1
       }
     }
+    files = martlet_internal_files_create(fault, store.isLogged ? nil : store.path)
   }
 
   deinit { martlet_internal_files_destroy(files) }

@@ -6,7 +6,7 @@ import Martlet
 final class RocksDBSettings {
   let options: OpaquePointer
   let cache: OpaquePointer
-  let files = RocksDBFiles()
+  let files: RocksDBFiles
   private let table: OpaquePointer
 
   init(_ store: StoreOptions, _ compression: Compression) {
@@ -27,6 +27,7 @@ final class RocksDBSettings {
     rocksdb_block_based_options_set_block_size(table, store.isLogged ? 4096 : 16384)
 
     options = rocksdb_options_create()
+    files = RocksDBFiles(store)
     files.use(options)
     rocksdb_options_set_block_based_table_factory(options, table)
     if case .create = store.access { rocksdb_options_set_create_if_missing(options, 1) }

@@ -55,7 +55,7 @@ package final class RocksDBStore: KeyValueStore {
           defer { state.bulkCount += 1 }
           return state.bulkCount
         }
-        try bulk.write(batch) { family, part in FilePath.join(path, "bulk-\(number)-\(family)-\(part)") }
+        try bulk.write(batch) { family, part in FilePath.join(path, "bulk-\(number)-\(family)-\(part).sst") }
       } else {
         let changes = RocksDBStore.changes(batch, database)
         defer { rocksdb_writebatch_destroy(changes) }

@@ -32,7 +32,11 @@ typedef struct martlet_internal_files martlet_internal_files;
 /* Called before every change of a file or folder: not 0 if it is to fail. For tests. */
 typedef int (*martlet_internal_fault)(void);
 
-martlet_internal_files *martlet_internal_files_create(martlet_internal_fault fault);
+/*
+ * `unsynced`: the folder of a store of which only copies outlive a crash: nothing but its tables, which copies share, is waited for to be on
+ * the disk. NULL if there is none. (Of 36 waits in a job of one record that leaves 15, and of its 9.5 ms 6.5.)
+ */
+martlet_internal_files *martlet_internal_files_create(martlet_internal_fault fault, const char *unsynced);
 
 /* After everything that was opened with them is closed, and the options are gone. */
 void martlet_internal_files_destroy(martlet_internal_files *files);
