@@ -16,8 +16,10 @@ PY := $(VENV)/bin/python
 VENV_FLINK ?= .venv-flink
 FLINK_PY := $(VENV_FLINK)/bin/python
 STAMPS := .build-stamps
-SWIFT_BUILD := $(SWIFT) build --scratch-path .build
-SWIFT_TEST := $(SWIFT) test --disable-xctest --scratch-path .build
+# A warning of the compiler fails CI; elsewhere, with another compiler perhaps, it is only shown.
+SWIFT_FLAGS := $(if $(CI),-Xswiftc -warnings-as-errors)
+SWIFT_BUILD := $(SWIFT) build --scratch-path .build $(SWIFT_FLAGS)
+SWIFT_TEST := $(SWIFT) test --disable-xctest --scratch-path .build $(SWIFT_FLAGS)
 
 NATIVE_SOURCES := setup.py Package.swift $(shell find Sources python/_engine tools/exports -type f 2>/dev/null)
 SWIFT_FILES := Package.swift $(wildcard Sources Tests examples/swift benchmarks)

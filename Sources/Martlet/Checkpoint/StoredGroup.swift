@@ -1,6 +1,6 @@
 /// The rows that a store has of one key group of an operator, by key: the row of states and that of timers together. Some are read ahead,
 /// so that no cursor stays open while other groups are read.
-struct StoredGroup {
+final class StoredGroup {
   struct Row {
     /// The canonical bytes.
     let key: [UInt8]
@@ -38,13 +38,13 @@ struct StoredGroup {
   /// The next key.
   var firstKey: [UInt8]? { ahead.last?.key }
 
-  mutating func removeFirst() throws(EngineError) -> Row {
+  func removeFirst() throws(EngineError) -> Row {
     let row = ahead.removeLast()
     if ahead.isEmpty { try readAhead() }
     return row
   }
 
-  private mutating func readAhead() throws(EngineError) {
+  private func readAhead() throws(EngineError) {
     guard let from else { return }
     let range = KeyRange(from, upTo: KeyRange.successor(ofPrefix: head))
     var states = try KeyRowCursor(part, head, range, classes, .states)

@@ -67,10 +67,11 @@ struct StoredSnapshotReader {
         broadcastIsRead = true
         if let entry = try readBroadcast() { return entry }
       }
-      while let run = heap.first?.run {
-        let row = try groups[run].removeFirst()
-        heap.replaceFirst(by: groups[run].firstKey)
-        let key = try key(row, groups[run].part, groups[run].head)
+      while let run = heap.firstRun {
+        let group = groups[run]
+        let row = try group.removeFirst()
+        heap.replaceFirst(by: group.firstKey)
+        let key = try key(row, group.part, group.head)
         // A key that has only states which are passed over is none.
         if !key.entries.isEmpty || !key.timers.isEmpty { return key }
       }

@@ -372,7 +372,6 @@ final class ProcessOperator: Operator {
 
   /// All timers, also those that the ones fired here register: event time, then processing time, until none are left.
   private func endTimers(_ parts: Parts, _ atEnd: TimersAtEnd) throws {
-    let timers = parts.timers
     if atEnd == .drop { dropProcessingTimers(parts) }
     while timersAreLeft(parts, atEnd) { try endTimersOnce(parts, atEnd) }
   }

@@ -114,10 +114,10 @@ struct StoredKeys {
   }
 
   /// The least key that was not taken.
-  var first: [UInt8]? { heap.first?.key }
+  var first: [UInt8]? { heap.firstKey }
 
   mutating func removeFirst() throws(EngineError) {
-    guard let index = heap.first?.run else { return }
+    guard let index = heap.firstRun else { return }
     groups[index].ahead.removeLast()
     if groups[index].ahead.isEmpty { try read(&groups[index]) }
     heap.replaceFirst(by: groups[index].ahead.last)

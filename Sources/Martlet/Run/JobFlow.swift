@@ -51,7 +51,7 @@ extension Job {
   /// The schema of an input as far as it is known without waiting for a record.
   func knownSchema(of index: Int, _ side: InputSide) throws -> Schema? {
     switch inputs[index][side.rawValue] {
-    case .source(let number): try sources[number].schemaIfKnown
+    case .source(let number): sources[number].schemaIfKnown
     case .output(let selector): try lane(of: selector).builder.schema
     }
   }

@@ -65,9 +65,9 @@ extension Job {
   private func openWhatIsKnown() throws {
     if asksForSchemas { for source in sources { _ = try source.openSchema() } }
     for index in operators.indices {
-      let isKnown = try inputs[index].indices.allSatisfy { side in
+      let isKnown = inputs[index].indices.allSatisfy { side in
         guard case .source(let number) = inputs[index][side] else { return false }
-        return try sources[number].schemaIfKnown != nil
+        return sources[number].schemaIfKnown != nil
       }
       if isKnown { try open(index, nil) }
     }

@@ -130,10 +130,13 @@ final class ServedJob: @unchecked Sendable {
     let pairs = (0..<count).map { _ in socketPair() }
     sockets = pairs.map(\.0)
     // To be cut from outside, whoever has closed the others.
-    ends = pairs.map { dup($0.1) }
+    let ends = pairs.map { dup($0.1) }
+    self.ends = ends
     for worker in 0..<count {
       threads.append(
         TestThread {
+          // As with the end of a process; its coordinator waits for it.
+          defer { _ = shutdown(ends[worker], Int32(SHUT_RDWR)) }
           do {
             let job = try program.make(1, [1]) { false }
             try job.serve(

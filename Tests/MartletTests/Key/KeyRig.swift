@@ -22,11 +22,11 @@ final class KeyRig {
     refs = Array(repeating: KeyRef(integer: 0), count: count)
     var slots = Array(repeating: UInt32(0), count: count)
     if let rows {
-      rows.withUnsafeBufferPointer {
+      _ = rows.withUnsafeBufferPointer {
         space.intern(batch, RowSelection(start: 0, count: count, rows: $0.baseAddress), &refs, &slots)
       }
     } else {
-      space.intern(batch, RowSelection(start: 0, count: count), &refs, &slots)
+      _ = space.intern(batch, RowSelection(start: 0, count: count), &refs, &slots)
     }
     return slots
   }

@@ -165,7 +165,7 @@ import Testing
             StateEnvironment(
               slots: SlotAllocator(holdsBytes: false), time: StateTime(other.clock, other.call), journal: nil), index: 0
           )
-          bytes.dropLast().withUnsafeBytes { damaged in
+          _ = bytes.dropLast().withUnsafeBytes { damaged in
             #expect(throws: EngineError.self) { try column.restoreEntries(slot, damaged) }
           }
           #expect(!column.isSet(slot))

@@ -196,7 +196,7 @@ package final class StateReader {
     let space = KeySpace(theirs)
     var ref = KeyRef(integer: 0)
     var slot: UInt32 = 0
-    space.intern(key, RowSelection(start: 0, count: 1), &ref, &slot)
+    _ = space.intern(key, RowSelection(start: 0, count: 1), &ref, &slot)
     guard slot != Slot.none else { throw EngineError(.nullKey, "the key to look up is null") }
     return space.canonicalBytes(of: slot)
   }

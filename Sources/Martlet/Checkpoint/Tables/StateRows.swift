@@ -5,8 +5,22 @@
 package final class StateRows {
   package let schema: Schema
   private enum Content {
-    case state(Int, StateTableLayout, keys: ValueCells?, values: ValueCells)
+    case state(OneState)
     case timers(TimerTableLayout)
+  }
+
+  /// A reference, since it is asked for with every key.
+  private final class OneState {
+    let number: Int
+    let layout: StateTableLayout
+    let keys: ValueCells?
+    let values: ValueCells
+
+    init(_ number: Int, _ layout: StateTableLayout) {
+      (self.number, self.layout) = (number, layout)
+      keys = layout.state.kind.mapKey.map { ValueCells($0, isMapKey: true) }
+      values = ValueCells(layout.state.type)
+    }
   }
 
   private let content: Content
@@ -29,8 +43,7 @@ package final class StateRows {
     _ source: any SnapshotKeySource, _ layout: StateTableLayout, state: Int, _ one: StateReader.Operator,
     key wanted: [UInt8]?
   ) throws(EngineError) {
-    let keys = layout.state.kind.mapKey.map { ValueCells($0, isMapKey: true) }
-    content = .state(state, layout, keys: keys, values: ValueCells(layout.state.type))
+    content = .state(OneState(state, layout))
     schema = layout.schema
     (self.source, self.one, self.wanted) = (source, one, wanted)
     keyCells = KeyCells(one.keySchema)
@@ -60,7 +73,7 @@ package final class StateRows {
           continue
         }
         switch content {
-        case .state(_, let layout, _, _): try appendEntries(layout, max(maxRows, 1), &bytes)
+        case .state(let state): try appendEntries(state.layout, max(maxRows, 1), &bytes)
         case .timers(let layout): try appendTimers(layout, max(maxRows, 1), &bytes)
         }
       }
@@ -82,12 +95,13 @@ package final class StateRows {
         guard key.key == wanted else { continue }
       }
       switch content {
-      case .state(let state, let layout, let keys, let values):
-        guard let entry = key.entries.first(where: { $0.state == state }), !entry.bytes.isEmpty else { continue }
-        guard key.key.isEmpty == layout.state.kind.isBroadcast else {
-          throw KeyCells.damaged("state '\(layout.state.name)' holds something where it cannot")
+      case .state(let one):
+        guard let entry = key.entries.first(where: { $0.state == one.number }), !entry.bytes.isEmpty else { continue }
+        let state = one.layout.state
+        guard key.key.isEmpty == state.kind.isBroadcast else {
+          throw KeyCells.damaged("state '\(state.name)' holds something where it cannot")
         }
-        cursor = try EntriesCursor(entry.bytes, layout.state, keys, values)
+        cursor = try EntriesCursor(entry.bytes, state, one.keys, one.values)
       case .timers:
         guard !key.timers.isEmpty, !key.key.isEmpty else { continue }
         timer = 0

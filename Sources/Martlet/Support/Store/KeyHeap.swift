@@ -1,13 +1,43 @@
 /// Which of several sorted runs of keys has the least key next: for reading them as one. A binary heap of their next keys.
 struct KeyHeap {
-  private var entries: [(key: [UInt8], run: Int)] = []
+  private struct Entry {
+    var prefix: Prefix
+    var key: [UInt8]
+    let run: Int
 
-  /// The least of all next keys, and the number of the run that has it.
-  var first: (key: [UInt8], run: Int)? { entries.first }
+    init(_ key: [UInt8], _ run: Int) {
+      (prefix, self.key, self.run) = (Prefix(key), key, run)
+    }
+  }
+
+  /// The first 16 bytes as numbers, in which most keys differ: comparing them touches neither the bytes nor their reference count.
+  private struct Prefix {
+    private var high: UInt64 = 0
+    private var low: UInt64 = 0
+
+    init(_ key: [UInt8]) {
+      withUnsafeMutableBytes(of: &self) { bytes in
+        key.withUnsafeBytes { bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0.prefix(bytes.count))) }
+      }
+      (high, low) = (UInt64(bigEndian: high), UInt64(bigEndian: low))
+    }
+
+    func precedes(_ other: Prefix) -> Bool? {
+      if high != other.high { return high < other.high }
+      return low == other.low ? nil : low < other.low
+    }
+  }
+
+  private var entries: [Entry] = []
+
+  /// The least of all next keys.
+  var firstKey: [UInt8]? { entries.first?.key }
+  /// The number of the run that has it.
+  var firstRun: Int? { entries.isEmpty ? nil : entries[0].run }
 
   /// A run that begins with this key.
   mutating func add(_ key: [UInt8], run: Int) {
-    entries.append((key, run))
+    entries.append(Entry(key, run))
     var position = entries.count - 1
     while position > 0, precedes(position, (position - 1) / 2) {
       entries.swapAt(position, (position - 1) / 2)
@@ -18,6 +48,7 @@ struct KeyHeap {
   /// The first key was taken; its run goes on with `next`, which is not less, or has ended.
   mutating func replaceFirst(by next: [UInt8]?) {
     if let next {
+      entries[0].prefix = Prefix(next)
       entries[0].key = next
     } else {
       let last = entries.removeLast()
@@ -37,6 +68,7 @@ struct KeyHeap {
   }
 
   private func precedes(_ a: Int, _ b: Int) -> Bool {
-    entries[a].key.withUnsafeBytes { a in entries[b].key.withUnsafeBytes { a.isBefore($0) } }
+    if let isFirst = entries[a].prefix.precedes(entries[b].prefix) { return isFirst }
+    return entries[a].key.withUnsafeBytes { a in entries[b].key.withUnsafeBytes { a.isBefore($0) } }
   }
 }

@@ -169,7 +169,7 @@ import Testing
           for (row, line) in output.enumerated() {
             var key = KeyRef(integer: 0)
             var slot: UInt32 = 0
-            space.intern(input, RowSelection(start: row, count: 1), &key, &slot)
+            _ = space.intern(input, RowSelection(start: row, count: 1), &key, &slot)
             let hash = space.canonicalBytes(of: slot).withUnsafeBytes { StableHash.hash($0) }
             let group = KeyGroup(hash: hash, maxParallelism: Int32(most))
             #expect(line[1] == .int(Int64(group.instance(parallelism: 5, maxParallelism: Int32(most)))))
