@@ -111,7 +111,7 @@ ASAN := $(call SANITIZED,asan,address)
 TSAN := $(call SANITIZED,tsan,thread)
 test-sanitize: $(STAMPS)/system ## The Swift tests under AddressSanitizer and ThreadSanitizer, the C programs with an instrumented engine
 	LSAN_OPTIONS=suppressions=$(CURDIR)/tools/leak_suppressions.txt:print_suppressions=0 \
-		$(SWIFT) test --disable-xctest $(ASAN) --skip '$(REPEATED_LIVES)'
+		MARTLET_FILE_FAULT_STRIDE=11 $(SWIFT) test --disable-xctest $(ASAN) --skip '$(REPEATED_LIVES)'
 	$(SWIFT) build $(ASAN) --product martlet
 	@tools/run_c_programs.sh "$$($(SWIFT) build $(ASAN) --show-bin-path)" .build-c/asan $(C_PROGRAMS)
 	TSAN_OPTIONS=halt_on_error=1 $(SWIFT) test --disable-xctest $(TSAN) --filter '$(THREADED)'
