@@ -102,16 +102,16 @@ test-examples: build-python ## The examples in Python and Swift (those in C belo
 # One build folder per sanitizer, so that neither they nor the plain build compile the others' files again. XCTest is left
 # out because it leaks by itself; these tests are all of Swift Testing. The default linker, gold, warns about every symbol of
 # the sanitizer, which buries what matters.
-# Left out are the suites that run whole jobs hundreds of times on the disk, and from ThreadSanitizer what has one thread: both are in
-# test-swift.
-REPEATED_LIVES := EveryCallFailsTests|StateDirectoryTests|DurableRunTests|DurableJobTests|DurableWorkerTests|EveryStateLivesTests|CheckpointFuzzTests
+# Left out are the suites that run whole jobs hundreds of times on the disk, the one that measures memory, and from ThreadSanitizer what has
+# one thread: all of them are in test-swift.
+UNSANITIZED := EveryCallFailsTests|StateDirectoryTests|DurableRunTests|DurableJobTests|DurableWorkerTests|EveryStateLivesTests|CheckpointFuzzTests|ShortLivedKeysTests
 THREADED := Parallel|WorkerTransport|LiveInput|ThreadTests|TwoInputJob|ProcessingTime|WaitingSource|OutputsTests|LifecycleTests|JobRestore
 SANITIZED = --scratch-path .build-$(1) --sanitize=$(2) -Xswiftc -use-ld=lld
 ASAN := $(call SANITIZED,asan,address)
 TSAN := $(call SANITIZED,tsan,thread)
 test-sanitize: $(STAMPS)/system ## The Swift tests under AddressSanitizer and ThreadSanitizer, the C programs with an instrumented engine
 	LSAN_OPTIONS=suppressions=$(CURDIR)/tools/leak_suppressions.txt:print_suppressions=0 \
-		MARTLET_FILE_FAULT_STRIDE=11 $(SWIFT) test --disable-xctest $(ASAN) --skip '$(REPEATED_LIVES)'
+		MARTLET_FILE_FAULT_STRIDE=11 $(SWIFT) test --disable-xctest $(ASAN) --skip '$(UNSANITIZED)'
 	$(SWIFT) build $(ASAN) --product martlet
 	@tools/run_c_programs.sh "$$($(SWIFT) build $(ASAN) --show-bin-path)" .build-c/asan $(C_PROGRAMS)
 	TSAN_OPTIONS=halt_on_error=1 $(SWIFT) test --disable-xctest $(TSAN) --filter '$(THREADED)'
