@@ -104,7 +104,7 @@ test-examples: build-python ## The examples in Python and Swift (those in C belo
 # the sanitizer, which buries what matters.
 # Left out are the suites that run whole jobs hundreds of times on the disk, the one that measures memory, and from ThreadSanitizer what has
 # one thread: all of them are in test-swift.
-UNSANITIZED := EveryCallFailsTests|StateDirectoryTests|DurableRunTests|DurableJobTests|DurableWorkerTests|EveryStateLivesTests|CheckpointFuzzTests|ShortLivedKeysTests
+UNSANITIZED := EveryCallFailsTests|StateDirectoryTests|DurableRunTests|DurableJobTests|DurableWorkerTests|EveryStateLivesTests|ShortLivedKeysTests
 THREADED := Parallel|WorkerTransport|LiveInput|ThreadTests|TwoInputJob|ProcessingTime|WaitingSource|OutputsTests|LifecycleTests|JobRestore
 SANITIZED = --scratch-path .build-$(1) --sanitize=$(2) -Xswiftc -use-ld=lld
 ASAN := $(call SANITIZED,asan,address)

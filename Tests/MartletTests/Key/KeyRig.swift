@@ -21,13 +21,15 @@ final class KeyRig {
     let count = rows?.count ?? batch.numRows
     refs = Array(repeating: KeyRef(integer: 0), count: count)
     var slots = Array(repeating: UInt32(0), count: count)
-    if let rows {
-      _ = rows.withUnsafeBufferPointer {
-        space.intern(batch, RowSelection(start: 0, count: count, rows: $0.baseAddress), &refs, &slots)
+    let inPlace =
+      if let rows {
+        rows.withUnsafeBufferPointer {
+          space.intern(batch, RowSelection(start: 0, count: count, rows: $0.baseAddress), &refs, &slots)
+        }
+      } else {
+        space.intern(batch, RowSelection(start: 0, count: count), &refs, &slots)
       }
-    } else {
-      _ = space.intern(batch, RowSelection(start: 0, count: count), &refs, &slots)
-    }
+    if let inPlace { refs = (0..<count).map { KeyRef(integer: inPlace[$0]) } }
     return slots
   }
 

@@ -1,14 +1,6 @@
 import CMartlet
 import Testing
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 @testable import Martlet
 
 /// Keys whose states are cleared and that have no timers cost nothing, however many there were.
@@ -56,9 +48,7 @@ import Testing
 
   @Test func keysWithMapsRunInFlatMemory() throws { try run(Maps(), keys: keysOfCollections, most: 12_000_000) }
 
-  private var keysOfCollections: Int {
-    getenv("MARTLET_SHORT_LIVED_KEYS").flatMap { Int(String(cString: $0)) } ?? 500_000
-  }
+  private var keysOfCollections: Int { testSetting("MARTLET_SHORT_LIVED_KEYS", 500_000) }
 
   /// Runs two records of each of so many keys, 25,000 keys at a time, and checks what is held on the way.
   private func run(_ function: some ProcessFunction, keys count: Int, most: Int) throws {

@@ -3,15 +3,11 @@ import Testing
 
 @testable import Martlet
 
-#if canImport(Glibc)
-  import Glibc
-#endif
-
 #if compiler(>=6.3) && os(Linux)
   /// Each change of a file that RocksDB makes fails, in a call or in the background: an error says so, and what was there before is whole.
   @Suite struct StoreFileFaultTests {
     /// Every change, or, under sanitizers, which are slow, every so manieth: `MARTLET_FILE_FAULT_STRIDE`.
-    private static var stride: Int { getenv("MARTLET_FILE_FAULT_STRIDE").flatMap { Int(String(cString: $0)) } ?? 1 }
+    private static var stride: Int { testSetting("MARTLET_FILE_FAULT_STRIDE", 1) }
 
     private static func options(_ path: String, isLogged: Bool, _ access: StoreAccess = .create) -> StoreOptions {
       var options = StoreOptions(path, families: StoreRig.families, access: access, memoryLimit: 4 << 20)

@@ -95,13 +95,13 @@ package final class StateRows {
         guard key.key == wanted else { continue }
       }
       switch content {
-      case .state(let one):
-        guard let entry = key.entries.first(where: { $0.state == one.number }), !entry.bytes.isEmpty else { continue }
-        let state = one.layout.state
-        guard key.key.isEmpty == state.kind.isBroadcast else {
-          throw KeyCells.damaged("state '\(state.name)' holds something where it cannot")
+      case .state(let state):
+        guard let entry = key.entries.first(where: { $0.state == state.number }), !entry.bytes.isEmpty else { continue }
+        let descriptor = state.layout.state
+        guard key.key.isEmpty == descriptor.kind.isBroadcast else {
+          throw KeyCells.damaged("state '\(descriptor.name)' holds something where it cannot")
         }
-        cursor = try EntriesCursor(entry.bytes, state, one.keys, one.values)
+        cursor = try EntriesCursor(entry.bytes, descriptor, state.keys, state.values)
       case .timers:
         guard !key.timers.isEmpty, !key.key.isEmpty else { continue }
         timer = 0

@@ -1,8 +1,8 @@
 /// Which of several sorted runs of keys has the least key next: for reading them as one. A binary heap of their next keys.
 struct KeyHeap {
   private struct Entry {
-    var prefix: Prefix
-    var key: [UInt8]
+    let prefix: Prefix
+    let key: [UInt8]
     let run: Int
 
     init(_ key: [UInt8], _ run: Int) {
@@ -33,7 +33,7 @@ struct KeyHeap {
   /// The least of all next keys.
   var firstKey: [UInt8]? { entries.first?.key }
   /// The number of the run that has it.
-  var firstRun: Int? { entries.isEmpty ? nil : entries[0].run }
+  var firstRun: Int? { entries.first?.run }
 
   /// A run that begins with this key.
   mutating func add(_ key: [UInt8], run: Int) {
@@ -48,8 +48,7 @@ struct KeyHeap {
   /// The first key was taken; its run goes on with `next`, which is not less, or has ended.
   mutating func replaceFirst(by next: [UInt8]?) {
     if let next {
-      entries[0].prefix = Prefix(next)
-      entries[0].key = next
+      entries[0] = Entry(next, entries[0].run)
     } else {
       let last = entries.removeLast()
       if entries.isEmpty { return }

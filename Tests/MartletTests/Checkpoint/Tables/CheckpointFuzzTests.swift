@@ -2,24 +2,12 @@ import Testing
 
 @testable import Martlet
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// Whatever the bytes of a checkpoint are: it is read, or refused with an error that says which file is wrong. Nothing traps.
 ///
 /// `tools/fuzz_checkpoints.sh` runs it for longer, from a seed of its own.
 @Suite struct CheckpointFuzzTests {
-  static func setting(_ name: String, _ standard: Int) -> Int {
-    getenv(name).flatMap { Int(String(cString: $0)) } ?? standard
-  }
-
-  static let rounds = setting("MARTLET_FUZZ_ROUNDS", 300)
-  static let firstSeed = setting("MARTLET_FUZZ_SEED", 1)
+  static let rounds = testSetting("MARTLET_FUZZ_ROUNDS", 300)
+  static let firstSeed = testSetting("MARTLET_FUZZ_SEED", 1)
 
   /// Goes to any place: what its own offset means, a source has to look after itself.
   private final class NoRows: Source {
